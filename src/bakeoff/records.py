@@ -59,7 +59,7 @@ class EpochRecord:
     """The rate of the epoch's last step."""
 
     train_loss: float
-    """Running mean over the epoch, on the training view, while the weights move."""
+    """Running mean over the epoch, on the training view, while the weights move; with label smoothing if the recipe has it."""
 
     train_accuracy: float
     val_loss: float | None
@@ -91,3 +91,21 @@ class RunResult:
     seconds_test: float
     message: str | None
     """Why the run diverged, with the step; None otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """How far an epoch has come, for those who watch."""
+
+    epoch: int
+    step: int
+    """Steps done in this epoch."""
+
+    steps: int
+    """Steps in an epoch."""
+
+    loss: float
+    """Running mean of the epoch."""
+
+    accuracy: float
+    images_per_second: float

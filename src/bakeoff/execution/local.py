@@ -1,0 +1,166 @@
+"""Runs in parallel processes on this machine."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from bakeoff.execution.messages import (
+    Ended,
+    Event,
+    Failed,
+    Stopped,
+    Task,
+    Warned,
+    event_from_line,
+    task_to_line,
+)
+from bakeoff.execution.worker import STOP
+
+ATTEMPTS = 2
+"""How often a run is started whose process dies without a word."""
+
+
+class _Worker:
+    """A worker process with at most one task."""
+
+    def __init__(self, number: int, inbox: queue.SimpleQueue[tuple[_Worker, Event | None]], threads: int) -> None:
+        self.number = number
+        self.task: Task | None = None
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bakeoff.execution.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+            start_new_session=True,  # Ctrl-C reaches the driver alone, which asks its workers to stop
+        )
+        self._inbox = inbox
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._inbox.put((self, event_from_line(line)))
+        self._inbox.put((self, None))
+
+    def send(self, line: str) -> None:
+        """Write a line to the worker; one that is dead is noticed by its reader."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            return
+
+    def start(self, task: Task) -> None:
+        self.task = task
+        self.send(task_to_line(task))
+
+    def close(self, *, kill: bool = False) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        if kill:
+            self.process.kill()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        self.process.wait()
+        self._reader.join()
+        self.process.stdout.close()
+
+
+class LocalExecutor:
+    """Trains tasks in worker processes, each with its own threads.
+
+    Args:
+        workers: Processes at once.
+        threads: Threads in each; the tasks' own numerics decide, this only keeps libraries from claiming more.
+    """
+
+    def __init__(self, workers: int, threads: int) -> None:
+        self._count = workers
+        self._threads = threads
+        self._workers: list[_Worker] = []
+        self._stopping = False
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+        """Train the tasks in order, as many at once as there are workers, and yield what they tell.
+
+        A run whose process dies without a word is started once more from its checkpoint; the second time it fails.
+        """
+        waiting = deque(tasks)
+        attempts: dict[str, int] = {}
+        inbox: queue.SimpleQueue[tuple[_Worker, Event | None]] = queue.SimpleQueue()
+        try:
+            for number in range(min(self._count, len(waiting))):
+                self._workers.append(_Worker(number, inbox, self._threads))
+            while True:
+                if self._stopping:
+                    waiting.clear()
+                for worker in self._workers:
+                    if worker.task is None and waiting:
+                        worker.start(waiting.popleft())
+                if not any(worker.task for worker in self._workers):
+                    return
+                try:
+                    worker, event = inbox.get(timeout=0.2)
+                except queue.Empty:
+                    continue  # so that signals are handled while nothing happens
+                if event is not None:
+                    if isinstance(event, Ended | Failed | Stopped):
+                        worker.task = None
+                    yield event
+                elif worker in self._workers:
+                    yield from self._replace(worker, waiting, attempts, inbox)
+        finally:
+            self._close()
+
+    def stop(self) -> None:
+        """Ask every worker to save its run and stop; `run` ends when they have."""
+        self._stopping = True
+        for worker in self._workers:
+            worker.send(STOP)
+
+    def _replace(
+        self,
+        dead: _Worker,
+        waiting: deque[Task],
+        attempts: dict[str, int],
+        inbox: queue.SimpleQueue[tuple[_Worker, Event | None]],
+    ) -> Iterator[Event]:
+        """Put a fresh process in a dead one's place, and its task back into the queue."""
+        task = dead.task
+        dead.close()
+        code = dead.process.returncode
+        self._workers[self._workers.index(dead)] = _Worker(dead.number, inbox, self._threads)
+        if task is None:
+            return
+        run_id = task.run.id
+        attempts[run_id] = attempts.get(run_id, 1) + 1
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        if attempts[run_id] > ATTEMPTS:
+            yield Failed(
+                run_id,
+                f"its process ended {how} twice, most often for lack of memory; lower --workers or the batch size",
+                "",
+            )
+        elif not self._stopping:
+            yield Warned(run_id, f"its process ended {how}; it goes on from its last checkpoint")
+            waiting.appendleft(task)
+        else:
+            yield Stopped(run_id)
+
+    def _close(self) -> None:
+        for worker in self._workers:
+            worker.close(kill=worker.task is not None)
+        self._workers.clear()

@@ -1,0 +1,112 @@
+"""A worker process: reads tasks from standard input, trains them, and writes events to standard output.
+
+Started as `python -m bakeoff.execution.worker`, a program of its own, so that it works from scripts, notebooks and
+any thread. It ends when its input ends, so no worker outlives its driver, however the driver died.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import TextIO
+
+from filelock import FileLock
+
+from bakeoff.execution.messages import (
+    Ended,
+    EpochDone,
+    Event,
+    Failed,
+    Started,
+    Stepped,
+    Stopped,
+    Task,
+    Warned,
+    event_to_line,
+    task_from_line,
+)
+
+STOP = "stop"
+"""The line that asks a worker to save its run and go on to the next task."""
+
+LOCK_SECONDS = 60.0
+"""How long to wait for a worker of a driver that has just died to let go of a run."""
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    if hasattr(signal, "SIGINT"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
+    events = _claim_standard_output()
+    tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
+    stop = threading.Event()
+    threading.Thread(target=_read_input, args=(tasks, stop), daemon=True).start()
+
+    def tell(event: Event) -> None:
+        events.write(event_to_line(event) + "\n")
+        events.flush()
+
+    while True:
+        task = task_from_line(tasks.get())
+        try:
+            _train(task, stop, tell)
+        except Exception as error:  # a run's failure is reported and must not end the study
+            message = str(error) or type(error).__name__
+            tell(Failed(task.run.id, message, traceback.format_exc()))
+
+
+def _claim_standard_output() -> TextIO:
+    """Keep standard output for events, and send whatever else is printed to standard error."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return events
+
+
+def _read_input(tasks: queue.SimpleQueue[str], stop: threading.Event) -> None:
+    for line in sys.stdin:
+        if line.strip() == STOP:
+            stop.set()
+        else:
+            tasks.put(line)
+    # The driver is gone or done with us. Checkpoints are whole at every moment, so nothing needs to be finished.
+    os._exit(0)
+
+
+def _train(task: Task, stop: threading.Event, tell: Callable[[Event], None]) -> None:
+    # Imported here so that Ctrl-C is already the driver's while torch loads.
+    from bakeoff.data import open_cached
+    from bakeoff.training.loop import Hooks, Interrupted, train
+
+    run_id = task.run.id
+    hooks = Hooks(
+        stop=stop.is_set,
+        on_step=lambda report: tell(Stepped(run_id, report)),
+        warn=lambda message: tell(Warned(run_id, message)),
+    )
+    task.checkpoints.mkdir(parents=True, exist_ok=True)
+    with FileLock(task.checkpoints / "lock", timeout=LOCK_SECONDS):
+        tell(Started(run_id))
+        records = train(
+            task.run,
+            open_cached(task.dataset),
+            numerics=task.numerics,
+            folder=task.checkpoints,
+            predictions=task.predictions,
+            hooks=hooks,
+        )
+        try:
+            while True:
+                tell(EpochDone(run_id, next(records)))
+        except StopIteration as end:
+            tell(Ended(run_id, end.value))
+        except Interrupted:
+            tell(Stopped(run_id))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,432 @@
+"""Training one run: a generator of epoch records that can stop at any step and go on bit for bit.
+
+`train` knows nothing of the results database, the search or the screen. After each epoch it saves a checkpoint that
+holds the whole history, then yields the epoch's record; resumed, it first yields the records it had.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional as F
+
+from bakeoff import models
+from bakeoff.data.batches import Batches, derived_seed
+from bakeoff.data.dataset import Dataset
+from bakeoff.data.splits import split_validation, stratified_subset
+from bakeoff.data.view import View
+from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus, StepReport
+from bakeoff.spec import NORMALIZATIONS, CandidateSpec, RunSpec, ViewSpec
+from bakeoff.training import checkpoint as checkpoints
+from bakeoff.training.checkpoint import Checkpoint, Progress
+from bakeoff.training.optim import build_optimizer, learning_rate
+from bakeoff.training.precision import autocast
+from bakeoff.training.predictions import save_predictions
+
+EVALUATION_BATCH = 256
+"""Pictures scored at once, at most: no gradients are kept, so more fit than in training."""
+
+SAVE_EVERY = 300.0
+"""Seconds of training after which a checkpoint is saved within an epoch: what a kill costs at most."""
+
+CUDA_CHECK_EVERY = 20
+"""Steps between looks at the loss on a GPU, where each look waits for the device."""
+
+
+class Interrupted(Exception):  # noqa: N818 (nothing went wrong)
+    """The run was asked to stop; its checkpoint is saved."""
+
+
+class _MemoryShortError(Exception):
+    """A step did not fit into memory."""
+
+
+class _DivergedError(Exception):
+    def __init__(self, epoch: int, step: int, loss: float) -> None:
+        super().__init__(f"loss became {loss} at step {step} of epoch {epoch}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What a run asks and tells its surroundings while it trains."""
+
+    stop: Callable[[], bool] = lambda: False
+    """Asked after every step; when true, the run saves itself and raises `Interrupted`."""
+
+    on_step: Callable[[StepReport], None] = lambda report: None
+    """Told a few times a second."""
+
+    warn: Callable[[str], None] = lambda message: None
+    """Told what the user should know: a damaged checkpoint, too little memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitIndices:
+    """Which pictures of a data set's splits take part in a run."""
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    """Into the training split, or into the data set's own validation split if it has one; may be empty."""
+
+    test: NDArray[np.int64]
+
+
+def split_indices(dataset: Dataset, run: RunSpec) -> SplitIndices:
+    """Return the pictures of each split: the limit taken first, then the validation split off the training set."""
+    train = np.arange(len(dataset.train), dtype=np.int64)
+    test = np.arange(len(dataset.test), dtype=np.int64)
+    if run.limit is not None and run.limit < len(train):
+        share = run.limit / len(train)
+        train = stratified_subset(dataset.train.labels, run.limit, run.split_seed)
+        test = stratified_subset(dataset.test.labels, max(len(dataset.classes), round(share * len(test))), run.split_seed)
+    if dataset.validation is not None:
+        return SplitIndices(train, np.arange(len(dataset.validation), dtype=np.int64), test)
+    if run.validation == 0:
+        return SplitIndices(train, np.empty(0, dtype=np.int64), test)
+    kept, held_out = split_validation(dataset.train.labels[train], run.validation, run.split_seed)
+    return SplitIndices(train[kept], train[held_out], test)
+
+
+def view_of(spec: ViewSpec, candidate: CandidateSpec, dataset: Dataset, device: torch.device) -> View:
+    """Return a candidate's view with its normalisation looked up."""
+    normalization = candidate.normalization
+    if normalization == "data":
+        return View(spec, dataset.mean, dataset.std, device)
+    if isinstance(normalization, str):
+        normalization = NORMALIZATIONS[normalization]
+    return View(spec, normalization.mean, normalization.std, device)
+
+
+def build_network(run: RunSpec, dataset: Dataset) -> nn.Module:
+    """Return the run's network on the CPU with the weights that its seed gives, leaving the caller's draws alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(run.seed, 0, "weights"))
+        candidate = run.candidate
+        return models.build(
+            candidate.model, classes=len(dataset.classes), stem=candidate.stem, size=candidate.input_size(dataset.size)
+        ).module
+
+
+def train(
+    run: RunSpec, dataset: Dataset, *, numerics: Numerics, folder: Path, predictions: Path, hooks: Hooks | None = None
+) -> Generator[EpochRecord, None, RunResult]:
+    """Train a run, from its last checkpoint if it has one.
+
+    Args:
+        run: What to train.
+        dataset: The pictures it was specified on.
+        numerics: What decides the last bits; the same as when the run first started.
+        folder: Where the run's checkpoints are.
+        predictions: File for the test predictions, written at the end.
+        hooks: What to ask and tell on the way.
+
+    Yields:
+        The record of each epoch, those before a resume included.
+
+    Returns:
+        How the run ended: done, or diverged at a loss that was not finite.
+
+    Raises:
+        Interrupted: After `hooks.stop` was true and the state is saved.
+        StudyError: If a checkpoint cannot be written or belongs to another run.
+    """
+    hooks = hooks or Hooks()
+    told = 0
+    state = checkpoints.load(folder, run.id, hooks.warn)
+    micro_batch = numerics.micro_batch
+    while True:
+        try:
+            with _threads(numerics.threads):
+                trainer = Trainer(run, dataset, numerics, micro_batch, state, folder, hooks)
+                for record in trainer.history[told:]:
+                    told += 1
+                    yield record
+                for record in trainer.epochs():
+                    told += 1
+                    yield record
+                return trainer.finish(predictions)
+        except _MemoryShortError:
+            micro_batch = trainer.micro_batch // 2
+            hooks.warn(
+                f"memory is short: going on with {micro_batch} pictures at once and gradients accumulated to the batch of "
+                f"{run.candidate.recipe.batch_size}"
+            )
+            del trainer
+            state = checkpoints.load(folder, run.id, hooks.warn)
+            if state is not None:
+                state.progress.micro_batch = micro_batch
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Trainer:
+    """One run under way: its network, optimizer, batches and progress."""
+
+    def __init__(
+        self,
+        run: RunSpec,
+        dataset: Dataset,
+        numerics: Numerics,
+        micro_batch: int,
+        state: Checkpoint | None,
+        folder: Path,
+        hooks: Hooks,
+    ) -> None:
+        self.run, self.recipe, self.numerics, self.folder, self.hooks = run, run.candidate.recipe, numerics, folder, hooks
+        self.device = torch.device(numerics.device)
+        self.network = build_network(run, dataset).to(self.device)
+        if numerics.channels_last:
+            self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = build_optimizer(self.network.parameters(), self.recipe)
+        self.progress = Progress(run_id=run.id, micro_batch=micro_batch)
+        self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self.rng: dict[str, torch.Tensor] = {}
+        if state is not None:
+            self._restore(state)
+        self._prepare_batches(dataset)
+
+    def _restore(self, state: Checkpoint) -> None:
+        self.progress = state.progress
+        self.network.load_state_dict(state.network)
+        if state.optimizer:
+            self.optimizer.load_state_dict(state.optimizer)
+        self.sums = state.sums.to(self.device)
+        self.rng = state.rng
+
+    def _prepare_batches(self, dataset: Dataset) -> None:
+        candidate, indices = self.run.candidate, split_indices(dataset, self.run)
+        train_view = view_of(candidate.train_view, candidate, dataset, self.device)
+        evaluate_view = view_of(candidate.evaluate_view, candidate, dataset, self.device)
+        held_out = dataset.train if dataset.validation is None else dataset.validation
+        self.batches = Batches(dataset.train, indices.train, train_view, self.device)
+        self.validation = Batches(held_out, indices.validation, evaluate_view, self.device)
+        self.test = Batches(dataset.test, indices.test, evaluate_view, self.device)
+        self.steps = self.batches.steps(self.recipe.batch_size)
+
+    @property
+    def micro_batch(self) -> int:
+        """Pictures that pass through the network at once."""
+        return self.progress.micro_batch
+
+    @property
+    def history(self) -> list[EpochRecord]:
+        """The records of the epochs that are done."""
+        return self.progress.history
+
+    def epochs(self) -> Iterator[EpochRecord]:
+        """Train and evaluate the epochs that are left, saving before each record is yielded."""
+        try:
+            while self.progress.result is None and self.progress.epoch <= self.recipe.epochs:
+                yield self._epoch()
+        except _DivergedError as error:
+            self._end(RunResult(status=RunStatus.DIVERGED, test_loss=None, test_accuracy=None, seconds_test=0.0, message=str(error)))
+
+    def finish(self, predictions: Path) -> RunResult:
+        """Score the test set once, keep what was predicted for each picture, and save the end."""
+        if self.progress.result is None:
+            started = time.perf_counter()
+            loss, accuracy, logits = self._evaluate(self.test)
+            seconds = time.perf_counter() - started
+            save_predictions(predictions, logits, self.test.indices, self.test.pictures.labels[self.test.indices])
+            self._end(
+                RunResult(status=RunStatus.DONE, test_loss=loss, test_accuracy=accuracy, seconds_test=seconds, message=None)
+            )
+        assert self.progress.result is not None
+        return self.progress.result
+
+    def _end(self, result: RunResult) -> None:
+        self.progress.result = result
+        self._save(optimizer=False)
+
+    def _epoch(self) -> EpochRecord:
+        self._train_epoch()
+        images = min(self.steps * self.recipe.batch_size, len(self.batches))
+        loss, correct = (self.sums / images).tolist()
+        started = time.perf_counter()
+        val_loss, val_accuracy = (None, None) if len(self.validation) == 0 else self._evaluate(self.validation)[:2]
+        done = self.progress
+        record = EpochRecord(
+            epoch=done.epoch,
+            steps=self.steps,
+            images=images,
+            learning_rate=self._rate(self.steps - 1),
+            train_loss=loss,
+            train_accuracy=correct,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            seconds_train=done.seconds_train,
+            seconds_evaluate=time.perf_counter() - started,
+            seconds_wait=done.seconds_wait,
+            micro_batch=done.micro_batch,
+        )
+        self.progress = Progress(
+            run_id=done.run_id, micro_batch=done.micro_batch, epoch=done.epoch + 1, history=[*done.history, record]
+        )
+        self.sums = torch.zeros_like(self.sums)
+        self.rng = {}
+        self._save()
+        return record
+
+    def _train_epoch(self) -> None:
+        """Train the steps of the current epoch that are left."""
+        done = self.progress
+        self.network.train()
+        seconds_train, seconds_wait, saved_at = done.seconds_train, done.seconds_wait, time.perf_counter()
+        first_step, reported, since = done.step, time.perf_counter(), time.perf_counter()
+        with self._own_random_numbers(done.epoch):
+            batches = self.batches.shuffled(self.recipe.batch_size, self.run.seed, done.epoch, first_step)
+            while done.step < self.steps:
+                started = time.perf_counter()
+                inputs, labels = next(batches)
+                assembled = time.perf_counter()
+                self.step(inputs, labels, done.step)
+                done.step += 1
+                self._check_finite(done)
+                now = time.perf_counter()
+                seconds_wait += assembled - started
+                seconds_train += now - assembled
+                done.seconds_train, done.seconds_wait = seconds_train, seconds_wait
+                if now - reported > 0.2 or done.step == self.steps:
+                    reported = now
+                    self._report((done.step - first_step) * self.recipe.batch_size / (now - since))
+                stopping = self.hooks.stop()
+                if stopping or now - saved_at > SAVE_EVERY:
+                    self._save()
+                    saved_at = time.perf_counter()
+                if stopping:
+                    raise Interrupted
+
+    def step(self, inputs: torch.Tensor, labels: torch.Tensor, step: int) -> torch.Tensor:
+        """Take one optimizer step, in parts if memory is short.
+
+        Args:
+            inputs: Shape (batch, 3, size, size).
+            labels: Shape (batch,).
+            step: Counted from 0 within the epoch.
+
+        Returns:
+            The batch's mean loss as it was minimised, a scalar on the device.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate(step)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.device)
+        try:
+            for start in range(0, len(labels), self.micro_batch):
+                part = slice(start, start + self.micro_batch)
+                loss, correct = self._forward(inputs[part], labels[part])
+                share = len(labels[part]) / len(labels)
+                (loss * share).backward()  # type: ignore[no-untyped-call]
+                total += loss.detach() * share
+                self.sums[0] += loss.detach().double() * len(labels[part])
+                self.sums[1] += correct
+            self.optimizer.step()
+        except (RuntimeError, MemoryError) as error:
+            if not _memory_is_short(error) or self.micro_batch == 1:
+                raise
+            raise _MemoryShortError from error
+        return total
+
+    def _forward(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.numerics.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        else:
+            inputs = inputs.contiguous()
+        with autocast(self.run.precision, self.device):
+            logits = self.network(inputs)
+        logits = logits.float()
+        smoothing = self.recipe.label_smoothing if self.network.training else 0.0
+        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        return loss, (logits.argmax(dim=1) == labels).sum()
+
+    def _evaluate(self, batches: Batches) -> tuple[float, float, NDArray[np.float32]]:
+        """Return mean loss, accuracy and the logits, shape (pictures, classes), of every picture once."""
+        self.network.eval()
+        size = min(EVALUATION_BATCH, 4 * self.micro_batch)
+        losses, correct, collected = 0.0, 0, []
+        with torch.inference_mode():
+            for inputs, labels in batches.in_order(size, self.run.seed, self.progress.epoch):
+                try:
+                    logits = self._scores(inputs)
+                except (RuntimeError, MemoryError) as error:
+                    if not _memory_is_short(error) or self.micro_batch == 1:
+                        raise
+                    raise _MemoryShortError from error
+                losses += float(F.cross_entropy(logits, labels, reduction="sum"))
+                correct += int((logits.argmax(dim=1) == labels).sum())
+                collected.append(logits.cpu())
+                if self.hooks.stop():
+                    self._save()
+                    raise Interrupted
+        return losses / len(batches), correct / len(batches), torch.cat(collected).numpy()
+
+    def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
+        with autocast(self.run.precision, self.device):
+            scores: torch.Tensor = self.network(inputs)
+        return scores.float()
+
+    def _rate(self, step: int) -> float:
+        return learning_rate(self.recipe, (self.progress.epoch - 1) * self.steps + step, self.steps)
+
+    def _check_finite(self, done: Progress) -> None:
+        if self.device.type == "cuda" and done.step % CUDA_CHECK_EVERY and done.step != self.steps:
+            return
+        loss = float(self.sums[0])
+        if not np.isfinite(loss):
+            raise _DivergedError(done.epoch, done.step, loss)
+
+    def _report(self, images_per_second: float) -> None:
+        done = self.progress
+        seen = min(done.step * self.recipe.batch_size, len(self.batches))
+        loss, correct = (self.sums / seen).tolist()
+        self.hooks.on_step(StepReport(done.epoch, done.step, self.steps, loss, correct, images_per_second))
+
+    @contextlib.contextmanager
+    def _own_random_numbers(self, epoch: int) -> Iterator[None]:
+        """Give dropout and the like draws of this run and epoch, and the caller's own draws back afterwards."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(derived_seed(self.run.seed, epoch, "dropout"))
+            if "cpu" in self.rng:
+                torch.set_rng_state(self.rng["cpu"])
+            if "cuda" in self.rng:
+                torch.cuda.set_rng_state(self.rng["cuda"], self.device)
+            yield
+
+    def _save(self, *, optimizer: bool = True) -> None:
+        rng = {}
+        if self.progress.step:
+            rng = {"cpu": torch.get_rng_state()}
+            if self.device.type == "cuda":
+                rng["cuda"] = torch.cuda.get_rng_state(self.device)
+        checkpoints.save(
+            self.folder,
+            Checkpoint(
+                progress=self.progress,
+                network=self.network.state_dict(),
+                optimizer=self.optimizer.state_dict() if optimizer else {},
+                rng=rng,
+                sums=self.sums,
+            ),
+        )
+
+
+def _memory_is_short(error: Exception) -> bool:
+    """Whether an error says that memory ran out, on the CPU (whose allocator raises RuntimeError) or a GPU."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,67 @@
+"""Optimizers by name, and the learning rate at every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from bakeoff.spec import Recipe
+
+ONE_CYCLE_START = 1 / 25
+"""Of the peak rate, where a one-cycle schedule begins (the default of torch's OneCycleLR)."""
+
+ONE_CYCLE_END = 1 / 25 / 1e4
+"""Of the peak rate, where it ends (likewise)."""
+
+ONE_CYCLE_RISE = 0.3
+"""Share of the steps in which the rate rises (likewise; Smith & Topin 2018 describe the shape)."""
+
+
+def build_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer over these parameters, in torch's own implementation."""
+    wanted = [parameter for parameter in parameters if parameter.requires_grad]
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    match recipe.optimizer:
+        case "adam":
+            return torch.optim.Adam(wanted, lr=rate, weight_decay=decay)
+        case "adamw":
+            return torch.optim.AdamW(wanted, lr=rate, weight_decay=decay)
+        case "sgd":
+            return torch.optim.SGD(wanted, lr=rate, weight_decay=decay, momentum=recipe.momentum)
+
+
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """Return the learning rate of one step: a pure function, so that a resumed run needs no schedule state.
+
+    Warm-up climbs linearly to the full rate; the schedule then covers the steps that are left. `one_cycle` rises from
+    1/25 of the rate to all of it in 30 % of the steps and falls to nearly zero, both along a cosine, as torch's
+    OneCycleLR does (without its momentum cycle).
+
+    Args:
+        recipe: Of the run.
+        step: Counted from 0 over the whole run.
+        steps_per_epoch: Optimizer steps in an epoch.
+    """
+    peak = recipe.learning_rate
+    warmup = round(recipe.warmup_epochs * steps_per_epoch)
+    if step < warmup:
+        return peak * (step + 1) / (warmup + 1)
+    step, steps = step - warmup, recipe.epochs * steps_per_epoch - warmup
+    match recipe.schedule:
+        case "constant":
+            return peak
+        case "cosine":
+            return _between(peak, 0.0, step / steps)
+        case "one_cycle":
+            top = ONE_CYCLE_RISE * steps - 1
+            if step <= top:
+                return _between(peak * ONE_CYCLE_START, peak, step / top)
+            return _between(peak, peak * ONE_CYCLE_END, (step - top) / (steps - 1 - top))
+
+
+def _between(start: float, end: float, share: float) -> float:
+    """Go from `start` to `end` along half a cosine."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
