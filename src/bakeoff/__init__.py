@@ -1,5 +1,137 @@
-"""Which image classifier should I use for these pictures, and what will it cost me?"""
+"""Which image classifier should I use for these pictures, and what will it cost me?
+
+    import bakeoff
+
+    study = bakeoff.run(data="digits", models=["resnet18", "mobilenet_v2"], epochs=3, seeds=[0, 1])
+    study.table()   # one row a candidate, best first
+    study.curves()  # one row an epoch
+
+`bakeoff.load(folder)` opens a study again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bakeoff.errors import BakeoffError, DataError, SpecError, StudyError
+
+if TYPE_CHECKING:
+    from bakeoff.spec import StudySpec
+    from bakeoff.study import Study
+
+__all__ = ["BakeoffError", "DataError", "SpecError", "Study", "StudyError", "StudySpec", "__version__", "load", "run"]
+
 __version__ = "0.1.0"
+
+
+def run(
+    study: str | Path | StudySpec | None = None,
+    *,
+    data: str | Path | None = None,
+    models: Sequence[str] | None = None,
+    optimizers: Sequence[str] | None = None,
+    lrs: Sequence[float] | None = None,
+    epochs: int | Sequence[int] | None = None,
+    batch_size: int | Sequence[int] | None = None,
+    schedule: str | Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    stem: str | None = None,
+    validation: float | None = None,
+    limit: int | None = None,
+    precision: str | None = None,
+    only: Sequence[str] = (),
+    out: str | Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    data_dir: str | Path | None = None,
+    progress: bool = True,
+) -> Study:
+    """Train candidates under one protocol and return the study. The same call again goes on where it stopped.
+
+    Sequences are grid axes. What is given here overrides the study file, if there is one.
+
+    Args:
+        study: A study file or specification; default: the paper's three networks.
+        data: A data set's name, a folder of pictures, or a zip or tar of one.
+        models: Names as `bakeoff models` lists them.
+        optimizers: `adam`, `adamw`, `sgd`.
+        lrs: Learning rates.
+        epochs: Epochs of training.
+        batch_size: Pictures a batch.
+        schedule: `constant`, `cosine`, `one_cycle`.
+        seeds: One run each of every candidate.
+        stem: `auto`, `original` or `small`.
+        validation: Share or number of training pictures held out; 0 for none.
+        limit: About how many training pictures to use, to try things out.
+        precision: `float32` or `bfloat16`.
+        only: Patterns of candidate labels to run now.
+        out: The study's folder; default one under `results/` named after the study and its settings.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        workers: Processes at once.
+        data_dir: Where downloaded data sets are kept.
+        progress: Whether to show progress on standard error.
+
+    Raises:
+        BakeoffError: If something asked for does not exist, cannot be read, or cannot be written.
+        KeyboardInterrupt: After Ctrl-C; the study is saved and the same call goes on.
+    """
+    from bakeoff.adapt import adapted_spec
+    from bakeoff.report.progress import StudyProgress
+    from bakeoff.study import execute, plan
+
+    spec, adapted = adapted_spec(
+        study,
+        data=None if data is None else str(data),
+        models=models,
+        optimizer=optimizers,
+        learning_rate=lrs,
+        epochs=epochs,
+        batch_size=batch_size,
+        schedule=schedule,
+        seeds=seeds,
+        stem=stem,
+        validation=validation,
+        limit=limit,
+        precision=precision,
+    )
+    with StudyProgress(quiet=not progress) as watcher:
+        planned = plan(
+            spec,
+            out=None if out is None else Path(out),
+            adapted=adapted,
+            device=device,
+            workers=workers,
+            only=only,
+            data_dir=None if data_dir is None else Path(data_dir),
+            on_stage=watcher.stage,
+        )
+        result, outcome = execute(planned, watcher)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    return result
+
+
+def load(folder: str | Path) -> Study:
+    """Open a study folder.
+
+    Raises:
+        StudyError: If it is not one, or another version of bakeoff made it.
+    """
+    from bakeoff.study import Study
+
+    return Study(Path(folder))
+
+
+def __getattr__(name: str) -> Any:
+    # Study and StudySpec are part of the API, but loading them takes pandas and pydantic along.
+    if name == "Study":
+        from bakeoff.study import Study
+
+        return Study
+    if name == "StudySpec":
+        from bakeoff.spec import StudySpec
+
+        return StudySpec
+    raise AttributeError(f"module 'bakeoff' has no attribute '{name}'")

@@ -463,7 +463,7 @@ class ResolvedStudy(Spec):
 
     def differences(self, other: ResolvedStudy) -> list[str]:
         """Return one line for each key in which another study differs, as `key: this -> that`."""
-        mine, theirs = (dict(_flatten(study.model_dump(mode="json", exclude={"description"}))) for study in (self, other))
+        mine, theirs = (dict(_flatten(study.model_dump(mode="json", exclude={"description", "source"}))) for study in (self, other))
         return [
             f"{key}: {mine.get(key, '(absent)')} -> {theirs.get(key, '(absent)')}"
             for key in sorted(mine.keys() | theirs.keys())
@@ -622,8 +622,8 @@ def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """Say each mistake as rule, value and remedy, one a line."""
-    lines = []
-    for mistake in error.errors(include_url=False):
+    lines: list[str] = []
+    for mistake in _without_wrong_branches(error.errors(include_url=False)):
         steps = [step for step in mistake["loc"] if isinstance(step, int) or step.isidentifier()]
         path = ""
         for step in steps:
@@ -642,6 +642,21 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
         if line not in lines:
             lines.append(line)
     return f"{where}: " + "; ".join(lines) if len(lines) == 1 else f"{where}:\n  " + "\n  ".join(lines)
+
+
+def _without_wrong_branches(mistakes: list[Any]) -> list[Any]:
+    """Leave out that a value is no list (or no number) where it was tried as the other and that said more."""
+    shape = ("list_type", "float_type", "int_type", "string_type", "model_type", "float_parsing", "int_parsing")
+
+    def place(mistake: Any) -> tuple[Any, ...]:
+        return tuple(step for step in mistake["loc"] if isinstance(step, int) or step.isidentifier())
+
+    telling = [place(mistake) for mistake in mistakes if mistake["type"] not in shape]
+    return [
+        mistake
+        for mistake in mistakes
+        if mistake["type"] not in shape or not any(other[: len(place(mistake))] == place(mistake) for other in telling)
+    ]
 
 
 def _keys_at(model: type[BaseModel], steps: list[int | str]) -> list[str]:

@@ -72,6 +72,8 @@ class Failed:
     run_id: str
     message: str
     traceback: str
+    fatal: bool = False
+    """Whether the cause would meet every run alike (a full disk, a read-only folder), so that going on is useless."""
 
 
 @dataclass(frozen=True, slots=True)

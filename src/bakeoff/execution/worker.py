@@ -17,6 +17,7 @@ from typing import TextIO
 
 from filelock import FileLock
 
+from bakeoff.errors import DataError, StudyError
 from bakeoff.execution.messages import (
     Ended,
     EpochDone,
@@ -57,7 +58,7 @@ def main() -> None:
             _train(task, stop, tell)
         except Exception as error:  # a run's failure is reported and must not end the study
             message = str(error) or type(error).__name__
-            tell(Failed(task.run.id, message, traceback.format_exc()))
+            tell(Failed(task.run.id, message, traceback.format_exc(), fatal=isinstance(error, StudyError | DataError)))
 
 
 def _claim_standard_output() -> TextIO:

@@ -86,6 +86,11 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     write_atomically(last, MAGIC + hashlib.sha256(content).digest() + content)
 
 
+def drop_previous(folder: Path) -> None:
+    """Delete the checkpoint before the last: a run that has ended needs one, and sweeps fill disks."""
+    (folder / PREVIOUS).unlink(missing_ok=True)
+
+
 def load(folder: Path, run_id: str, warn: Callable[[str], None]) -> Checkpoint | None:
     """Read the newest checkpoint that is whole, or None where there is none.
 

@@ -253,6 +253,7 @@ class Trainer:
     def _end(self, result: RunResult) -> None:
         self.progress.result = result
         self._save(optimizer=False)
+        checkpoints.drop_previous(self.folder)
 
     def _epoch(self) -> EpochRecord:
         self._train_epoch()
@@ -375,6 +376,16 @@ class Trainer:
                     self._save()
                     raise Interrupted
         return losses / len(batches), correct / len(batches), torch.cat(collected).numpy()
+
+    def score_once(self) -> float:
+        """Score one batch of an evaluation and return the seconds a picture, for forecasts."""
+        batches = self.test if len(self.test) else self.batches
+        self.network.eval()
+        with torch.inference_mode():
+            started = time.perf_counter()
+            inputs, labels = next(batches.in_order(min(EVALUATION_BATCH, 4 * self.micro_batch), self.run.seed, 1))
+            self._scores(inputs).sum().item()
+        return (time.perf_counter() - started) / len(labels)
 
     def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
         with autocast(self.run.precision, self.device):

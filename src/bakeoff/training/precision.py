@@ -16,11 +16,11 @@ def autocast(precision: PrecisionName, device: torch.device) -> contextlib.Abstr
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def emulated(precision: PrecisionName, device: torch.device) -> bool:
+def emulated(precision: PrecisionName, device: str) -> bool:
     """Whether this processor lacks the format and computes it the slow way (5 to 50 times slower than float32)."""
     if precision == "float32":
         return False
-    if device.type == "cuda":
+    if device != "cpu":
         return not torch.cuda.is_bf16_supported(including_emulation=False)
     capability = torch.backends.cpu.get_cpu_capability()
     return capability in ("DEFAULT", "NO AVX", "AVX2")

@@ -1,0 +1,131 @@
+"""What a study will take, from a short trial of each candidate, before anything is trained."""
+
+from __future__ import annotations
+
+import heapq
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bakeoff.execution.probe import Probe, probe
+from bakeoff.spec import CandidateSpec, RunSpec
+from bakeoff.study import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateForecast:
+    """What one run of a candidate will take."""
+
+    label: str
+    runs: int
+    probe: Probe
+    seconds: float
+    """Of one run: training and evaluation."""
+
+    images_per_second: float
+    parameters: int
+    macs: int
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a study will take on this machine."""
+
+    candidates: list[CandidateForecast]
+    workers: int
+    threads: int
+    seconds: float
+    """From start to end, the runs spread over the workers in their order."""
+
+    memory: int | None
+    """Bytes: the workers' peaks together, at their worst; None where the system has no counter."""
+
+    disk: int
+    """Bytes the study's folder will take at its fullest."""
+
+    disk_free: int
+    """Bytes free where it will lie."""
+
+
+def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | None = None) -> Forecast:
+    """Try every candidate for a few steps and add up what the study will take.
+
+    Candidates that differ only in what costs no time (learning rate, schedule, decay) share a trial. Trials run one
+    at a time, so the forecast is optimistic by what parallel workers take from each other.
+
+    Raises:
+        StudyError: If a trial fails.
+    """
+    runs = planned.runs()
+    candidates = {run.candidate.id: run for run in runs}
+    probes: dict[tuple[object, ...], Probe] = {}
+    for done, run in enumerate(candidates.values()):
+        if on_stage is not None:
+            on_stage("trying each candidate", done, len(candidates))
+        key = _what_costs(run.candidate)
+        if key not in probes:
+            probes[key] = probe(planned.task(run, planned.numerics(run)))
+    if on_stage is not None:
+        on_stage("trying each candidate", len(candidates), len(candidates))
+    rows = [_row(planned, run, probes[_what_costs(run.candidate)], runs) for run in candidates.values()]
+    seconds = {run.candidate.id: row.seconds for run, row in zip(candidates.values(), rows, strict=True)}
+    peaks = [row.probe.peak_memory for row in rows]
+    checkpoints = sorted((row.probe.checkpoint for row in rows), reverse=True)
+    kept = sum(row.parameters * 4 * row.runs for row in rows)
+    return Forecast(
+        candidates=rows,
+        workers=planned.workers,
+        threads=planned.threads,
+        seconds=_makespan([seconds[run.candidate.id] for run in runs], planned.workers),
+        memory=None if None in peaks else sum(sorted((peak or 0 for peak in peaks), reverse=True)[:1]) * min(planned.workers, len(runs)),
+        disk=kept + 2 * checkpoints[0] * min(planned.workers, len(runs)) + _predictions_size(planned, len(runs)),
+        disk_free=shutil.disk_usage(_existing(planned.folder)).free,
+    )
+
+
+def _what_costs(candidate: CandidateSpec) -> tuple[object, ...]:
+    """Return what of a candidate decides its time and memory."""
+    recipe = candidate.recipe
+    return (candidate.model, candidate.stem, candidate.train_view, candidate.evaluate_view, recipe.optimizer, recipe.batch_size)
+
+
+def _row(planned: Plan, run: RunSpec, measured: Probe, runs: list[RunSpec]) -> CandidateForecast:
+    candidate, study, dataset = run.candidate, planned.study, planned.dataset
+    train = min(len(dataset.train), study.limit or len(dataset.train)) - study.validation
+    test = round(len(dataset.test) * (study.limit or len(dataset.train)) / len(dataset.train)) if study.limit else len(dataset.test)
+    validation = len(dataset.validation) if dataset.validation is not None else study.validation
+    recipe = candidate.recipe
+    epoch = train / recipe.batch_size * measured.seconds_a_step + validation * measured.seconds_a_scored_picture
+    return CandidateForecast(
+        label=planned.labels[candidate.id],
+        runs=sum(other.candidate.id == candidate.id for other in runs),
+        probe=measured,
+        seconds=recipe.epochs * epoch + test * measured.seconds_a_scored_picture,
+        images_per_second=recipe.batch_size / measured.seconds_a_step,
+        parameters=planned.parameters[candidate.id],
+        macs=planned.macs[candidate.id],
+        changes=planned.changes[candidate.id],
+    )
+
+
+def _makespan(seconds: list[float], workers: int) -> float:
+    """Return when the last of these jobs ends if each goes, in order, to the worker that is free first."""
+    free = [0.0] * workers
+    for job in seconds:
+        heapq.heapreplace(free, free[0] + job)
+    return max(free)
+
+
+def _predictions_size(planned: Plan, runs: int) -> int:
+    pictures, classes = len(planned.dataset.test), len(planned.dataset.classes)
+    return runs * pictures * (2 * classes + 24)  # float16 logits and three int64
+
+
+def _existing(folder: Path) -> Path:
+    """Return the nearest folder above that exists."""
+    folder = folder.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    return folder

@@ -1,0 +1,30 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Timings on a busy machine say nothing about correctness; the suite's own limits are pytest-timeout's.
+settings.register_profile("suite", deadline=None, max_examples=50)
+settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's data and cache folders out of the tests; one cache serves the whole session."""
+    base = tmp_path_factory.getbasetemp()
+    monkeypatch.setenv("BAKEOFF_CACHE_DIR", str(base / "shared-cache"))
+    monkeypatch.setenv("BAKEOFF_DATA_DIR", str(base / "shared-data"))
+
+
+@pytest.fixture
+def cifar10_folder() -> Path:
+    """The folder of CIFAR-10 pictures that BAKEOFF_DATA names, `train/<class>/*` and `test/<class>/*`."""
+    folder = os.environ.get("BAKEOFF_DATA")
+    if not folder or not (Path(folder) / "train").is_dir():
+        pytest.skip("needs CIFAR-10 as pictures: set BAKEOFF_DATA to a folder with train/<class>/* and test/<class>/*")
+    return Path(folder)
