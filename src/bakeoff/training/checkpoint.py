@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import pickle  # noqa: S403 (for the name of the error that torch's restricted reader raises)
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -133,7 +134,10 @@ def _read(path: Path) -> Checkpoint:
     body = memoryview(content)[header:]
     if hashlib.sha256(body).digest() != content[len(MAGIC) : header]:
         raise _DamagedError("its checksum does not match: truncated or altered")
-    state = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
+    try:
+        state = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        raise StudyError(f"a checkpoint must hold tensors and plain values only, but {path} does not: delete it if you did not expect this") from error
     plain = json.loads(state["progress"])
     plain["history"] = [EpochRecord(**record) for record in plain["history"]]
     if plain["result"] is not None:
