@@ -77,7 +77,7 @@ def run(
         BakeoffError: If something asked for does not exist, cannot be read, or cannot be written.
         KeyboardInterrupt: After Ctrl-C; the study is saved and the same call goes on.
     """
-    from bakeoff.adapt import adapted_spec
+    from bakeoff.flags import adapted_spec
     from bakeoff.report.progress import StudyProgress
     from bakeoff.study import execute, plan
 

@@ -91,7 +91,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and what it will take; train nothing.")] = False,
 ) -> None:
     """See RUN_HELP."""
-    from bakeoff.adapt import adapted_spec
+    from bakeoff.flags import adapted_spec
     from bakeoff.report.progress import StudyProgress
     from bakeoff.study import execute, plan, plan_folder
 

@@ -1,1 +1,8 @@
+"""Networks by name, fitted to the pictures' size and number of classes."""
 
+from __future__ import annotations
+
+from bakeoff.models.build import Built, build
+from bakeoff.models.zoo import ModelInfo, available, check_name
+
+__all__ = ["Built", "ModelInfo", "available", "build", "check_name"]

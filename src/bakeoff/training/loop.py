@@ -95,14 +95,14 @@ def split_indices(dataset: Dataset, run: RunSpec) -> SplitIndices:
     return SplitIndices(train[kept], train[held_out], test)
 
 
-def view_of(spec: ViewSpec, candidate: CandidateSpec, dataset: Dataset, device: torch.device) -> View:
+def view_of(spec: ViewSpec, candidate: CandidateSpec, dataset: Dataset) -> View:
     """Return a candidate's view with its normalisation looked up."""
     normalization = candidate.normalization
     if normalization == "data":
-        return View(spec, dataset.mean, dataset.std, device)
+        return View(spec, dataset.mean, dataset.std, dataset.size)
     if isinstance(normalization, str):
         normalization = NORMALIZATIONS[normalization]
-    return View(spec, normalization.mean, normalization.std, device)
+    return View(spec, normalization.mean, normalization.std, dataset.size)
 
 
 def build_network(run: RunSpec, dataset: Dataset) -> nn.Module:
@@ -211,8 +211,8 @@ class Trainer:
 
     def _prepare_batches(self, dataset: Dataset) -> None:
         candidate, indices = self.run.candidate, split_indices(dataset, self.run)
-        train_view = view_of(candidate.train_view, candidate, dataset, self.device)
-        evaluate_view = view_of(candidate.evaluate_view, candidate, dataset, self.device)
+        train_view = view_of(candidate.train_view, candidate, dataset)
+        evaluate_view = view_of(candidate.evaluate_view, candidate, dataset)
         held_out = dataset.train if dataset.validation is None else dataset.validation
         self.batches = Batches(dataset.train, indices.train, train_view, self.device)
         self.validation = Batches(held_out, indices.validation, evaluate_view, self.device)

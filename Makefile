@@ -1,0 +1,26 @@
+# Everything runs inside .venv; nothing outside this folder is touched but pip's cache and the user's data and cache folders.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test install lint clean
+
+demo: install ## The three networks on handwritten digits: a ranked table in about three minutes
+	$(BIN)/bakeoff run studies/demo.toml
+
+test: install ## The whole suite
+	$(BIN)/python -m pytest
+
+lint: install ## What continuous integration checks besides the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: .venv/installed ## .venv with everything that development and tests need
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,30 @@
+"""What a network costs, counted: parameters and multiply-accumulates."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def parameters(network: nn.Module) -> int:
+    """Return the number of parameters, trainable or not, shared ones once."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def macs(network: nn.Module, size: int) -> int:
+    """Return the multiply-accumulates of one picture's forward pass.
+
+    Convolutions and matrix products are counted, with torch's own counter (which counts two operations for each);
+    normalisation, activations and pooling are not. The network itself is left alone.
+
+    Args:
+        network: Any network of pictures.
+        size: Side of the input in pixels.
+    """
+    skeleton = copy.deepcopy(network).to("meta").eval()
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        skeleton(torch.empty(1, 3, size, size, device="meta"))
+    return int(counter.get_total_flops()) // 2

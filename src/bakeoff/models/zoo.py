@@ -1,0 +1,92 @@
+"""Names to networks: torchvision's, timm's, and what neither has. Nothing is ever downloaded; weights start random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torchvision.models as torchvision_models
+from torch import nn
+
+from bakeoff.errors import MissingExtraError, SpecError, near_miss
+from bakeoff.models.mobilenet_v1 import MobileNetV1
+
+TIMM = "timm/"
+"""Prefix of timm's names."""
+
+FEATURED = {
+    "resnet18": "He et al. 2016; residual blocks; the paper's first",
+    "alexnet": "Krizhevsky 2014 (one tower); wide linear layers",
+    "mobilenet_v2": "Sandler et al. 2018; inverted residuals; what the paper ran as MobileNet",
+    "mobilenet_v1": "Howard et al. 2017; depthwise separable convolutions; what the paper describes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A network that can be compared."""
+
+    name: str
+    source: str
+    """`torchvision`, `bakeoff` or `timm`."""
+
+    note: str
+
+
+def available() -> list[ModelInfo]:
+    """Return the networks by name, the paper's first; timm's are named `timm/NAME` and listed by timm itself."""
+    featured = [
+        ModelInfo(name, "bakeoff" if name == "mobilenet_v1" else "torchvision", note) for name, note in FEATURED.items()
+    ]
+    return featured + [ModelInfo(name, "torchvision", "") for name in _torchvision_names() if name not in FEATURED]
+
+
+def check_name(name: str) -> None:
+    """Check that a network of this name exists, without building it.
+
+    Raises:
+        SpecError: If it does not, with the nearest name that does.
+        MissingExtraError: If it is timm's and timm is not installed.
+    """
+    if name.startswith(TIMM):
+        names = [TIMM + known for known in _timm().list_models()]
+        # A tag after a dot names pretrained weights, which are not used here.
+        if name.split(".")[0] not in names:
+            raise SpecError(f"timm has no network '{name.removeprefix(TIMM)}'{near_miss(name, names)}; timm.list_models() lists them")
+        return
+    names = [*FEATURED, *_torchvision_names()]
+    if name not in names:
+        raise SpecError(f"there is no network '{name}'{near_miss(name, names)}; `bakeoff models` lists them")
+
+
+def factory(name: str, classes: int) -> Callable[[], nn.Module]:
+    """Return what builds a network with that many outputs and random weights, as published otherwise.
+
+    Raises:
+        SpecError: If there is no such network.
+    """
+    check_name(name)
+    if name == "mobilenet_v1":
+        return lambda: MobileNetV1(classes)
+    if name.startswith(TIMM):
+        timm = _timm()
+        return lambda: timm.create_model(name.removeprefix(TIMM), pretrained=False, num_classes=classes)
+    extra = {}
+    if name in ("googlenet", "inception_v3"):
+        # Without the side outputs that exist only in training: every candidate is trained on one loss.
+        extra = {"aux_logits": False, "init_weights": True}
+    return lambda: torchvision_models.get_model(name, weights=None, num_classes=classes, **extra)
+
+
+@cache
+def _torchvision_names() -> tuple[str, ...]:
+    return tuple(torchvision_models.list_models(module=torchvision_models))
+
+
+def _timm():  # type: ignore[no-untyped-def]
+    try:
+        import timm
+    except ImportError as error:
+        raise MissingExtraError("a network of timm", "timm") from error
+    return timm

@@ -1,0 +1,99 @@
+"""Imports run downwards in the house: a room may use those below it, never those above or across."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bakeoff
+
+ROOT = Path(bakeoff.__file__).parent
+
+# Each room with the rooms it may import from. Whatever is not listed may be imported by nobody.
+BELOW = {
+    "errors": set(),
+    "records": set(),
+    "files": {"errors"},
+    "spec": {"errors"},
+    "flags": {"errors", "spec"},
+    "data": {"errors", "records", "files", "spec"},
+    "models": {"errors", "spec"},
+    "cost": {"errors", "models"},
+    "training": {"errors", "records", "files", "spec", "data", "models"},
+    "execution": {"errors", "records", "files", "spec", "data", "models", "training"},
+    "store": {"errors", "records", "files", "spec"},
+    "analysis": {"errors", "records", "spec", "store"},
+    "report": {"errors", "records", "spec", "store", "analysis"},
+    "study": {"errors", "records", "files", "spec", "data", "models", "cost", "training", "execution", "store", "analysis"},
+    "forecast": {"errors", "spec", "execution", "study"},
+    "cli": {"errors", "flags", "data", "models", "report", "study", "forecast", "__init__"},
+    "__init__": {"errors", "flags", "spec", "report", "study"},
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path, *, at_run_time: bool) -> set[str]:
+    """The rooms a file imports from; imports only for type checking do not count at run time."""
+    found = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped: set[ast.AST] = set()
+    if at_run_time:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+                skipped.update(child for statement in node.body for child in ast.walk(statement))
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "bakeoff":
+            parts = node.module.split(".")
+            found.update([parts[1]] if len(parts) > 1 else [alias.name for alias in node.names])
+        elif isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+            found.update(parts[1] if len(parts) > 1 else "__init__" for parts in names if parts[0] == "bakeoff")
+    return found
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(ROOT)) for path in FILES])
+def test_a_room_imports_only_from_rooms_below_it(path: Path) -> None:
+    room = room_of(path)
+    above = imported_rooms(path, at_run_time=True) - BELOW[room] - {room}
+    assert not above, f"{path.name} imports from {above}"
+
+
+def test_the_order_of_rooms_has_no_circle() -> None:
+    placed: set[str] = set()
+    while len(placed) < len(BELOW):
+        ready = {room for room, below in BELOW.items() if room not in placed and below <= placed}
+        assert ready, f"a circle among {set(BELOW) - placed}"
+        placed |= ready
+
+
+def modules_after(statement: str) -> set[str]:
+    program = f"import sys\n{statement}\nprint(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_the_command_line_loads_without_torch_and_pandas() -> None:
+    loaded = modules_after("import bakeoff.cli")
+    assert not loaded & {"torch", "torchvision", "pandas", "sklearn", "sqlalchemy", "matplotlib"}
+
+
+def test_workers_and_the_driver_load_without_matplotlib_and_scikit_learn() -> None:
+    assert not modules_after("import bakeoff.study, bakeoff.training.loop") & {"matplotlib", "sklearn", "timm"}
+
+
+def test_nothing_is_printed_outside_the_command_line() -> None:
+    for path in FILES:
+        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        printing = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+        assert not printing or path.name == "cli.py", f"{path}: lines {printing}"
