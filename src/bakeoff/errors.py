@@ -10,6 +10,10 @@ import difflib
 from collections.abc import Iterable
 
 
+SHOWN_PROBLEMS = 20
+"""Files named in one message."""
+
+
 class BakeoffError(Exception):
     """Base of all errors that the user can mend."""
 
@@ -20,6 +24,20 @@ class SpecError(BakeoffError, ValueError):
 
 class DataError(BakeoffError):
     """The pictures cannot be found, read or compared."""
+
+
+class UnusablePicturesError(DataError):
+    """Some files cannot be used as pictures; the message lists the first, `problems` all."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        self.problems = problems
+        """Path below the data set's folder, and why."""
+
+        lines = [f"  {path}: {reason}" for path, reason in problems[:SHOWN_PROBLEMS]]
+        more = f"\n  and {len(problems) - SHOWN_PROBLEMS} more; `bakeoff data` lists them all" if len(problems) > SHOWN_PROBLEMS else ""
+        super().__init__(
+            f"every picture must be whole, but {len(problems)} cannot be used; repair or remove them:\n" + "\n".join(lines) + more
+        )
 
 
 class StudyError(BakeoffError):

@@ -1,0 +1,155 @@
+"""Decoding a folder's pictures with all cores: a few processes, each fed by a thread."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bakeoff.data.decode import Header, work
+
+PICTURES_A_JOB = 64
+FEW = 400
+"""Up to so many pictures are decoded in this process: starting others would take longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that cannot be used."""
+
+    path: Path
+    reason: str
+
+
+def read_headers(paths: Sequence[Path], on_done: Callable[[int], None]) -> tuple[list[Header | None], list[Problem]]:
+    """Read what every picture claims to be; None where it cannot be used, with the reason among the problems."""
+    headers: list[Header | None] = [None] * len(paths)
+
+    def keep(first: int, answer: dict[str, Any]) -> None:
+        for number, found in enumerate(answer["headers"]):
+            headers[first + number] = None if found is None else Header(found[0], found[1], tuple(found[2]))
+
+    return headers, _work_through(paths, None, 0, keep, on_done)
+
+
+def decode_into(array: Path, paths: Sequence[Path], size: int, on_done: Callable[[int], None]) -> list[Problem]:
+    """Decode pictures into the rows of a `.npy` file, in order, and return those that cannot be used."""
+    return _work_through(paths, array, size, lambda first, answer: None, on_done)
+
+
+def _work_through(
+    paths: Sequence[Path], array: Path | None, size: int, keep: Callable[[int, dict[str, Any]], None], on_done: Callable[[int], None]
+) -> list[Problem]:
+    jobs: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for first in range(0, len(paths), PICTURES_A_JOB):
+        jobs.put(first)
+    answers: queue.SimpleQueue[tuple[int, dict[str, Any]] | BaseException] = queue.SimpleQueue()
+    processes = 0 if len(paths) <= FEW else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def feed() -> None:
+        try:
+            with _Decoder(in_process=processes == 0) as decoder:
+                while True:
+                    try:
+                        first = jobs.get_nowait()
+                    except queue.Empty:
+                        return
+                    chunk = [str(path) for path in paths[first : first + PICTURES_A_JOB]]
+                    answers.put((first, decoder.work({"array": array and str(array), "first": first, "size": size, "paths": chunk})))
+        except BaseException as error:
+            answers.put(error)
+
+    threads = [threading.Thread(target=feed, daemon=True) for _ in range(max(1, processes))]
+    for thread in threads:
+        thread.start()
+    problems: list[Problem] = []
+    done = 0
+    while done < len(paths):
+        answer = answers.get()
+        if isinstance(answer, BaseException):
+            raise answer
+        first, found = answer
+        keep(first, found)
+        problems += [Problem(paths[first + number], reason) for number, reason in found["problems"]]
+        done += len(paths[first : first + PICTURES_A_JOB])
+        on_done(done)
+    for thread in threads:
+        thread.join()
+    return sorted(problems, key=lambda problem: problem.path)
+
+
+class _Decoder:
+    """A decoding process that is started anew if a picture brings it down."""
+
+    def __init__(self, *, in_process: bool) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._in_process = in_process
+
+    def __enter__(self) -> _Decoder:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+    def work(self, job: dict[str, Any]) -> dict[str, Any]:
+        if self._in_process:
+            return work(job, {})
+        answer = self._asked(job)
+        if answer is not None:
+            return answer
+        # A picture brought the process down: find which, one by one.
+        problems, headers = [], []
+        for number, path in enumerate(job["paths"]):
+            single = self._asked(job | {"paths": [path], "first": job["first"] + number})
+            if single is None:
+                problems.append([number, "brings the decoder down"])
+                headers.append(None)
+            else:
+                problems += [[number, reason] for _, reason in single["problems"]]
+                headers += single["headers"]
+        return {"problems": problems, "headers": headers}
+
+    def _asked(self, job: dict[str, Any]) -> dict[str, Any] | None:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bakeoff.data.decode_worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self._close()
+            return None
+        line = self._process.stdout.readline()
+        if not line:
+            self._close()
+            return None
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _close(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # it is dead already, which is why it is closed
+        process.wait()
+        process.stdout.close()
+

@@ -1,0 +1,99 @@
+"""From what a user names to a data set in the cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from bakeoff.data import cifar, digits, folder
+from bakeoff.data.archive import is_archive, unpacked
+from bakeoff.data.cache import OnProgress, cache_root, open_or_build
+from bakeoff.data.dataset import Dataset
+from bakeoff.errors import DataError, SpecError, near_miss
+from bakeoff.spec import content_id
+
+KNOWN_SOURCES = ("digits", "cifar10", "cifar100")
+
+
+def data_root(data_dir: Path | None) -> Path:
+    """Return where downloaded data sets are: the argument, BAKEOFF_DATA_DIR, or the user's data folder."""
+    if data_dir is not None:
+        return data_dir
+    named = os.environ.get("BAKEOFF_DATA_DIR")
+    return Path(named) if named else Path(platformdirs.user_data_dir("bakeoff"))
+
+
+def prepare(
+    source: str,
+    *,
+    size: int | None = None,
+    data_dir: Path | None = None,
+    cache_dir: Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> Dataset:
+    """Find a data set and decode it into the cache, unless it is there already.
+
+    Args:
+        source: `digits`, `cifar10`, `cifar100`, a folder of pictures, a folder of CIFAR's batches, or a zip or tar.
+        size: Side in pixels that a folder's pictures (or the digits) are brought to; default: see `DataSpec.size`.
+        data_dir: Where downloads are kept.
+        cache_dir: Where decoded pictures are kept.
+        on_progress: Told of a stage's name, how much is done, and how much there is.
+
+    Raises:
+        SpecError: If there is nothing of that name.
+        DataError: If the pictures cannot be used, or the cache cannot be written to.
+    """
+    tell = on_progress or _say_nothing
+    root = cache_root(cache_dir)
+    if source == "digits":
+        return open_or_build(root, ["digits", size], lambda entry: digits.build(entry, size))
+    if source in cifar.BY_NAME:
+        chosen = cifar.BY_NAME[source]
+        return _cifar(chosen, cifar.find(chosen, data_root(data_dir), root, tell), root, size, tell)
+    place = place_of(source, root, tell)
+    recognised = cifar.recognised(place)
+    if recognised is not None:
+        return _cifar(*recognised, root, size, tell)
+    layout = folder.scan(place)
+    key = ["folder", place.name, size, layout.classes, layout.stamps, {split: len(files) for split, files in layout.files.items()}]
+    return open_or_build(root, key, lambda entry: folder.build(entry, layout, size, tell))
+
+
+def place_of(source: str, root: Path, on_progress: OnProgress) -> Path:
+    """Return the folder that a path names, unpacking an archive first.
+
+    Raises:
+        SpecError: If it is neither a path nor a known name.
+        DataError: If it is a file that is no archive, or a damaged one.
+    """
+    place = Path(source).expanduser()
+    if not place.exists():
+        raise SpecError(
+            f"data must be one of {', '.join(KNOWN_SOURCES)}, or a folder of pictures, or a zip or tar of one, but there is no "
+            f"{source!r}{near_miss(source, KNOWN_SOURCES)}"
+        )
+    if place.is_dir():
+        return place.resolve()
+    if not is_archive(place):
+        raise DataError(f"data must be a folder of pictures, or a zip or tar of one, but {source!r} is a file of another kind")
+    status = place.stat()
+    name = content_id([str(place.resolve()), status.st_size, status.st_mtime_ns])
+    return unpacked(place, root, name, on_progress)
+
+
+def _cifar(chosen: cifar.Cifar, place: Path, root: Path, size: int | None, tell: OnProgress) -> Dataset:
+    if size not in (None, cifar.SIDE):
+        raise SpecError(f"{chosen.name} has pictures of {cifar.SIDE} pixels, but data.size = {size}; use `resize` in the view instead")
+    files = [place / file for file in (*chosen.train, chosen.test, chosen.meta)]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise DataError(f"{place} must hold all batches of {chosen.name}, but lacks {', '.join(missing)}")
+    stamps = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    return open_or_build(root, ["cifar", chosen.name, stamps], lambda entry: cifar.build(entry, chosen, place, tell))
+
+
+def _say_nothing(stage: str, done: int, total: int | None) -> None:
+    """Take the place of a caller that does not want to know."""
