@@ -1,10 +1,13 @@
 """From a file to red, green and blue: what is accepted, how each kind is converted, and what is refused.
+
 It imports neither torch nor pandas, so that the processes that decode start at once.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM")
+"""Pillow's decoders that are used, whatever a file is named. Others are out of reach of foreign files: some of them
+start programs (EPS: Ghostscript)."""
+
 PIXEL_LIMIT = 100_000_000
 """A header that claims more pixels is refused unread: a decompression bomb, or nothing to classify at 224 pixels."""
 
-KIND_OF_MODE = {"1": "black and white", "L": "grey", "LA": "grey with transparency", "P": "palette", "CMYK": "CMYK", "RGBA": "transparency"}
+KIND_OF_MODE = {
+    "1": "black and white",
+    "L": "grey",
+    "LA": "grey with transparency",
+    "P": "palette",
+    "CMYK": "CMYK",
+    "RGBA": "transparency",
+}
 
 FORMAT_OF_SUFFIX = {
     ".jpg": "JPEG",
@@ -57,10 +71,16 @@ def read_header(path: Path) -> Header:
     """
     with _opened(path) as image:
         width, height = image.size
-        orientation = image.getexif().get(0x0112, 1)
+        try:
+            with _quiet():
+                orientation = image.getexif().get(0x0112, 1)
+                kinds = _kinds(image, path, orientation)
+        except Exception as error:
+            # A damaged tag or a page that is not there: Pillow raises almost anything on these.
+            raise UnusableError(f"cannot be read: {_short(error)}") from error
         if orientation in (5, 6, 7, 8):
             width, height = height, width
-        return Header(width, height, _kinds(image, path, orientation))
+        return Header(width, height, kinds)
 
 
 def read_pixels(path: Path, size: int) -> NDArray[np.uint8]:
@@ -80,13 +100,16 @@ def read_pixels(path: Path, size: int) -> NDArray[np.uint8]:
     """
     with _opened(path) as image:
         try:
-            image.seek(0)
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            rgb = _rgb(upright)
-            if rgb.size != (size, size):
-                rgb = _fitted(rgb, size)
-            return np.asarray(rgb)
+            with _quiet():
+                image.seek(0)
+                # A JPEG can be decoded at a half, a quarter or an eighth of its size, several times as fast. At least
+                # twice the side that is wanted remains, so the rest is still averaged over all of its pixels.
+                image.draft(None, (2 * size, 2 * size))
+                image.load()
+                rgb = _rgb(ImageOps.exif_transpose(image))
+                if rgb.size != (size, size):
+                    rgb = _fitted(rgb, size)
+                return np.asarray(rgb)
         except UnusableError:
             raise
         except Exception as error:
@@ -94,17 +117,24 @@ def read_pixels(path: Path, size: int) -> NDArray[np.uint8]:
             raise UnusableError(f"cannot be decoded: {_short(error)}") from error
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Pillow's warnings (large pictures, odd tags) off the screen: what matters is told with the path."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _opened(path: Path) -> Image.Image:
     try:
         if path.stat().st_size == 0:
             raise UnusableError("is empty (0 bytes)")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures; the limit here is below its own
-            image = Image.open(path)
+        with _quiet():
+            image = Image.open(path, formats=FORMATS)
     except UnusableError:
         raise
     except UnidentifiedImageError:
-        raise UnusableError("is no picture") from None
+        raise UnusableError(f"is no picture in a format that can be read ({', '.join(FORMATS)})") from None
     except Image.DecompressionBombError:
         raise UnusableError(f"claims more than {PIXEL_LIMIT:,} pixels") from None
     except Exception as error:
