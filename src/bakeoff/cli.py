@@ -219,7 +219,7 @@ def data(
         typer.echo("or a folder of pictures (train/<class>/..., test/<class>/...), or a zip or tar of one")
         return
     report = inspect_source(source, data_dir=data_dir)
-    _output().print(data_report(report))
+    _output().print(*data_report(report), sep="\n")
     if report.problems:
         raise typer.Exit(1)
 
@@ -246,12 +246,31 @@ def _print_forecast(planned: Plan) -> None:
     from bakeoff.forecast import forecast
     from bakeoff.report.console import forecast_table
     from bakeoff.report.progress import StudyProgress
+    from bakeoff.report.words import duration, size
 
     with StudyProgress() as watcher:
         expected = forecast(planned, watcher.stage)
+    rows = [
+        {
+            "label": row.label,
+            "runs": row.runs,
+            "seconds": row.seconds,
+            "images_per_second": row.images_per_second,
+            "parameters": row.parameters,
+            "macs": row.macs,
+            "memory": size(row.probe.peak_memory),
+        }
+        for row in expected.candidates
+    ]
     console = _output()
-    for part in forecast_table(expected, planned.study, planned.folder):
-        console.print(part)
+    console.print(forecast_table(rows, f"{planned.study.name}: nothing was trained; this is what it would take here"))
+    console.print(
+        f"In all about {duration(expected.seconds)} with {expected.workers} workers of {expected.threads} threads, up to "
+        f"{size(expected.memory)} of memory and {size(expected.disk)} of disk ({size(expected.disk_free)} free) in {planned.folder}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     for remark in planned.remarks():
         console.print(f"- {remark}", markup=False, highlight=False)
 

@@ -43,6 +43,9 @@ def adapted_spec(
         content["seeds"] = list(seeds)
     if models is not None:
         content["candidates"] = _chosen(content["candidates"], list(models))
+    # Entries that differed only in what a flag decides now are one.
+    entries = content["candidates"]
+    content["candidates"] = [entry for number, entry in enumerate(entries) if entry not in entries[:number]]
     spec = StudySpec.from_mapping(content, where="the command" if study is None or isinstance(study, StudySpec) else str(study))
     return spec, study is None or spec != base
 

@@ -56,11 +56,19 @@ class Entry:
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise DataError(
-                f"decoding {count} pictures at {size} pixels takes {needed / 1e9:.1f} GB under {self.folder.parent}, but {free / 1e9:.1f} GB "
-                f"are free; free some, set `size` lower, or set BAKEOFF_CACHE_DIR to another disk"
+                f"decoding {count} pictures at {size} pixels takes {needed / 1e9:.3g} GB under {self.folder.parent}, "
+                f"but {free / 1e9:.3g} GB are free; free some, set `size` lower, or set BAKEOFF_CACHE_DIR to another disk"
             )
         shape = (count, size, size, 3)
-        return np.lib.format.open_memmap(self.pixels_path(split), mode="w+", dtype=np.uint8, shape=shape)
+        array: NDArray[np.uint8] = np.lib.format.open_memmap(
+            self.pixels_path(split), mode="w+", dtype=np.uint8, shape=shape
+        )
+        if hasattr(os, "posix_fallocate"):
+            # The file is full of holes as yet. A page written to a full disk would kill the process (SIGBUS); here it
+            # is an error that can be told.
+            with self.pixels_path(split).open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        return array
 
     def pixels_path(self, split: str) -> Path:
         """Return the file behind `pixels`."""
@@ -90,18 +98,26 @@ def open_or_build(root: Path, key: Sequence[Any], build: Callable[[Entry], Descr
     Raises:
         DataError: If the cache cannot be written to or the disk is full, or what `build` raises.
     """
-    name = hashlib.sha256(json.dumps([CACHE_FORMAT, *key]).encode()).hexdigest()[:16]
-    folder = root / name
+    folder = _entry_folder(root, key)
     found = _opened(folder)
     if found is not None:
         return found
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f"{name}.lock"):  # two studies that start at once decode once
+        with FileLock(root / f"{folder.name}.lock"):  # two studies that start at once decode once
             found = _opened(folder)
             return found or _built(root, folder, build)
     except OSError as error:
         raise _explained(root, error) from error
+
+
+def opened_if_there(root: Path, key: Sequence[Any]) -> Dataset | None:
+    """Open a cache entry, or return None where it is missing or damaged."""
+    return _opened(_entry_folder(root, key))
+
+
+def _entry_folder(root: Path, key: Sequence[Any]) -> Path:
+    return root / hashlib.sha256(json.dumps([CACHE_FORMAT, *key]).encode()).hexdigest()[:16]
 
 
 def open_cached(folder: Path) -> Dataset:
@@ -112,20 +128,33 @@ def open_cached(folder: Path) -> Dataset:
     """
     found = _opened(folder)
     if found is None:
-        raise DataError(f"decoded pictures must be whole, but {folder} is missing or damaged; run the command again to decode them anew")
+        raise DataError(
+            f"decoded pictures must be whole, but {folder} is missing or damaged; "
+            "run the command again to decode them anew"
+        )
     return found
 
 
 def _built(root: Path, folder: Path, build: Callable[[Entry], Description]) -> Dataset:
+    for leftover in root.glob(f".{folder.name}.*"):  # of a process that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
     partial = Path(tempfile.mkdtemp(dir=root, prefix=f".{folder.name}."))
     try:
         description = build(Entry(partial))
         _write_meta(partial, description)
+        _to_disk(partial)
         shutil.rmtree(folder, ignore_errors=True)  # a damaged one
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return open_cached(folder)
+
+
+def _to_disk(folder: Path) -> None:
+    """Have all files written through, so that an entry that is there after a power failure is whole."""
+    for path in folder.iterdir():
+        with path.open("r+b") as file:
+            os.fsync(file.fileno())
 
 
 def _write_meta(folder: Path, description: Description) -> None:
@@ -209,7 +238,15 @@ def _pictures(folder: Path, split: str, shape: list[int]) -> Pictures:
 
 def _explained(root: Path, error: OSError) -> DataError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DataError(f"decoded pictures need space under {root}, but none is left; free some, or set BAKEOFF_CACHE_DIR to another disk")
+        return DataError(
+            f"decoded pictures need space under {root}, but none is left; "
+            "free some, or set BAKEOFF_CACHE_DIR to another disk"
+        )
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return DataError(f"the cache of decoded pictures must be writable, but {root}: {error.strerror}; set BAKEOFF_CACHE_DIR to another folder")
-    return DataError(f"the cache of decoded pictures under {root} failed: {error}; set BAKEOFF_CACHE_DIR to another folder")
+        return DataError(
+            f"the cache of decoded pictures must be writable, but {root}: {error.strerror}; "
+            "set BAKEOFF_CACHE_DIR to another folder"
+        )
+    return DataError(
+        f"the cache of decoded pictures under {root} failed: {error}; set BAKEOFF_CACHE_DIR to another folder"
+    )

@@ -23,6 +23,10 @@ TEST_SHARE = 0.2
 LARGEST_DEFAULT = 224
 """Side in pixels that pictures are brought to at most unless `size` says otherwise."""
 
+CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")
+CLUTTER_KIND = "hidden"
+"""What file managers and archivers leave behind, which nobody needs to hear of."""
+
 SPLIT_FOLDERS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
 
 
@@ -56,17 +60,21 @@ def scan(root: Path) -> Layout:
     Raises:
         DataError: If there are no pictures, fewer than two classes, a class with one picture, or a class outside train.
     """
-    found = {split: folder for split, names in SPLIT_FOLDERS.items() for name in names if (folder := root / name).is_dir()}
+    found = {split: root / name for split, names in SPLIT_FOLDERS.items() for name in names if (root / name).is_dir()}
     notes: list[str] = []
     if "train" not in found:
         found = {"train": root}
     elif "validation" in found and "test" not in found:
         found["test"] = found.pop("validation")
-        notes.append(f"{found['test'].name}/ is taken for the test set, as there is no test/; validation is split off train/")
-    listed = {split: _pictures_by_class(folder) for split, folder in found.items()}
-    ignored = sum(count for _, count in listed.values())
-    by_class = {split: {name: files for name, files in classes.items() if files} for split, (classes, _) in listed.items()}
-    _check_classes(root, by_class)
+        notes.append(
+            f"{found['test'].name}/ is taken for the test set, as there is no test/; validation is split off train/"
+        )
+    left_out: Counter[str] = Counter()
+    listed = {split: _pictures_by_class(folder, left_out) for split, folder in found.items()}
+    by_class = {split: {name: files for name, files in classes.items() if files} for split, classes in listed.items()}
+    _check_depth(found["train"], by_class["train"])
+    _check_classes(root, by_class, left_out)
+    notes += _what_is_left_out(left_out, listed)
     classes = tuple(sorted(by_class["train"]))
     files = {
         split: [(path, classes.index(name)) for name in sorted(pictures) for path in sorted(pictures[name])]
@@ -83,15 +91,20 @@ def scan(root: Path) -> Layout:
         kept, test = split_validation(labels, min(count, len(labels) - len(classes)), seed=0)
         files["test"] = [files["train"][index] for index in test]
         files["train"] = [files["train"][index] for index in kept]
-        notes.append(f"the test set is {len(test)} pictures split off here, stratified, seed 0: the folder has none of its own")
+        notes.append(
+            f"the test set is {len(test)} pictures split off here, stratified, seed 0: the folder has none of its own"
+        )
     counts = Counter(label for _, label in files["train"])
     if max(counts.values()) > 1.5 * min(counts.values()):
-        notes.append(f"classes are uneven: {min(counts.values())} to {max(counts.values())} training pictures a class; accuracy favours the large ones")
-    return Layout(root, classes, files, ignored, tuple(notes), stamps)
+        notes.append(
+            f"classes are uneven: {min(counts.values())} to {max(counts.values())} training pictures a class; "
+            "accuracy favours the large ones"
+        )
+    return Layout(root, classes, files, left_out.total(), tuple(notes), stamps)
 
 
-def build(entry: Entry, layout: Layout, size: int | None, on_progress: OnProgress) -> Description:
-    """Decode a folder's pictures into a cache entry.
+def build(entry: Entry, layout: Layout, name: str, size: int | None, on_progress: OnProgress) -> Description:
+    """Decode a folder's pictures into a cache entry, under a name.
 
     Raises:
         UnusablePicturesError: If some cannot be decoded, all of them listed.
@@ -106,12 +119,10 @@ def build(entry: Entry, layout: Layout, size: int | None, on_progress: OnProgres
     bad = {problem.path for problem in problems}
     done_before = 0
     for split, pairs in layout.files.items():
-        array = entry.pixels(split, len(pairs), side)
-        array.flush()
-        good = [path for path, _ in pairs]
+        entry.pixels(split, len(pairs), side)
         found = decode_into(
             entry.pixels_path(split),
-            good,
+            [path for path, _ in pairs],
             side,
             lambda done, before=done_before: on_progress("decoding", before + done, len(paths)),  # type: ignore[misc]
         )
@@ -121,7 +132,7 @@ def build(entry: Entry, layout: Layout, size: int | None, on_progress: OnProgres
     if problems:
         raise unusable(layout.root, problems)
     return Description(
-        name=layout.root.name,
+        name=name,
         classes=layout.classes,
         flippable=True,
         notes=(*layout.notes, *_conversions(usable), *_what_is_cut(usable, side)),
@@ -129,7 +140,10 @@ def build(entry: Entry, layout: Layout, size: int | None, on_progress: OnProgres
 
 
 def default_size(headers: list[Header]) -> int:
-    """Return the side to decode at: the pictures' own if all are squares alike, else the median shorter side, at most 224."""
+    """Return the side to decode at: the pictures' own if all are squares alike, else their median, at most 224.
+
+    The median is that of the shorter sides.
+    """
     sizes = {(header.width, header.height) for header in headers}
     if len(sizes) == 1 and (only := sizes.pop())[0] == only[1]:
         return only[0]
@@ -138,52 +152,105 @@ def default_size(headers: list[Header]) -> int:
 
 def unusable(root: Path, problems: list[Problem]) -> UnusablePicturesError:
     """Return the error that lists every file that cannot be used."""
-    return UnusablePicturesError([(_shown(problem.path, root), problem.reason) for problem in sorted(problems, key=lambda p: p.path)])
+    ordered = sorted(problems, key=lambda problem: problem.path)
+    return UnusablePicturesError([(shown(problem.path, root), problem.reason) for problem in ordered])
 
 
-def _pictures_by_class(folder: Path) -> tuple[dict[str, list[Path]], int]:
-    """Return the pictures below each class folder, and how many files there are that are none."""
-    classes: dict[str, list[Path]] = {}
-    ignored = 0
+def _pictures_by_class(folder: Path, left_out: Counter[str]) -> dict[str, list[Path]]:
+    """Return the pictures below each class folder, and count by kind the files that are none."""
     try:
-        for entry in os.scandir(folder):
-            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                files = list(_files_below(Path(entry.path)))
-                classes[entry.name] = [path for path in files if _named_as_picture(path)]
-                ignored += len(files) - len(classes[entry.name])
-            else:
-                ignored += 1
+        with os.scandir(folder) as entries:
+            classes = {}
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False) and not entry.name.startswith((".", "__MACOSX")):
+                    classes[entry.name] = list(_pictures_below(Path(entry.path), left_out))
+                else:
+                    left_out[_kind_of_file(entry)] += 1
+            return classes
     except OSError as error:
         raise DataError(f"a folder of pictures must be readable, but {folder}: {error.strerror}") from error
-    return classes, ignored
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files_below(Path(entry.path))
-        elif entry.is_file(follow_symlinks=False):
-            yield Path(entry.path)
+def _pictures_below(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                yield from _pictures_below(path, left_out)
+            elif (
+                entry.is_file(follow_symlinks=False)
+                and path.suffix.lower() in FORMAT_OF_SUFFIX
+                and not entry.name.startswith(".")
+            ):
+                yield path
+            else:
+                left_out[_kind_of_file(entry)] += 1
 
 
-def _named_as_picture(path: Path) -> bool:
-    return path.suffix.lower() in FORMAT_OF_SUFFIX and not path.name.startswith(".")
+def _kind_of_file(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return "symbolic link"
+    if entry.name.startswith(".") or entry.name.lower() in CLUTTER or entry.is_dir():
+        return CLUTTER_KIND
+    suffix = Path(entry.name).suffix.lower()
+    return repr(suffix)[1:-1] if suffix else "no suffix"
 
 
-def _check_classes(root: Path, by_class: dict[str, dict[str, list[Path]]]) -> None:
+def _what_is_left_out(left_out: Counter[str], listed: dict[str, dict[str, list[Path]]]) -> list[str]:
+    """Say what lies among the pictures and is not used. A picture in a format that is not read must not just vanish."""
+    notes = []
+    kinds = [f"{count} {kind}" for kind, count in left_out.most_common() if kind != CLUTTER_KIND]
+    if kinds:
+        more = f" and {len(kinds) - 8} kinds more" if len(kinds) > 8 else ""
+        notes.append(f"left out, as they are not named as pictures that can be read: {', '.join(kinds[:8])}{more}")
+    empty = sorted({name for classes in listed.values() for name, files in classes.items() if not files})
+    if empty:
+        notes.append(f"folders without a picture were left out: {_names(empty)}")
+    return notes
+
+
+def _check_depth(folder: Path, classes: dict[str, list[Path]]) -> None:
+    """Refuse a folder of data sets: its parts would be taken for classes.
+
+    Raises:
+        DataError: If no class folder holds a picture itself, only in folders below it.
+    """
+    if classes and not any(path.parent == folder / name for name, files in classes.items() for path in files):
+        raise DataError(
+            f"pictures must lie in the folder of their class, but {folder} has them only a level further down, below "
+            f"{_names(list(classes))}; give one of these instead, or name the one to train on train/"
+        )
+
+
+def _check_classes(root: Path, by_class: dict[str, dict[str, list[Path]]], left_out: Counter[str]) -> None:
     train = by_class["train"]
     how = "one folder a class: train/<class>/*.jpg or <class>/*.jpg"
     if not train:
-        raise DataError(f"a data set needs pictures, {how}, but {root} has none ({', '.join(sorted(FORMAT_OF_SUFFIX))} are looked for)")
+        there = ", ".join(f"{count} {kind}" for kind, count in left_out.most_common(8)) or "nothing else either"
+        raise DataError(
+            f"a data set needs pictures, {how}, but {root} has none ({', '.join(sorted(FORMAT_OF_SUFFIX))} are looked "
+            f"for; found: {there})"
+        )
     if len(train) == 1:
         raise DataError(f"a data set needs at least two classes, {how}, but {root} has only {_names(list(train))}")
+    unspeakable = [name for classes in by_class.values() for name in classes if not name.isprintable()]
+    if unspeakable:
+        raise DataError(
+            f"a class's name must be readable text, but {root} has {_names(unspeakable)}; rename the folder"
+        )
     single = [name for name, files in train.items() if len(files) == 1]
     if single:
-        raise DataError(f"every class needs at least two training pictures, but {root} has one of {_names(single)}; add some, or remove the class")
+        raise DataError(
+            f"every class needs at least two training pictures, but {root} has one of {_names(single)}; "
+            "add some, or remove the class"
+        )
     for split, pictures in by_class.items():
         strangers = [name for name in pictures if name not in train]
         if strangers:
-            raise DataError(f"every class must be in train, but {split} of {root} has also {_names(strangers)}; remove it there or add it to train")
+            raise DataError(
+                f"every class must be in train, but {split} of {root} has also {_names(strangers)}; "
+                "remove it there, or add it to train"
+            )
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -200,7 +267,10 @@ def _what_is_cut(headers: list[Header], side: int) -> list[str]:
     if all(header.width == header.height == side for header in headers):
         return []
     seen = float(np.mean([min(header.width, header.height) / max(header.width, header.height) for header in headers]))
-    return [f"pictures are scaled to {side} pixels on their shorter side and cut to the middle square: on average {seen:.0%} of each is kept"]
+    return [
+        f"pictures are scaled to {side} pixels on their shorter side and cut to the middle square: "
+        f"on average {seen:.0%} of each is kept"
+    ]
 
 
 def _names(names: list[str]) -> str:
@@ -209,5 +279,6 @@ def _names(names: list[str]) -> str:
     return ", ".join(shown[:8]) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")
 
 
-def _shown(path: Path, root: Path) -> str:
+def shown(path: Path, root: Path) -> str:
+    """Return a path below a root so that control characters in it cannot do anything on a terminal."""
     return repr(str(path.relative_to(root) if path.is_relative_to(root) else path))[1:-1]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from bakeoff.data import cifar, digits, folder
-from bakeoff.data.archive import is_archive, unpacked
-from bakeoff.data.cache import OnProgress, cache_root, open_or_build
+from bakeoff.data.archive import SUFFIXES, is_archive, unpacked
+from bakeoff.data.cache import OnProgress, cache_root, open_or_build, opened_if_there
 from bakeoff.data.dataset import Dataset
 from bakeoff.errors import DataError, SpecError, near_miss
 from bakeoff.spec import content_id
@@ -57,9 +58,25 @@ def prepare(
     recognised = cifar.recognised(place)
     if recognised is not None:
         return _cifar(*recognised, root, size, tell)
-    layout = folder.scan(place)
-    key = ["folder", place.name, size, layout.classes, layout.stamps, {split: len(files) for split, files in layout.files.items()}]
-    return open_or_build(root, key, lambda entry: folder.build(entry, layout, size, tell))
+    layout, name = folder.scan(place), name_of(source)
+
+    def key(side: int | None) -> list[Any]:
+        return ["folder", name, side, layout.classes, layout.stamps]
+
+    if size is not None:
+        # A resumed study asks for the side that was decided for it the first time.
+        found = opened_if_there(root, key(None))
+        if found is not None and found.size == size:
+            return found
+    return open_or_build(root, key(size), lambda entry: folder.build(entry, layout, name, size, tell))
+
+
+def name_of(source: str) -> str:
+    """Return what to call the data set that a path names: the folder's or archive's name, without its suffix."""
+    place = Path(source).expanduser().resolve()
+    suffix = next((end for end in SUFFIXES if place.is_file() and place.name.lower().endswith(end)), "")
+    name = place.name[: len(place.name) - len(suffix)] or "pictures"
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def place_of(source: str, root: Path, on_progress: OnProgress) -> Path:
@@ -72,13 +89,15 @@ def place_of(source: str, root: Path, on_progress: OnProgress) -> Path:
     place = Path(source).expanduser()
     if not place.exists():
         raise SpecError(
-            f"data must be one of {', '.join(KNOWN_SOURCES)}, or a folder of pictures, or a zip or tar of one, but there is no "
-            f"{source!r}{near_miss(source, KNOWN_SOURCES)}"
+            f"data must be one of {', '.join(KNOWN_SOURCES)}, or a folder of pictures, or a zip or tar of one, but there "
+            f"is no {source!r}{near_miss(source, KNOWN_SOURCES)}"
         )
     if place.is_dir():
         return place.resolve()
     if not is_archive(place):
-        raise DataError(f"data must be a folder of pictures, or a zip or tar of one, but {source!r} is a file of another kind")
+        raise DataError(
+            f"data must be a folder of pictures, or a zip or tar of one, but {source!r} is a file of another kind"
+        )
     status = place.stat()
     name = content_id([str(place.resolve()), status.st_size, status.st_mtime_ns])
     return unpacked(place, root, name, on_progress)
@@ -86,7 +105,9 @@ def place_of(source: str, root: Path, on_progress: OnProgress) -> Path:
 
 def _cifar(chosen: cifar.Cifar, place: Path, root: Path, size: int | None, tell: OnProgress) -> Dataset:
     if size not in (None, cifar.SIDE):
-        raise SpecError(f"{chosen.name} has pictures of {cifar.SIDE} pixels, but data.size = {size}; use `resize` in the view instead")
+        raise SpecError(
+            f"{chosen.name} has pictures of {cifar.SIDE} pixels, but data.size = {size}; use `resize` in the view instead"
+        )
     files = [place / file for file in (*chosen.train, chosen.test, chosen.meta)]
     missing = [file.name for file in files if not file.is_file()]
     if missing:

@@ -21,16 +21,16 @@ ONE_CYCLE_RISE = 0.3
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer over these parameters, in torch's own implementation."""
+    """Return the recipe's optimizer over these parameters: torch's own, in its fused form, which passes over memory once."""
     wanted = [parameter for parameter in parameters if parameter.requires_grad]
     rate, decay = recipe.learning_rate, recipe.weight_decay
     match recipe.optimizer:
         case "adam":
-            return torch.optim.Adam(wanted, lr=rate, weight_decay=decay)
+            return torch.optim.Adam(wanted, lr=rate, weight_decay=decay, fused=True)
         case "adamw":
-            return torch.optim.AdamW(wanted, lr=rate, weight_decay=decay)
+            return torch.optim.AdamW(wanted, lr=rate, weight_decay=decay, fused=True)
         case "sgd":
-            return torch.optim.SGD(wanted, lr=rate, weight_decay=decay, momentum=recipe.momentum)
+            return torch.optim.SGD(wanted, lr=rate, weight_decay=decay, momentum=recipe.momentum, fused=True)
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:

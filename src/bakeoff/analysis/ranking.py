@@ -1,0 +1,149 @@
+"""From runs and epoch records to one row a candidate: pure functions on the store's tables."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bakeoff.records import RunStatus
+
+METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+
+
+def rank(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a candidate, best first.
+
+    Candidates are ordered by mean validation accuracy of the last epoch over their finished seeds, or by test accuracy
+    where the study keeps no validation split (`ranked_by` says which). Equal accuracies share a rank. A candidate
+    without a finished run comes last, without a rank.
+
+    Args:
+        runs: One row a run, as `Store.runs_frame` gives them.
+        epochs: One row an epoch record, as `Store.epochs_frame` gives them.
+
+    Returns:
+        Columns: rank, candidate, candidate_id, model, ranked_by, runs, done, diverged, failed, and over the finished
+        seeds val_accuracy, test_accuracy, train_accuracy, train_loss (means), val_accuracy_sd, test_accuracy_sd
+        (sample standard deviations, NaN for one seed), seconds_train (of one run, waiting for data included),
+        images_per_second; then parameters, macs, changes, micro_batch (the smallest, where memory was short).
+    """
+    rows = [_row(group, epochs) for _, group in runs.groupby("candidate_id", sort=False)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    if table.empty:
+        return table
+    by = "val_accuracy" if table["val_accuracy"].notna().any() else "test_accuracy"
+    table["ranked_by"] = by.removesuffix("_accuracy")
+    table["rank"] = table[by].rank(method="min", ascending=False).astype("Int64")
+    return table.sort_values(["rank"], kind="stable", na_position="last", ignore_index=True)
+
+
+COLUMNS = [
+    "rank",
+    "candidate",
+    "candidate_id",
+    "model",
+    "ranked_by",
+    "runs",
+    "done",
+    "diverged",
+    "failed",
+    "val_accuracy",
+    "val_accuracy_sd",
+    "test_accuracy",
+    "test_accuracy_sd",
+    "train_accuracy",
+    "train_loss",
+    "seconds_train",
+    "images_per_second",
+    "parameters",
+    "macs",
+    "changes",
+    "micro_batch",
+]
+
+
+def _row(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, object]:
+    first = runs.iloc[0]
+    done = runs[runs["status"] == RunStatus.DONE]
+    records = epochs[epochs["run_id"].isin(done["run_id"])]
+    last = records.sort_values("epoch").groupby("run_id").tail(1)
+    seconds = (records["seconds_train"] + records["seconds_wait"]).groupby(records["run_id"]).sum()
+    total = seconds.sum()
+    return {
+        "rank": pd.NA,
+        "candidate": first["label"],
+        "candidate_id": first["candidate_id"],
+        "model": first["model"],
+        "ranked_by": "",
+        "runs": len(runs),
+        "done": len(done),
+        "diverged": int((runs["status"] == RunStatus.DIVERGED).sum()),
+        "failed": int((runs["status"] == RunStatus.FAILED).sum()),
+        "val_accuracy": _mean(last["val_accuracy"]),
+        "val_accuracy_sd": _spread(last["val_accuracy"]),
+        "test_accuracy": _mean(done["test_accuracy"]),
+        "test_accuracy_sd": _spread(done["test_accuracy"]),
+        "train_accuracy": _mean(last["train_accuracy"]),
+        "train_loss": _mean(last["train_loss"]),
+        "seconds_train": _mean(seconds),
+        "images_per_second": float(records["images"].sum() / total) if total else float("nan"),
+        "parameters": int(first["parameters"]),
+        "macs": int(first["macs"]),
+        "changes": list(first["changes"]),
+        "micro_batch": int(records["micro_batch"].min()) if len(records) else pd.NA,
+    }
+
+
+def _mean(values: pd.Series) -> float:
+    return float(pd.to_numeric(values).mean())
+
+
+def _spread(values: pd.Series) -> float:
+    return float(pd.to_numeric(values).std(ddof=1))
+
+
+def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row an epoch: candidate, model, seed, epoch, the four metrics, and seconds of training so far."""
+    joined = epochs.merge(runs[["run_id", "label", "model", "seed"]], on="run_id", how="inner", sort=False)
+    joined = joined.rename(columns={"label": "candidate"}).sort_values(["run_id", "epoch"], kind="stable")
+    joined["seconds"] = (joined["seconds_train"] + joined["seconds_wait"]).groupby(joined["run_id"]).cumsum()
+    columns = ["candidate", "model", "seed", "run_id", "epoch", *METRICS, "learning_rate", "seconds"]
+    return joined[columns].reset_index(drop=True)
+
+
+def remarks(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[str]:
+    """Return what a reader of the ranking must know of how it came about, one sentence each."""
+    said = []
+    done = runs[runs["status"] == RunStatus.DONE]
+    if len(done) and epochs["val_accuracy"].isna().all():
+        said.append("No validation split was kept: candidates are ranked on the test set, which flatters the winner.")
+    if len(done) and runs["candidate_id"].nunique() > 1 and done.groupby("candidate_id").size().min() < 2:
+        said.append("One seed: the order may be chance. Add seeds (--seeds 0,1,2) before you conclude anything.")
+    for run in runs[runs["status"] == RunStatus.DIVERGED].itertuples():
+        said.append(f"{run.label} seed {run.seed} diverged: {run.message}. A lower learning rate or a warm-up helps.")
+    for run in runs[runs["status"] == RunStatus.FAILED].itertuples():
+        said.append(f"{run.label} seed {run.seed} failed: {run.message}. The same command tries it again.")
+    waiting = int(runs["status"].isin([RunStatus.PENDING, RunStatus.RUNNING]).sum())
+    if waiting:
+        said.append(f"{waiting} of {len(runs)} runs have not finished; the same command goes on with them.")
+    said += _accumulated(runs, epochs)
+    for label, changes in _changes(runs).items():
+        said.append(f"{label} was fitted to small pictures: {'; '.join(changes)}.")
+    return said
+
+
+def _accumulated(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[str]:
+    """Say which runs took their batches in parts for lack of memory."""
+    said = []
+    for run in runs.itertuples():
+        batch = run.spec["candidate"]["recipe"]["batch_size"]
+        smallest = epochs.loc[epochs["run_id"] == run.run_id, "micro_batch"].min()
+        if smallest < batch:
+            said.append(
+                f"Memory was short for {run.label} seed {run.seed}: batches of {batch} went through {int(smallest)} at a time, "
+                "which changes what batch normalisation sees."
+            )
+    return said
+
+
+def _changes(runs: pd.DataFrame) -> dict[str, list[str]]:
+    return {run.model: list(run.changes) for run in runs.drop_duplicates("model").itertuples() if run.changes}

@@ -1,0 +1,170 @@
+"""A study's tables: for a terminal, as CSV, as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from bakeoff.report.words import clean, count, duration, with_spread
+
+RECORD_COLUMNS = (
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "images",
+    "steps",
+    "seconds_train",
+    "seconds_evaluate",
+    "seconds_wait",
+    "micro_batch",
+)
+RUN_COLUMNS = ("candidate_id", "model", "seed", "status", "message", "test_loss", "test_accuracy", "parameters", "macs")
+
+
+def ranked_table(table: pd.DataFrame, name: str) -> Table:
+    """Return the ranking as a table for a terminal, best first."""
+    by_test = bool(len(table)) and (table["ranked_by"] == "test").all()
+    shown = Table(
+        title=Text(f"{clean(name)}: ranked by {'test' if by_test else 'validation'} accuracy", style="bold"),
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        pad_edge=False,
+    )
+    shown.add_column("#", justify="right")
+    shown.add_column("candidate", overflow="fold")
+    for header in ("test",) if by_test else ("validation", "test"):
+        shown.add_column(header, justify="right", no_wrap=True)
+    for header in ("runs", "train time", "images/s", "params", "MACs"):
+        shown.add_column(header, justify="right", no_wrap=True)
+    for row in table.to_dict("records"):
+        accuracies = [with_spread(row[f"{split}_accuracy"], row[f"{split}_accuracy_sd"]) for split in ("val", "test")]
+        shown.add_row(
+            "-" if pd.isna(row["rank"]) else str(row["rank"]),
+            Text(clean(row["candidate"])),
+            *(accuracies[1:] if by_test else accuracies),
+            _runs(row),
+            duration(row["seconds_train"]),
+            "-" if math.isnan(row["images_per_second"]) else f"{row['images_per_second']:,.0f}",
+            count(row["parameters"]),
+            count(row["macs"]),
+        )
+    return shown
+
+
+def _runs(row: dict[str, Any]) -> str:
+    words = str(row["done"]) if row["done"] == row["runs"] else f"{row['done']}/{row['runs']}"
+    if row["diverged"]:
+        words += f" ({row['diverged']} diverged)"
+    if row["failed"]:
+        words += f" ({row['failed']} failed)"
+    return words
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Return the ranking as comma-separated values, accuracies as shares, what was changed joined by semicolons."""
+    return table.assign(changes=table["changes"].map("; ".join)).to_csv(index=False)
+
+
+def to_json(name: str, runs: pd.DataFrame, epochs: pd.DataFrame) -> str:
+    """Return a study as JSON: each run with its epoch records and test result. What is not finite becomes null."""
+    records = {run_id: group for run_id, group in epochs.groupby("run_id", sort=False)}
+    document = {
+        "study": name,
+        "runs": [
+            {"id": run["run_id"], "candidate": run["label"]}
+            | {column: _plain(run[column]) for column in RUN_COLUMNS}
+            | {"changes": list(run["changes"]), "spec": run["spec"], "epochs": _records(records.get(run["run_id"]))}
+            for run in runs.to_dict("records")
+        ],
+    }
+    return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _records(group: pd.DataFrame | None) -> list[dict[str, Any]]:
+    if group is None:
+        return []
+    return [{column: _plain(row[column]) for column in RECORD_COLUMNS} for row in group.sort_values("epoch").to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: numbers that are not finite, and what is missing, as null."""
+    if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def models_table(models: Iterable[Any]) -> Table:
+    """Return the networks that can be compared, as a table."""
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption="timm's networks are named timm/NAME (pip install 'bakeoff[timm]')", caption_justify="left")
+    for header in ("name", "from", ""):
+        shown.add_column(header)
+    for model in models:
+        shown.add_row(model.name, model.source, model.note)
+    return shown
+
+
+def data_report(report: Any) -> list[Table | Text]:
+    """Return what is in a data set, and what is wrong with it."""
+    title = Text(f"{clean(report.name)}: {len(report.classes)} classes", style="bold")
+    counts = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    counts.add_column("class", overflow="fold")
+    for split in report.counts:
+        counts.add_column(split, justify="right")
+    for index, name in enumerate(report.classes):
+        counts.add_row(Text(clean(name)), *(str(numbers[index]) for numbers in report.counts.values()))
+    counts.add_section()
+    counts.add_row("all", *(f"{sum(numbers):,}" for numbers in report.counts.values()))
+    parts: list[Table | Text] = [counts]
+    sizes = [f"{width}x{height} ({number:,})" for width, height, number in report.sizes[:5]]
+    more = f" and {len(report.sizes) - 5} more sizes" if len(report.sizes) > 5 else ""
+    parts.append(Text(f"sizes: {', '.join(sizes)}{more}"))
+    if report.ignored:
+        parts.append(Text(f"{report.ignored:,} files that are not named as pictures are ignored"))
+    parts += [Text(f"- {clean(note)}") for note in report.notes]
+    for kind, paths in report.kinds.items():
+        parts.append(Text(f"{len(paths):,} converted: {clean(kind)}"))
+        parts += [Text(f"    {clean(path)}", style="dim") for path in paths[:5]]
+        if len(paths) > 5:
+            parts.append(Text(f"    and {len(paths) - 5:,} more", style="dim"))
+    if report.problems:
+        parts.append(Text(f"{len(report.problems):,} pictures cannot be used:", style="red"))
+        parts += [Text(f"    {clean(path)}: {clean(reason)}") for path, reason in report.problems]
+    else:
+        parts.append(Text("every picture can be used", style="green"))
+    return parts
+
+
+def forecast_table(rows: list[dict[str, Any]], title: str) -> Table:
+    """Return what each candidate of a study will take, as a table.
+
+    Args:
+        rows: With keys label, runs, seconds (of one run), images_per_second, parameters, macs, memory (words).
+        title: Over the table.
+    """
+    shown = Table(title=Text(clean(title), style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("candidate", overflow="fold")
+    for header in ("runs", "a run", "images/s", "params", "MACs", "memory"):
+        shown.add_column(header, justify="right", no_wrap=True)
+    for row in rows:
+        shown.add_row(
+            Text(clean(row["label"])),
+            str(row["runs"]),
+            duration(row["seconds"]),
+            f"{row['images_per_second']:,.0f}",
+            count(row["parameters"]),
+            count(row["macs"]),
+            row["memory"],
+        )
+    return shown
+
+

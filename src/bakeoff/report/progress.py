@@ -1,0 +1,187 @@
+"""Progress of a study while it runs: live lines on a terminal, plain ones elsewhere."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
+from bakeoff.report.words import clean, duration, percent
+
+PLAIN_EVERY = 10.0
+"""Seconds between plain lines of one stage."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """What is shown of a run under way."""
+
+    label: str
+    epochs: int
+    started: float
+    done_at_start: int = 0
+    epochs_done: int = 0
+    report: StepReport | None = None
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done, in [0, 1]."""
+        within = self.report.step / self.report.steps if self.report and self.report.epoch == self.epochs_done + 1 else 0.0
+        return (self.epochs_done + within) / self.epochs
+
+    def seconds_left(self, now: float) -> float | None:
+        """Extrapolated from what this session has done of the run; None before there is anything to go by."""
+        gained = self.share - self.done_at_start / self.epochs
+        return None if gained <= 0 else (now - self.started) * (1 - self.share) / gained
+
+
+@dataclass(slots=True)
+class _Stage:
+    name: str
+    started: float
+    said: float = 0.0
+
+
+@dataclass(slots=True)
+class _State:
+    lines: dict[str, _Line] = field(default_factory=dict)
+    total: int = 0
+    ended: int = 0
+    started: float = 0.0
+    stage: _Stage | None = None
+    stage_words: str = ""
+
+
+class StudyProgress:
+    """Shows a study's progress on standard error. Use it as a context.
+
+    Args:
+        console: Where to write; default: standard error.
+        quiet: Show nothing but warnings.
+    """
+
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        self._console = console or Console(stderr=True)
+        self._quiet = quiet
+        self._state = _State()
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self._quiet:
+            self._live = Live(
+                get_renderable=self._render, console=self._console, refresh_per_second=4, transient=True, redirect_stdout=False
+            )
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def stage(self, name: str, done: int, total: int | None) -> None:
+        """Show how far something before training has come, with its rate."""
+        now, state = time.monotonic(), self._state
+        if state.stage is None or state.stage.name != name:
+            state.stage = _Stage(name, now)
+        finished = done == total
+        elapsed = now - state.stage.started
+        rate = f" ({done / elapsed:,.0f}/s)" if elapsed > 0.5 else ""
+        of = f" of {total:,}" if total is not None else ""
+        state.stage_words = "" if finished else f"{name}: {done:,}{of}{rate}"
+        if self._live is None and (now - state.stage.said > PLAIN_EVERY or finished) and elapsed > 0.5:
+            state.stage.said = now
+            self._say(f"{name}: {done:,}{of}{rate}")
+
+    def start(self, total_runs: int, labels: dict[str, str]) -> None:
+        """Show that training begins."""
+        self._state.total, self._state.started, self._state.stage_words = total_runs, time.monotonic(), ""
+        if self._live is None and total_runs:
+            self._say(f"{total_runs} runs to train")
+
+    def run_started(self, run_id: str, label: str, epochs: int) -> None:
+        """Show a run from now on."""
+        self._state.lines[run_id] = _Line(label, epochs, time.monotonic())
+
+    def step(self, run_id: str, report: StepReport) -> None:
+        """Take note of how far an epoch has come."""
+        line = self._state.lines[run_id]
+        if line.report is None:
+            line.done_at_start = line.epochs_done
+            line.started = time.monotonic()
+        line.report = report
+
+    def epoch(self, run_id: str, record: EpochRecord) -> None:
+        """Show that an epoch has ended."""
+        line = self._state.lines[run_id]
+        line.epochs_done = record.epoch
+        if self._live is not None:
+            return
+        seconds = record.seconds_train + record.seconds_wait
+        speed = f"{record.images / seconds:,.0f} images/s" if seconds else ""
+        validation = "" if record.val_accuracy is None else f", validation {record.val_loss:.4f} {percent(record.val_accuracy)}"
+        left = line.seconds_left(time.monotonic())
+        self._say(
+            f"{line.label}: epoch {record.epoch}/{line.epochs}, train {record.train_loss:.4f} {percent(record.train_accuracy)}{validation}, "
+            f"{speed}" + (f", {duration(left)} left" if left else "")
+        )
+
+    def run_finished(self, run_id: str, result: RunResult) -> None:
+        """Show how a run ended."""
+        label = self._end(run_id)
+        if result.status is RunStatus.DONE and result.test_accuracy is not None:
+            self._say(f"{label}: done, test {percent(result.test_accuracy)} ({self._state.ended} of {self._state.total} runs)")
+        else:
+            self._say(f"{label}: {result.status} ({result.message})", style="yellow")
+
+    def run_failed(self, run_id: str, message: str) -> None:
+        """Show that a run ended by an error."""
+        self._say(f"{self._end(run_id)}: failed ({message})", style="red")
+
+    def warn(self, message: str) -> None:
+        """Show what the user should know, even when quiet."""
+        self._console.print(Text(clean(message), style="yellow"), soft_wrap=True)
+
+    def _end(self, run_id: str) -> str:
+        self._state.ended += 1
+        line = self._state.lines.pop(run_id, None)
+        return run_id if line is None else line.label
+
+    def _say(self, words: str, style: str = "") -> None:
+        if not self._quiet:
+            self._console.print(Text(clean(words), style=style), soft_wrap=True)
+
+    def _render(self) -> Group:
+        state, now = self._state, time.monotonic()
+        parts: list[Text | Table] = []
+        if state.stage_words:
+            parts.append(Text(clean(state.stage_words)))
+        if state.lines:
+            table = Table.grid(padding=(0, 2))
+            for line in list(state.lines.values()):
+                table.add_row(*_cells(line, now))
+            parts.append(table)
+        if state.total:
+            parts.append(Text(f"{state.ended} of {state.total} runs, {duration(now - state.started)} so far", style="dim"))
+        return Group(*parts)
+
+
+def _cells(line: _Line, now: float) -> list[Text | ProgressBar]:
+    cells: list[Text | ProgressBar] = [Text(clean(line.label)), ProgressBar(total=1.0, completed=line.share, width=16)]
+    if line.report is None:
+        return [*cells, Text("starting")]
+    report, left = line.report, line.seconds_left(now)
+    cells.append(Text(f"epoch {report.epoch}/{line.epochs}"))
+    cells.append(Text(f"loss {report.loss:.3f}"))
+    cells.append(Text(percent(report.accuracy)))
+    cells.append(Text(f"{report.images_per_second:,.0f}/s"))
+    cells.append(Text("" if left is None else f"{duration(left)} left"))
+    return cells

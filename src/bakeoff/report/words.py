@@ -1,0 +1,58 @@
+"""Numbers and hostile text as people read them."""
+
+from __future__ import annotations
+
+import math
+
+
+def clean(text: str) -> str:
+    """Return text whose control characters (but line breaks) are shown instead of obeyed.
+
+    Class, file and study names come from strangers: an escape sequence could rewrite the terminal, a direction mark
+    could turn a line around.
+    """
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+
+
+def percent(share: float | None) -> str:
+    """Return a share in [0, 1] as a percentage with two decimals, or a dash."""
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.2f} %"
+
+
+def with_spread(share: float, spread: float) -> str:
+    """Return a percentage with its standard deviation in percentage points, where there is one."""
+    return percent(share) if math.isnan(spread) else f"{100 * share:.2f} ± {100 * spread:.2f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as the two largest units."""
+    if seconds is None or math.isnan(seconds):
+        return "-"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, below, smaller in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"
+
+
+def count(number: float) -> str:
+    """Return a number with three digits and a unit: 11.2 M, 555 M, 2.31 G."""
+    if math.isnan(number):
+        return "-"
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}" if number / size < 100 else f"{number / size:.0f}{unit}"
+    return f"{number:.0f}"
+
+
+def size(number: float | None) -> str:
+    """Return bytes in the unit that suits them."""
+    if number is None:
+        return "-"
+    for unit_size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if number >= unit_size:
+            return f"{number / unit_size:.1f} {unit}"
+    return f"{number:.0f} bytes"
