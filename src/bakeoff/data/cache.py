@@ -57,7 +57,8 @@ class Entry:
         if needed > free:
             raise DataError(
                 f"decoding {count} pictures at {size} pixels takes {needed / 1e9:.3g} GB under {self.folder.parent}, "
-                f"but {free / 1e9:.3g} GB are free; free some, set `size` lower, or set BAKEOFF_CACHE_DIR to another disk"
+                f"but {free / 1e9:.3g} GB are free; free some, set `size` lower, or set BAKEOFF_CACHE_DIR to another "
+                "disk"
             )
         shape = (count, size, size, 3)
         array: NDArray[np.uint8] = np.lib.format.open_memmap(

@@ -202,6 +202,8 @@ def work(job: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
         try:
             if job["array"] is None:
                 header = read_header(Path(path))
+                if job["size"] is not None:
+                    read_pixels(Path(path), job["size"])
                 headers.append((header.width, header.height, header.kinds))
             else:
                 arrays[job["array"]][job["first"] + number] = read_pixels(Path(path), job["size"])

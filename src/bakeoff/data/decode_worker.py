@@ -13,7 +13,8 @@ def main() -> None:
     """Read jobs from standard input, one JSON document a line, and answer each with one line.
 
     A job has `paths`, and for decoding the `array` to write into, the row of the `first` picture, and the `size`.
-    Without an array headers are read. The answer has `problems` as [index, reason], and for headers `headers`.
+    Without an array headers are read, and pictures decoded to see whether they can be unless `size` is null.
+    The answer has `problems` as [index, reason], and for headers `headers`.
     """
     arrays: dict[str, Any] = {}
     for line in sys.stdin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -28,15 +29,24 @@ class Problem:
     reason: str
 
 
-def read_headers(paths: Sequence[Path], on_done: Callable[[int], None]) -> tuple[list[Header | None], list[Problem]]:
-    """Read what every picture claims to be; None where it cannot be used, with the reason among the problems."""
+CHECKED_SIDE = 8
+"""Side in pixels to which pictures are decoded only to see whether they are whole."""
+
+
+def read_headers(
+    paths: Sequence[Path], on_done: Callable[[int], None], *, decode: bool = False
+) -> tuple[list[Header | None], list[Problem]]:
+    """Read what every picture claims to be; None where it cannot be used, with the reason among the problems.
+
+    With `decode`, each is decoded as well, which is how a truncated one shows.
+    """
     headers: list[Header | None] = [None] * len(paths)
 
     def keep(first: int, answer: dict[str, Any]) -> None:
         for number, found in enumerate(answer["headers"]):
             headers[first + number] = None if found is None else Header(found[0], found[1], tuple(found[2]))
 
-    return headers, _work_through(paths, None, 0, keep, on_done)
+    return headers, _work_through(paths, None, CHECKED_SIDE if decode else None, keep, on_done)
 
 
 def decode_into(array: Path, paths: Sequence[Path], size: int, on_done: Callable[[int], None]) -> list[Problem]:
@@ -45,13 +55,17 @@ def decode_into(array: Path, paths: Sequence[Path], size: int, on_done: Callable
 
 
 def _work_through(
-    paths: Sequence[Path], array: Path | None, size: int, keep: Callable[[int, dict[str, Any]], None], on_done: Callable[[int], None]
+    paths: Sequence[Path],
+    array: Path | None,
+    size: int | None,
+    keep: Callable[[int, dict[str, Any]], None],
+    on_done: Callable[[int], None],
 ) -> list[Problem]:
     jobs: queue.SimpleQueue[int] = queue.SimpleQueue()
     for first in range(0, len(paths), PICTURES_A_JOB):
         jobs.put(first)
     answers: queue.SimpleQueue[tuple[int, dict[str, Any]] | BaseException] = queue.SimpleQueue()
-    processes = 0 if len(paths) <= FEW else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = 0 if len(paths) <= FEW else _cores()
 
     def feed() -> None:
         try:
@@ -62,7 +76,8 @@ def _work_through(
                     except queue.Empty:
                         return
                     chunk = [str(path) for path in paths[first : first + PICTURES_A_JOB]]
-                    answers.put((first, decoder.work({"array": array and str(array), "first": first, "size": size, "paths": chunk})))
+                    job = {"array": array and str(array), "first": first, "size": size, "paths": chunk}
+                    answers.put((first, decoder.work(job)))
         except BaseException as error:
             answers.put(error)
 
@@ -85,6 +100,10 @@ def _work_through(
     return sorted(problems, key=lambda problem: problem.path)
 
 
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class _Decoder:
     """A decoding process that is started anew if a picture brings it down."""
 
@@ -105,7 +124,8 @@ class _Decoder:
         if answer is not None:
             return answer
         # A picture brought the process down: find which, one by one.
-        problems, headers = [], []
+        problems: list[Any] = []
+        headers: list[Any] = []
         for number, path in enumerate(job["paths"]):
             single = self._asked(job | {"paths": [path], "first": job["first"] + number})
             if single is None:
@@ -119,7 +139,8 @@ class _Decoder:
     def _asked(self, job: dict[str, Any]) -> dict[str, Any] | None:
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bakeoff.data.decode_worker"],
+                # -P: a module in the folder that the user happens to be in must not stand in for one of Python's.
+                [sys.executable, "-P", "-m", "bakeoff.data.decode_worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -146,10 +167,7 @@ class _Decoder:
             return
         assert process.stdin is not None
         assert process.stdout is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it is dead already, which is why it is closed
             process.stdin.close()
-        except BrokenPipeError:
-            pass  # it is dead already, which is why it is closed
         process.wait()
         process.stdout.close()
-

@@ -19,7 +19,8 @@ def build(entry: Entry, size: int | None) -> Description:
     digits = load_digits()
     grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     if size is not None and size != grey.shape[1]:
-        grey = np.stack([np.asarray(Image.fromarray(one).resize((size, size), Image.Resampling.BILINEAR)) for one in grey])
+        scaled = (Image.fromarray(one).resize((size, size), Image.Resampling.BILINEAR) for one in grey)
+        grey = np.stack([np.asarray(one) for one in scaled])
     pixels: NDArray[np.uint8] = np.repeat(grey[..., None], 3, axis=3)
     labels = digits.target.astype(np.int64)
     train, test = split_validation(labels, TEST_PICTURES, seed=0)
@@ -30,5 +31,8 @@ def build(entry: Entry, size: int | None) -> Description:
         name="digits",
         classes=tuple(str(name) for name in digits.target_names),
         flippable=False,  # a mirrored 2 is no digit
-        notes=(f"the test set is {TEST_PICTURES} pictures split off here, stratified, seed 0: scikit-learn's digits have none",),
+        notes=(
+            f"the test set is {TEST_PICTURES} pictures split off here, stratified, seed 0: "
+            "scikit-learn's digits have none",
+        ),
     )

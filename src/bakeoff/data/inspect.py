@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bakeoff.data import cifar, folder
 from bakeoff.data.cache import OnProgress, cache_root
-from bakeoff.data.decode import UnusableError, read_pixels
 from bakeoff.data.decoders import read_headers
-from bakeoff.data.sources import KNOWN_SOURCES, _say_nothing, place_of, prepare
+from bakeoff.data.sources import KNOWN_SOURCES, _say_nothing, name_of, place_of, prepare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +52,14 @@ def inspect_source(
     if source not in KNOWN_SOURCES:
         place = place_of(source, cache_root(cache_dir), tell)
         if cifar.recognised(place) is None:
-            return _of_folder(folder.scan(place), tell)
+            return _of_folder(folder.scan(place), name_of(source), tell)
     dataset = prepare(source, data_dir=data_dir, cache_dir=cache_dir, on_progress=on_progress)
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     present = {split: pictures for split, pictures in splits.items() if pictures is not None}
     return DataReport(
         name=dataset.name,
         classes=dataset.classes,
-        counts={split: np.bincount(pictures.labels, minlength=len(dataset.classes)).tolist() for split, pictures in present.items()},
+        counts={split: _by_class(pictures.labels, dataset.classes) for split, pictures in present.items()},
         sizes=[(dataset.size, dataset.size, sum(len(pictures) for pictures in present.values()))],
         kinds={},
         problems=[],
@@ -68,32 +68,27 @@ def inspect_source(
     )
 
 
-def _of_folder(layout: folder.Layout, tell: OnProgress) -> DataReport:
+def _of_folder(layout: folder.Layout, name: str, tell: OnProgress) -> DataReport:
     paths = [path for pairs in layout.files.values() for path, _ in pairs]
-    headers, problems = read_headers(paths, lambda done: tell("reading headers", done, len(paths)))
+    headers, problems = read_headers(paths, lambda done: tell("decoding", done, len(paths)), decode=True)
     kinds: dict[str, list[str]] = {}
     sizes: Counter[tuple[int, int]] = Counter()
-    found = [(str(problem.path.relative_to(layout.root)), problem.reason) for problem in problems]
-    for done, (path, header) in enumerate(zip(paths, headers, strict=True), 1):
-        if header is None:
-            continue
-        shown = str(path.relative_to(layout.root))
-        sizes[header.width, header.height] += 1
-        for kind in header.kinds:
-            kinds.setdefault(kind, []).append(shown)
-        try:
-            read_pixels(path, 8)  # a truncated picture shows only when it is decoded
-        except UnusableError as error:
-            found.append((shown, str(error)))
-        if done % 64 == 0 or done == len(paths):
-            tell("decoding", done, len(paths))
+    for path, header in zip(paths, headers, strict=True):
+        if header is not None:
+            sizes[header.width, header.height] += 1
+            for kind in header.kinds:
+                kinds.setdefault(kind, []).append(folder.shown(path, layout.root))
     return DataReport(
-        name=layout.root.name,
+        name=name,
         classes=layout.classes,
-        counts={split: np.bincount(layout.labels(split), minlength=len(layout.classes)).tolist() for split in layout.files},
+        counts={split: _by_class(layout.labels(split), layout.classes) for split in layout.files},
         sizes=[(width, height, count) for (width, height), count in sizes.most_common()],
         kinds=kinds,
-        problems=sorted(found),
+        problems=[(folder.shown(problem.path, layout.root), problem.reason) for problem in problems],
         ignored=layout.ignored,
         notes=layout.notes,
     )
+
+
+def _by_class(labels: NDArray[np.int64], classes: tuple[str, ...]) -> list[int]:
+    return [int(count) for count in np.bincount(labels, minlength=len(classes))]

@@ -89,8 +89,8 @@ def place_of(source: str, root: Path, on_progress: OnProgress) -> Path:
     place = Path(source).expanduser()
     if not place.exists():
         raise SpecError(
-            f"data must be one of {', '.join(KNOWN_SOURCES)}, or a folder of pictures, or a zip or tar of one, but there "
-            f"is no {source!r}{near_miss(source, KNOWN_SOURCES)}"
+            f"data must be one of {', '.join(KNOWN_SOURCES)}, or a folder of pictures, or a zip or tar of one, "
+            f"but there is no {source!r}{near_miss(source, KNOWN_SOURCES)}"
         )
     if place.is_dir():
         return place.resolve()
@@ -106,7 +106,8 @@ def place_of(source: str, root: Path, on_progress: OnProgress) -> Path:
 def _cifar(chosen: cifar.Cifar, place: Path, root: Path, size: int | None, tell: OnProgress) -> Dataset:
     if size not in (None, cifar.SIDE):
         raise SpecError(
-            f"{chosen.name} has pictures of {cifar.SIDE} pixels, but data.size = {size}; use `resize` in the view instead"
+            f"{chosen.name} has pictures of {cifar.SIDE} pixels, but data.size = {size}; "
+            "use `resize` in the view instead"
         )
     files = [place / file for file in (*chosen.train, chosen.test, chosen.meta)]
     missing = [file.name for file in files if not file.is_file()]

@@ -27,7 +27,7 @@ def split_validation(labels: Indices, count: int, seed: int) -> tuple[Indices, I
     Raises:
         DataError: If a class has fewer than two pictures, or the count cannot give each class one on each side.
     """
-    validation = _chosen(labels, count, seed, leave=1)
+    validation = _chosen(labels, count, seed, least=1, leave=1)
     kept = np.ones(len(labels), dtype=bool)
     kept[validation] = False
     return np.flatnonzero(kept).astype(np.int64), validation
@@ -35,6 +35,9 @@ def split_validation(labels: Indices, count: int, seed: int) -> tuple[Indices, I
 
 def stratified_subset(labels: Indices, count: int, seed: int) -> Indices:
     """Return ascending indices of about the same shares of each class, `count` in all (all of them if fewer).
+
+    Each class gives at least one picture, and two where it has them and the count allows, so that the subset can be
+    divided again.
 
     Args:
         labels: Class of each picture, shape (pictures,).
@@ -46,29 +49,35 @@ def stratified_subset(labels: Indices, count: int, seed: int) -> Indices:
     """
     if count >= len(labels):
         return np.arange(len(labels), dtype=np.int64)
-    return _chosen(labels, count, seed, leave=0)
+    sizes = np.unique(labels, return_counts=True)[1]
+    return _chosen(labels, count, seed, least=2 if count >= np.minimum(sizes, 2).sum() else 1, leave=0)
 
 
-def _chosen(labels: Indices, count: int, seed: int, *, leave: int) -> Indices:
+def _chosen(labels: Indices, count: int, seed: int, *, least: int, leave: int) -> Indices:
     classes, sizes = np.unique(labels, return_counts=True)
     if not len(classes) <= count <= len(labels) - leave * len(classes) or sizes.min() <= leave:
         raise DataError(
-            f"a stratified choice must take at least one picture of each class and leave {leave}, but {count} of {len(labels)} "
-            f"pictures in {len(classes)} classes (smallest: {sizes.min()}) were asked for; ask for another number"
+            f"a stratified choice must take at least one picture of each class and leave {leave}, but {count} of "
+            f"{len(labels)} pictures in {len(classes)} classes (smallest: {sizes.min()}) were asked for; "
+            "ask for another number"
         )
-    takes = _apportioned(sizes, count, leave)
-    random = np.random.default_rng(seed)
-    chosen = [random.permutation(np.flatnonzero(labels == one))[:take] for one, take in zip(classes, takes, strict=True)]
+    takes = _apportioned(sizes, count, np.minimum(sizes - leave, least), sizes - leave)
+    # The bits of PCG64 are the same in every version of numpy and on every machine; what its generators make of them
+    # (permutations among it) is not promised to be.
+    order = np.argsort(np.random.PCG64(seed).random_raw(len(labels)), kind="stable")
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    firsts = np.cumsum(sizes) - sizes
+    chosen = [by_class[first : first + take] for first, take in zip(firsts, takes, strict=True)]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def _apportioned(sizes: Indices, count: int, leave: int) -> Indices:
-    """Return how many to take of each class: in proportion, by largest remainder, within [1, size - leave]."""
+def _apportioned(sizes: Indices, count: int, least: Indices, most: Indices) -> Indices:
+    """Return how many to take of each class: in proportion, by largest remainder, within [least, most]."""
     exact = count * sizes / sizes.sum()
-    takes = np.clip(np.floor(exact).astype(np.int64), 1, sizes - leave)
+    takes: Indices = np.clip(np.floor(exact).astype(np.int64), least, most)
     while takes.sum() != count:
         missing = int(np.sign(count - takes.sum()))
-        possible = takes < sizes - leave if missing > 0 else takes > 1
+        possible = takes < most if missing > 0 else takes > least
         # Farthest behind its exact share goes first (farthest ahead when taking away); ties by class order.
         behind = np.where(possible, (exact - takes) * missing, -np.inf)
         takes[int(np.argmax(behind))] += missing
