@@ -27,7 +27,9 @@ def pictures(count: int = 8, side: int = 32, seed: int = 0) -> torch.Tensor:
 
 def reference(images: torch.Tensor, *operations: object) -> torch.Tensor:
     """What torchvision makes of the same pictures, one by one, through Pillow."""
-    pipeline = v2.Compose([*operations, v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
+    pipeline = v2.Compose(
+        [*operations, v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
+    )
     return torch.stack([pipeline(Image.fromarray(image.numpy())) for image in images])
 
 
@@ -51,7 +53,9 @@ def test_resizing_equals_pillow_within_one_level(side: int) -> None:
 
 @pytest.mark.parametrize("crop", [24, 25, 32])
 def test_the_centre_crop_is_torchvisions(crop: int) -> None:
-    torch.testing.assert_close(view(crop=crop).apply(pictures(), None), reference(pictures(), v2.CenterCrop(crop)), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        view(crop=crop).apply(pictures(), None), reference(pictures(), v2.CenterCrop(crop)), rtol=0, atol=1e-5
+    )
 
 
 def test_a_centre_crop_larger_than_the_picture_sees_black_around_it() -> None:
@@ -84,7 +88,9 @@ def test_each_draw_equals_torchvisions_flip_pad_and_crop(resize: int | None, cro
 
 def test_a_flip_alone_is_torchvisions() -> None:
     images = pictures(4)
-    draws = Draws(torch.zeros(4, dtype=torch.long), torch.zeros(4, dtype=torch.long), torch.tensor([True, False, True, False]))
+    draws = Draws(
+        torch.zeros(4, dtype=torch.long), torch.zeros(4, dtype=torch.long), torch.tensor([True, False, True, False])
+    )
     seen = view(flip=True, random=True).apply(images, draws)
     plain = view().apply(images, None)
     assert torch.equal(seen[0], plain[0].flip(2))
@@ -135,3 +141,25 @@ def test_the_result_is_laid_out_channels_last_and_the_pictures_are_left_alone() 
     assert seen.shape == (8, 3, 32, 32)
     assert seen.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(images, before)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_sees_what_the_cpu_sees() -> None:
+    images = pictures()
+    for spec in ({"flip": True, "crop": 32, "padding": 4}, {"resize": 48, "flip": True, "crop": 40}):
+        seen_through = View(ViewSpec(random=True, **spec), (0, 0, 0), (1 / 255,) * 3, 32)
+        draws = seen_through.draw(8, torch.Generator().manual_seed(0))
+        on_cpu, on_gpu = seen_through.apply(images, draws), seen_through.apply(images.cuda(), draws).cpu()
+        assert (on_cpu - on_gpu).abs().max() < 1.001  # one level: the two scale with other arithmetic
+
+
+def test_pictures_may_lie_in_memory_in_any_order() -> None:
+    planes = pictures().permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+    for seen_through in (
+        view(),
+        view(flip=True, crop=32, padding=4, random=True),
+        view(resize=20),
+        view(crop=9, random=True),
+    ):
+        draws = seen_through.draw(8, torch.Generator().manual_seed(0))
+        assert torch.equal(seen_through.apply(planes, draws), seen_through.apply(pictures(), draws))

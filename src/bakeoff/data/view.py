@@ -37,22 +37,24 @@ class View:
         picture: Side of the pictures in pixels.
     """
 
-    def __init__(self, spec: ViewSpec, mean: tuple[float, float, float], std: tuple[float, float, float], picture: int) -> None:
+    def __init__(
+        self, spec: ViewSpec, mean: tuple[float, float, float], std: tuple[float, float, float], picture: int
+    ) -> None:
         self.spec = spec
         self.picture = picture
         self.size = spec.input_size(picture)
-        # (pixel / 255 - mean) / std as one multiplication and one addition
-        self._scale = torch.tensor([1 / (255 * deviation) for deviation in std]).view(1, 3, 1, 1)
-        self._shift = torch.tensor([-middle / deviation for middle, deviation in zip(mean, std, strict=True)]).view(1, 3, 1, 1)
+        # (pixel / 255 - mean) / std as one multiplication and one addition, written out for a whole row of pixels:
+        # broadcasting over the innermost three values alone is several times slower.
+        self._scale = torch.tensor([1 / (255 * deviation) for deviation in std]).repeat(self.size)
+        self._shift = torch.tensor([-middle / deviation for middle, deviation in zip(mean, std, strict=True)]).repeat(
+            self.size
+        )
 
     def draw(self, count: int, generator: torch.Generator) -> Draws | None:
         """Draw the view of so many pictures, or return None where nothing is left to chance."""
         if not self.spec.random:
             return None
-        room = 1
-        if self.spec.crop is not None:
-            room = (self.spec.resize or self.picture) + 2 * self.spec.padding - self.spec.crop + 1
-        top, left = torch.randint(room, (2, count), generator=generator)
+        top, left = torch.randint(self._places(), (2, count), generator=generator)
         flip = torch.zeros(count, dtype=torch.bool)
         if self.spec.flip:
             flip = torch.rand(count, generator=generator) < 0.5
@@ -68,50 +70,67 @@ class View:
         Returns:
             float32 of shape (batch, 3, size, size), channels innermost in memory, on the same device.
         """
-        images = pixels.permute(0, 3, 1, 2)
+        images = pixels
         if self.spec.resize is not None:
             images = _resized(images, self.spec.resize)
+        if self.spec.padding:
+            images = F.pad(images, (0, 0, *(self.spec.padding,) * 4))
         if draws is None:
             images = self._centre(images)
-        elif self.spec.crop is not None:
-            images = self._cut(images, draws)
-        elif bool(draws.flip.any()):
-            mirrored = draws.flip.to(images.device)[:, None, None, None]
-            images = torch.where(mirrored, images.flip(3), images)
-        inputs = images.to(torch.float32, memory_format=torch.channels_last)
-        return inputs.mul_(self._scale.to(inputs.device)).add_(self._shift.to(inputs.device))
+        else:
+            images = _mirrored(self._cut(images, draws), draws.flip)
+        return self._normalised(images)
+
+    def _places(self) -> int:
+        """Return how many rows (and columns) a crop can start at."""
+        side = self.spec.resize or self.picture
+        return 1 if self.spec.crop is None else side + 2 * self.spec.padding - self.spec.crop + 1
 
     def _centre(self, images: torch.Tensor) -> torch.Tensor:
-        crop, padding = self.spec.crop, self.spec.padding
-        if crop is None:
-            return images
-        if padding:
-            images = F.pad(images, (padding,) * 4)
-        start = round((images.shape[2] - crop) / 2)
-        return images[:, :, start : start + crop, start : start + crop]
+        start = round((images.shape[1] - self.size) / 2)  # half to even, as torchvision's CenterCrop
+        return images[:, start : start + self.size, start : start + self.size]
 
     def _cut(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Cut each picture's own window, mirrored where drawn so, in one pass over uint8.
+        """Cut each picture's own window.
 
-        Mirroring comes before cutting in the recipe; cutting the mirrored columns from right to left is the same.
+        The recipe mirrors before it pads and cuts; mirroring the window that lies opposite is the same, and less work.
         """
-        crop, padding = self.spec.crop, self.spec.padding
-        assert crop is not None
-        count, side = len(images), images.shape[2]
-        steps = torch.arange(crop)
-        rows = draws.top[:, None] + steps - padding
-        columns = draws.left[:, None] + steps - padding
-        columns = torch.where(draws.flip[:, None], side - 1 - columns, columns)
-        inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]
-        places = rows.clamp(0, side - 1)[:, :, None] * side + columns.clamp(0, side - 1)[:, None, :]
-        places += torch.arange(count)[:, None, None] * side * side
-        pixels = images.permute(0, 2, 3, 1).reshape(count * side * side, 3)
-        seen = pixels[places.flatten().to(images.device)].view(count, crop, crop, 3)
-        if padding:
-            seen *= inside[..., None].to(images.device)
-        return seen.permute(0, 3, 1, 2)
+        if self.spec.crop is None:
+            return images
+        images = images.contiguous()
+        batch, side, crop, places = len(images), images.shape[1], self.spec.crop, self._places()
+        # Every window of every picture as a row of bytes, without a copy: shape (batch, top, left, row, column x 3).
+        windows = images.as_strided(
+            (batch, places, places, crop, crop * 3), (side * side * 3, side * 3, 3, side * 3, 1)
+        )
+        left = torch.where(draws.flip, places - 1 - draws.left, draws.left)
+        which = (torch.arange(batch), draws.top, left)
+        cut = windows[tuple(index.to(images.device) for index in which)]
+        return cut.view(batch, crop, crop, 3)
+
+    def _normalised(self, images: torch.Tensor) -> torch.Tensor:
+        batch, size = len(images), self.size
+        rows = images.reshape(batch * size, size * 3).to(torch.float32)
+        self._scale, self._shift = self._scale.to(rows.device), self._shift.to(rows.device)
+        return rows.mul_(self._scale).add_(self._shift).view(batch, size, size, 3).permute(0, 3, 1, 2)
+
+
+def _mirrored(images: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
+    """Mirror those pictures of shape (batch, height, width, 3) that are drawn so, leaving the given tensor alone."""
+    if not flip.any():
+        return images
+    # All are mirrored and half of that thrown away: copying whole pictures is quicker than writing into some.
+    both = torch.cat([images, images.flip(2)])
+    chosen = torch.arange(len(images)) + len(images) * flip
+    return both.index_select(0, chosen.to(images.device))
 
 
 def _resized(images: torch.Tensor, side: int) -> torch.Tensor:
-    """Scale uint8 images of shape (batch, 3, height, width) to a square, bilinear and antialiased, as Pillow does."""
-    return F.interpolate(images, (side, side), mode="bilinear", antialias=True, align_corners=False)
+    """Scale uint8 pictures of shape (batch, height, width, 3) to a square, bilinear and antialiased, as Pillow does."""
+    planes = images.permute(0, 3, 1, 2)
+    if images.device.type == "cpu":
+        scaled = F.interpolate(planes, (side, side), mode="bilinear", antialias=True, align_corners=False)
+    else:  # only the CPU scales bytes with antialiasing
+        exact = F.interpolate(planes.float(), (side, side), mode="bilinear", antialias=True, align_corners=False)
+        scaled = exact.round_().clamp_(0, 255).to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1)
