@@ -54,7 +54,10 @@ class View:
         """Draw the view of so many pictures, or return None where nothing is left to chance."""
         if not self.spec.random:
             return None
-        top, left = torch.randint(self._places(), (2, count), generator=generator)
+        places = 1
+        if self.spec.crop is not None:
+            places = (self.spec.resize or self.picture) + 2 * self.spec.padding - self.spec.crop + 1
+        top, left = torch.randint(places, (2, count), generator=generator)
         flip = torch.zeros(count, dtype=torch.bool)
         if self.spec.flip:
             flip = torch.rand(count, generator=generator) < 0.5
@@ -75,30 +78,22 @@ class View:
             images = _resized(images, self.spec.resize)
         if self.spec.padding:
             images = F.pad(images, (0, 0, *(self.spec.padding,) * 4))
-        if draws is None:
-            images = self._centre(images)
-        else:
-            images = _mirrored(self._cut(images, draws), draws.flip)
-        return self._normalised(images)
-
-    def _places(self) -> int:
-        """Return how many rows (and columns) a crop can start at."""
-        side = self.spec.resize or self.picture
-        return 1 if self.spec.crop is None else side + 2 * self.spec.padding - self.spec.crop + 1
+        return self._normalised(self._centre(images) if draws is None else self._drawn(images, draws))
 
     def _centre(self, images: torch.Tensor) -> torch.Tensor:
         start = round((images.shape[1] - self.size) / 2)  # half to even, as torchvision's CenterCrop
         return images[:, start : start + self.size, start : start + self.size]
 
-    def _cut(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Cut each picture's own window.
+    def _drawn(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """Cut and mirror each picture by its own draw.
 
-        The recipe mirrors before it pads and cuts; mirroring the window that lies opposite is the same, and less work.
+        The view mirrors before it cuts; mirroring the window that lies opposite is the same, and less work.
         """
         if self.spec.crop is None:
-            return images
+            return _mirrored(images, draws.flip)
         images = images.contiguous()
-        batch, side, crop, places = len(images), images.shape[1], self.spec.crop, self._places()
+        batch, side, crop = len(images), images.shape[1], self.spec.crop
+        places = side - crop + 1
         # Every window of every picture as a row of bytes, without a copy: shape (batch, top, left, row, column x 3).
         windows = images.as_strided(
             (batch, places, places, crop, crop * 3), (side * side * 3, side * 3, 3, side * 3, 1)
@@ -106,7 +101,7 @@ class View:
         left = torch.where(draws.flip, places - 1 - draws.left, draws.left)
         which = (torch.arange(batch), draws.top, left)
         cut = windows[tuple(index.to(images.device) for index in which)]
-        return cut.view(batch, crop, crop, 3)
+        return _mirrored(cut.view(batch, crop, crop, 3), draws.flip)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
         batch, size = len(images), self.size
