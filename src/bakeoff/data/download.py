@@ -81,28 +81,41 @@ def md5_of(path: Path) -> str:
 
 def _from_mirrors(wanted: Download, target: Path, on_progress: OnProgress) -> Path:
     part = target.with_name(target.name + ".part")
+    impatient = [(url, len(wanted.urls) == 1) for url in wanted.urls]
     said: list[str] = []
-    for url, patient in [*((url, len(wanted.urls) == 1) for url in wanted.urls), *((url, True) for url in wanted.urls)]:
-        have = part.stat().st_size if part.exists() else 0
-        free = shutil.disk_usage(target.parent).free
-        if wanted.size - have > free:
-            raise OSError(errno.ENOSPC, "No space left on device")
+    for url, patient in [*impatient, *((url, True) for url in wanted.urls)]:
         try:
-            if have < wanted.size:
-                _fetch(url, part, wanted.size, on_progress, patient=patient)
+            _complete(url, part, wanted, on_progress, patient=patient)
         except _TransferError as error:
             said.append(f"{url}: {error}")
             continue
-        found = md5_of(part)
-        if found == wanted.md5:
-            part.replace(target)
-            return target
-        part.unlink()
-        said.append(f"{url}: its content has md5 {found} instead of {wanted.md5}")
+        part.replace(target)
+        return target
     raise DataError(
         f"{target.name} must come from one of its mirrors, but none gave it; put it into {target.parent} by hand, "
         "or give the same command again later:\n  " + "\n  ".join(dict.fromkeys(said))
     )
+
+
+def _complete(url: str, part: Path, wanted: Download, on_progress: OnProgress, *, patient: bool) -> None:
+    """Complete a part from one mirror, or fetch it whole if what was there before turns out to be wrong.
+
+    Raises:
+        _TransferError: If the mirror fails, or its own content is not what is wanted.
+        OSError: If there is no space left, or the part cannot be written.
+    """
+    while True:
+        have = part.stat().st_size if part.exists() else 0
+        if wanted.size - have > shutil.disk_usage(part.parent).free:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        if have < wanted.size:
+            _fetch(url, part, wanted.size, on_progress, patient=patient)
+        found = md5_of(part)
+        if found == wanted.md5:
+            return
+        part.unlink()
+        if have == 0:
+            raise _TransferError(f"its content has md5 {found} instead of {wanted.md5}")
 
 
 def _fetch(url: str, part: Path, size: int, on_progress: OnProgress, *, patient: bool) -> None:

@@ -77,14 +77,15 @@ def scan(root: Path) -> Layout:
     notes += _what_is_left_out(left_out, listed)
     classes = tuple(sorted(by_class["train"]))
     files = {
-        split: [(path, classes.index(name)) for name in sorted(pictures) for path in sorted(pictures[name])]
+        split: [(path, classes.index(name)) for name in sorted(pictures) for path in sorted(pictures[name], key=str)]
         for split, pictures in by_class.items()
     }
     for split, pictures in by_class.items():
         missing = [name for name in classes if name not in pictures]
         if missing:
             notes.append(f"{split} has no picture of {_names(missing)}")
-    stamps = [(str(path.relative_to(root)), *_stamp(path)) for pairs in files.values() for path, _ in pairs]
+    below = len(os.path.join(root, ""))
+    stamps = [(str(path)[below:], *_stamp(path)) for pairs in files.values() for path, _ in pairs]
     if "test" not in files:
         labels = np.array([label for _, label in files["train"]], dtype=np.int64)
         count = max(len(classes), round(TEST_SHARE * len(labels)))
@@ -174,15 +175,11 @@ def _pictures_by_class(folder: Path, left_out: Counter[str]) -> dict[str, list[P
 def _pictures_below(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            path = Path(entry.path)
+            suffix = os.path.splitext(entry.name)[1].lower()
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                yield from _pictures_below(path, left_out)
-            elif (
-                entry.is_file(follow_symlinks=False)
-                and path.suffix.lower() in FORMAT_OF_SUFFIX
-                and not entry.name.startswith(".")
-            ):
-                yield path
+                yield from _pictures_below(Path(entry.path), left_out)
+            elif entry.is_file(follow_symlinks=False) and suffix in FORMAT_OF_SUFFIX and not entry.name.startswith("."):
+                yield Path(entry.path)
             else:
                 left_out[_kind_of_file(entry)] += 1
 
@@ -254,7 +251,7 @@ def _check_classes(root: Path, by_class: dict[str, dict[str, list[Path]]], left_
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
+    status = os.stat(path)
     return status.st_size, status.st_mtime_ns
 
 

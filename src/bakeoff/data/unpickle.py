@@ -51,6 +51,14 @@ def _array(*_: object) -> _Array:
     return _Array()
 
 
+def _from_buffer(content: object, dtype: object, shape: object, order: object) -> _Array:
+    """Stand in for numpy's `_frombuffer`, which pickles of protocol 5 call (the default since Python 3.14)."""
+    array = _Array()
+    content = bytes(content) if isinstance(content, bytearray) else content
+    array.__setstate__((1, shape, dtype, order == "F", content))
+    return array
+
+
 def _latin1(text: str, encoding: str) -> bytes:
     """Stand in for `_codecs.encode`, by which Python 3 writes byte strings that Python 2 can read."""
     if encoding not in ("latin1", "latin-1"):
@@ -61,6 +69,8 @@ def _latin1(text: str, encoding: str) -> bytes:
 STAND_INS: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): _array,
     ("numpy._core.multiarray", "_reconstruct"): _array,
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy._core.numeric", "_frombuffer"): _from_buffer,
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _latin1,
