@@ -27,7 +27,7 @@ BELOW = {
     "execution": {"errors", "records", "files", "spec", "data", "models", "training"},
     "store": {"errors", "records", "files", "spec"},
     "analysis": {"errors", "records", "spec", "store"},
-    "report": {"errors", "records", "spec", "store", "analysis"},
+    "report": {"errors", "records", "files", "spec", "store", "analysis"},
     "study": {"errors", "records", "files", "spec", "data", "models", "cost", "training", "execution", "store", "analysis"},
     "forecast": {"errors", "spec", "execution", "study"},
     "cli": {"errors", "flags", "data", "models", "report", "study", "forecast", "__init__"},

@@ -1,1 +1,1 @@
-
+"""Judging what was trained: pure functions on the store's tables."""

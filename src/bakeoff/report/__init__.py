@@ -1,1 +1,1 @@
-
+"""Telling of a study: tables, progress, figures; facts first, then drawn."""

@@ -105,7 +105,7 @@ class StudyProgress:
         """Show that training begins."""
         self._state.total, self._state.started, self._state.stage_words = total_runs, time.monotonic(), ""
         if self._live is None and total_runs:
-            self._say(f"{total_runs} runs to train")
+            self._say(f"{total_runs} run{'s' if total_runs > 1 else ''} to train")
 
     def run_started(self, run_id: str, label: str, epochs: int) -> None:
         """Show a run from now on."""

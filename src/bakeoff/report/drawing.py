@@ -1,0 +1,314 @@
+"""Drawing of figure facts with matplotlib's object interface: no pyplot, no global figures.
+
+Names are drawn as they are, never parsed as mathematics, with control characters shown and long ones shortened.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from bakeoff.report.figure_facts import Configuration, Curve, Score, Trade
+from bakeoff.report.words import clean
+
+STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "svg.fonttype": "path",  # a reader needs no font of ours
+    "svg.hashsalt": "bakeoff",  # equal figures, equal files
+}
+
+# Okabe & Ito 2008, which people with any colour vision tell apart; its yellow is too faint on white and left out.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+HATCHES = ("", "///", "...", "xx", "\\\\\\", "++")
+
+# The paper's: Adam red, SGD blue. Lightness and markers differ too, for print in grey.
+OPTIMIZER_COLOURS = {"adam": "#D7301F", "sgd": "#08458F", "adamw": "#9A5FB0"}
+OPTIMIZER_MARKERS = {"adam": "o", "sgd": "s", "adamw": "^"}
+
+FAINT = "#aaaaaa"
+
+NAME_LENGTH = 44
+"""Characters of a name that are drawn."""
+
+
+def name(text: str) -> str:
+    """Return a name as it is drawn: one line, nothing obeyed, not too long."""
+    shown = clean(text).replace("\n", " ")
+    return shown if len(shown) <= NAME_LENGTH else shown[: NAME_LENGTH - 1] + "…"
+
+
+def by_recipe(model: str, losses: Sequence[Curve], accuracies: Sequence[Curve]) -> Figure:
+    """Draw training loss and accuracy of one model, colours by optimizer, dashes by learning rate."""
+    figure, axes = _pair(f"{name(model)}: training by optimizer and learning rate")
+    rates = _rates([*losses, *accuracies])
+    handles: dict[str, Artist] = {}
+    for panel, curves in zip(axes, (losses, accuracies), strict=True):
+        for curve in curves:
+            made = curve.configuration
+            look = {
+                "color": OPTIMIZER_COLOURS[made.optimizer],
+                "linestyle": DASHES[rates.index(made.learning_rate) % len(DASHES)],
+                "marker": OPTIMIZER_MARKERS[made.optimizer],
+            }
+            handles.setdefault(f"{_recipe(made)}{_unfinished(curve)}", _curve(panel, curve, **look))
+    _label_panels(axes, "training")
+    _legend_below(figure, handles, columns=4)
+    return figure
+
+
+def by_model(losses: Sequence[Curve], accuracies: Sequence[Curve]) -> Figure:
+    """Draw training loss and accuracy of several models, one curve each."""
+    models = list(dict.fromkeys(curve.configuration.model for curve in [*losses, *accuracies]))
+    listed = ", ".join(name(model) for model in models[:4]) + (", …" if len(models) > 4 else "")
+    figure, axes = _pair(f"Training of {listed}")
+    handles: dict[str, Artist] = {}
+    for panel, curves in zip(axes, (losses, accuracies), strict=True):
+        for curve in curves:
+            made = curve.configuration
+            line = _curve(panel, curve, **_look(models.index(made.model)))
+            handles.setdefault(f"{name(made.model)} ({_recipe(made)}){_unfinished(curve)}", line)
+    _label_panels(axes, "training")
+    _legend_below(figure, handles, columns=4)
+    return figure
+
+
+def score_bars(model: str, scores: Sequence[Score]) -> Figure:
+    """Draw the final test loss and accuracy of one model's configurations as bars, with the spread over seeds."""
+    seeds = max(score.runs for score in scores)
+    over = f"mean and standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
+    figure, axes = _pair(f"{name(model)}: test set after training ({over})")
+    _bars(axes[0], scores, [(score.loss, score.loss_sd) for score in scores], "{:.3f}")
+    _bars(axes[1], scores, [(100 * score.accuracy, 100 * score.accuracy_sd) for score in scores], "{:.1f}")
+    axes[0].set(title="test loss", ylabel="cross-entropy (nats per picture)")
+    axes[1].set(title="test accuracy", ylabel="accuracy (%)", ylim=(0, 112), yticks=range(0, 101, 20))
+    return figure
+
+
+def _bars(axes: Axes, scores: Sequence[Score], values: Sequence[tuple[float, float]], form: str) -> None:
+    """Draw one bar a configuration with its value over it; what is not finite is said instead of drawn."""
+    rates = _rates(scores)
+    for place, (score, (value, spread)) in enumerate(zip(scores, values, strict=True)):
+        made = score.configuration
+        height, error = (number if math.isfinite(number) else 0.0 for number in (value, spread))
+        axes.bar(
+            place,
+            height,
+            width=0.66,
+            yerr=error or None,
+            ecolor="#333333",
+            capsize=3,
+            facecolor=OPTIMIZER_COLOURS[made.optimizer],
+            hatch=HATCHES[rates.index(made.learning_rate) % len(HATCHES)],
+            edgecolor="white",
+            linewidth=0,
+        )
+        words = form.format(value) if math.isfinite(value) else "not finite"
+        top = (place, height + error)
+        axes.annotate(words, top, xytext=(0, 2), textcoords="offset points", ha="center", va="bottom")
+    slanted: dict[str, Any] = {"rotation": 40, "ha": "right"} if len(scores) > 5 else {}
+    axes.set_xticks(range(len(scores)), [_recipe(score.configuration) for score in scores], **slanted)
+    axes.grid(visible=False, axis="x")
+    axes.margins(y=0.12)
+    axes.set_ylim(bottom=0)
+
+
+def accuracy_by_epoch(curves: Sequence[Curve], best: Sequence[str]) -> Figure:
+    """Draw an accuracy over the epochs of all candidates, the band from the lowest seed to the highest.
+
+    Args:
+        curves: All of one metric, an accuracy.
+        best: Labels of those drawn in full, best first; the others are thin lines.
+    """
+    split = "validation" if curves[0].metric.startswith("val") else "training"
+    seeds = max(curve.runs for curve in curves)
+    over = f"mean and range of {seeds} seeds" if seeds > 1 else "one seed"
+    none = "" if split == "validation" else "; no validation split"
+    figure, axes = _single(f"{split.capitalize()} accuracy by epoch ({over}{none})")
+    looks = {label: _look(place) for place, label in enumerate(best)}
+    colours = _colours_by_model(curves, best)
+    handles: dict[str, Artist] = {}
+    drawn = {curve.configuration.label: curve for curve in curves}
+    for label, curve in drawn.items():
+        if label not in looks:
+            colour = colours.get(curve.configuration.model, FAINT)
+            axes.plot(curve.epochs, _scaled(curve.mean, curve.metric), color=colour, alpha=0.4, linewidth=0.8)
+    for label in best:
+        if label in drawn:
+            handles[f"{name(label)}{_unfinished(drawn[label])}"] = _curve(axes, drawn[label], **looks[label])
+    if len(handles) < len(curves):
+        handles["thin: other candidates"] = Line2D([], [], color=FAINT, linewidth=0.8)
+    axes.set(xlabel="epoch", ylabel=f"{split} accuracy (%)")
+    axes.xaxis.set_major_locator(_whole_numbers())
+    _legend_below(figure, handles, columns=2)
+    return figure
+
+
+def accuracy_against_time(trades: Sequence[Trade], split: str, best: Sequence[str]) -> Figure:
+    """Draw the accuracy of each candidate against its training time.
+
+    Args:
+        trades: The candidates that finished.
+        split: `val` or `test`.
+        best: Labels of those drawn in full, best first; the others are small points.
+    """
+    words = {"val": "validation", "test": "test"}[split]
+    seeds = " (mean and standard deviation over seeds)" if any(math.isfinite(one.accuracy_sd) for one in trades) else ""
+    figure, axes = _single(f"{words.capitalize()} accuracy against training time{seeds}")
+    longest = max(trade.seconds for trade in trades)
+    size, unit = next(
+        (size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s"), (0, "s")) if longest >= 2 * size
+    )
+    by_label = {trade.label: trade for trade in trades}
+    colours = _colours_by_model(trades, best)
+    handles: dict[str, Artist] = {}
+    for label, trade in by_label.items():
+        if label not in best:
+            _point(axes, trade, size or 1, color=colours.get(trade.model, FAINT), marker="o", markersize=3.5, alpha=0.4)
+    for place, label in enumerate(best):
+        if label in by_label:
+            look = _look(place)
+            handles[name(label)] = _point(axes, by_label[label], size or 1, color=look["color"], marker=look["marker"])
+    if len(handles) < len(trades):
+        handles["small: other candidates"] = Line2D([], [], color=FAINT, marker="o", markersize=3.5, linestyle="none")
+    axes.margins(x=0.1, y=0.15)
+    logarithmic = longest > 8 * min(trade.seconds for trade in trades)
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_xlim(0, 1.08 * longest / (size or 1))
+    axes.set_xlabel(f"training time of one run ({unit}{', log scale' if logarithmic else ''})")
+    axes.set_ylabel(f"{words} accuracy (%)")
+    _legend_below(figure, handles, columns=2)
+    return figure
+
+
+def _point(axes: Axes, trade: Trade, size: int, **look: Any) -> Artist:
+    """Draw a candidate with its spread over seeds; `size` is the unit of time in seconds."""
+    spread = 100 * trade.accuracy_sd if math.isfinite(trade.accuracy_sd) else None
+    style: dict[str, Any] = {"markersize": 7, "capsize": 3, "linestyle": "none", "elinewidth": 1} | look
+    return axes.errorbar(trade.seconds / size, 100 * trade.accuracy, yerr=spread, **style).lines[0]
+
+
+def rendered(figure: Figure, kind: str) -> bytes:
+    """Return a figure as a `png` (200 dots per inch) or `svg` file."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn with boxes: nothing the user could mend.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(buffer, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None)
+    return buffer.getvalue()
+
+
+def style() -> Any:
+    """Return a context in which figures look as ours do, whatever the user's matplotlib settings."""
+    return matplotlib.rc_context(STYLE)
+
+
+def _pair(title: str) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure, [figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)]
+
+
+def _single(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure, figure.add_subplot()
+
+
+def _label_panels(axes: Sequence[Axes], split: str) -> None:
+    axes[0].set(title=f"{split} loss", xlabel="epoch", ylabel="cross-entropy (nats per picture)")
+    axes[1].set(title=f"{split} accuracy", xlabel="epoch", ylabel="accuracy (%)")
+    for panel in axes:
+        panel.xaxis.set_major_locator(_whole_numbers())
+
+
+def _whole_numbers() -> MaxNLocator:
+    return MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+
+
+def _look(place: int) -> dict[str, Any]:
+    """Return a colour, dash and marker for the n-th of several curves."""
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "linestyle": DASHES[place % len(DASHES)],
+        "marker": MARKERS[place % len(MARKERS)],
+    }
+
+
+def _colours_by_model(facts: Sequence[Curve] | Sequence[Trade], best: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each model's best candidate, in which its others are drawn faintly."""
+    models = {fact.label: fact.model for fact in facts}
+    colours: dict[str, str] = {}
+    for place, label in enumerate(best):
+        if label in models:
+            colours.setdefault(models[label], COLOURS[place % len(COLOURS)])
+    return colours
+
+
+def _curve(axes: Axes, curve: Curve, **look: Any) -> Line2D:
+    """Draw a mean over seeds with a band from the lowest to the highest."""
+    sparse = max(1, len(curve.epochs) // 6)
+    (line,) = axes.plot(curve.epochs, _scaled(curve.mean, curve.metric), markevery=sparse, markersize=4.5, **look)
+    if curve.runs > 1:
+        low, high = _scaled(curve.low, curve.metric), _scaled(curve.high, curve.metric)
+        axes.fill_between(curve.epochs, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    return line
+
+
+def _scaled(values: Sequence[float], metric: str) -> list[float]:
+    """Return accuracies in percent, losses as they are."""
+    return [100 * value for value in values] if metric.endswith("accuracy") else list(values)
+
+
+def _recipe(made: Configuration) -> str:
+    names = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
+    return f"{names[made.optimizer]} {made.learning_rate:g}"
+
+
+def _rates(facts: Sequence[Curve] | Sequence[Score]) -> list[float]:
+    """Return the learning rates among curves or scores, the largest first: it gets the solid line."""
+    return sorted({fact.configuration.learning_rate for fact in facts}, reverse=True)
+
+
+def _unfinished(curve: Curve) -> str:
+    return "" if curve.complete else " (unfinished)"
+
+
+def _legend_below(figure: Figure, handles: dict[str, Artist], *, columns: int) -> None:
+    """Add a legend below the panels, its names taken literally (matplotlib hides those that begin with `_`)."""
+    if not handles:
+        return
+    numbers = [str(place) for place in range(len(handles))]
+    legend = figure.legend(
+        list(handles.values()), numbers, loc="outside lower center", ncols=min(columns, len(handles)), handlelength=4
+    )
+    for text, label in zip(legend.get_texts(), handles, strict=True):
+        text.set_text(label)

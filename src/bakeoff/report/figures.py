@@ -1,0 +1,180 @@
+"""A study's figures: those of the paper as far as the study can show them, and two for every study.
+
+The facts are computed by `figure_facts`, drawn by `drawing`, and written here. Drawing needs the extra `figures`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bakeoff.analysis.ranking import rank
+from bakeoff.errors import MissingExtraError
+from bakeoff.files import write_atomically
+from bakeoff.report.figure_facts import (
+    Configuration,
+    Curve,
+    configurations,
+    curve_facts,
+    longest_by_model,
+    longest_by_recipe,
+    score_facts,
+    trade_facts,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAPER_MODEL = "resnet18"
+"""The model of the paper's Figures 3 and 4; Figure 5 shows the others."""
+
+EMPHASISED = 8
+"""Curves that can be told apart in one picture; of more candidates only the best of each model is drawn in full."""
+
+
+@dataclass(slots=True)
+class Drawn:
+    """What was drawn, and what was not."""
+
+    paths: list[Path] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """Why a figure, or a candidate in one, is missing; one sentence each."""
+
+
+def figures(runs: pd.DataFrame, epochs: pd.DataFrame, out_dir: Path) -> Drawn:
+    """Draw what a study has to show, each figure as PNG and SVG.
+
+    `figure-3`, `figure-4` and `figure-5` are the paper's: training curves and test results of ResNet-18 by optimizer
+    and learning rate, and training curves of the other models. Other models with several optimizers or rates get
+    `training-MODEL` and `test-MODEL` alike. Every study gets `accuracy-by-epoch` and `accuracy-against-time`.
+
+    Args:
+        runs: As `Store.runs_frame` gives them.
+        epochs: As `Store.epochs_frame` gives them.
+        out_dir: Where to write; made if it is not there.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+        StudyError: If a file cannot be written.
+    """
+    try:
+        from bakeoff.report import drawing
+    except ImportError as error:
+        raise MissingExtraError("drawing figures", "figures") from error
+
+    drawn = Drawn()
+    with drawing.style():
+        for draw in (draw_paper_figures, draw_general_figures):
+            for stem, figure in draw(runs, epochs, drawn.left_out):
+                for kind in ("png", "svg"):
+                    path = out_dir / f"{stem}.{kind}"
+                    write_atomically(path, drawing.rendered(figure, kind))
+                    drawn.paths.append(path)
+    return drawn
+
+
+def draw_paper_figures(runs: pd.DataFrame, epochs: pd.DataFrame, left_out: list[str]) -> Iterator[tuple[str, Figure]]:
+    """Yield file names and figures after the paper's 3, 4 and 5; what is missing goes to `left_out`."""
+    from bakeoff.report import drawing
+
+    losses, accuracies = (curve_facts(runs, epochs, f"train_{kind}") for kind in ("loss", "accuracy"))
+    places = {label: place for place, label in enumerate(rank(runs, epochs)["candidate"])}
+    losses.sort(key=lambda curve: places[curve.label])  # of equally long curves the better is shown
+    for model in _models_with_several_recipes(configurations(runs)):
+        stems = (
+            ("figure-3", "figure-4") if model == PAPER_MODEL else (f"training-{_slug(model)}", f"test-{_slug(model)}")
+        )
+        chosen, passed = longest_by_recipe(_of_model(losses, model))
+        if not chosen:
+            left_out.append(f"{stems[0]} and {stems[1]} are not drawn: no run of {model} has finished an epoch")
+            continue
+        left_out += _passed_over(stems[0], "optimizer and rate", passed)
+        shown = [curve.configuration.id for curve in chosen]
+        yield stems[0], drawing.by_recipe(model, chosen, _in_order(accuracies, shown))
+        scores = sorted(
+            (one for one in score_facts(runs) if one.configuration.id in shown),
+            key=lambda one: shown.index(one.configuration.id),
+        )
+        if scores:
+            yield stems[1], drawing.score_bars(model, scores)
+        else:
+            left_out.append(f"{stems[1]} is not drawn: no run of {model} has been scored on the test set")
+    if PAPER_MODEL not in _models_with_several_recipes(configurations(runs)):
+        left_out.append(
+            f"the paper's Figures 3 and 4 are not drawn: they compare optimizers and learning rates of {PAPER_MODEL}, "
+            "of which this study has fewer than two"
+        )
+    chosen, passed = longest_by_model(curve for curve in losses if curve.model != PAPER_MODEL)
+    if chosen:
+        left_out += _passed_over("figure-5", "model", passed)
+        yield "figure-5", drawing.by_model(chosen, _in_order(accuracies, [curve.configuration.id for curve in chosen]))
+    else:
+        left_out.append(
+            f"the paper's Figure 5 is not drawn: it shows models other than {PAPER_MODEL}, "
+            "of which no run has finished an epoch"
+        )
+
+
+def draw_general_figures(runs: pd.DataFrame, epochs: pd.DataFrame, left_out: list[str]) -> Iterator[tuple[str, Figure]]:
+    """Yield file names and figures of accuracy by epoch and against time; what is missing goes to `left_out`."""
+    from bakeoff.report import drawing
+
+    best = emphasised(rank(runs, epochs))
+    curves = curve_facts(runs, epochs, "val_accuracy") or curve_facts(runs, epochs, "train_accuracy")
+    if curves:
+        yield "accuracy-by-epoch", drawing.accuracy_by_epoch(curves, best)
+    else:
+        left_out.append("accuracy-by-epoch is not drawn: no run has finished an epoch")
+    split, trades = trade_facts(runs, epochs)
+    if trades:
+        yield "accuracy-against-time", drawing.accuracy_against_time(trades, split, best)
+    else:
+        left_out.append("accuracy-against-time is not drawn: no run has finished")
+
+
+def emphasised(table: pd.DataFrame) -> list[str]:
+    """Return the labels of the candidates to draw in full, best first.
+
+    Args:
+        table: The ranking, as `rank` gives it.
+    """
+    if len(table) > EMPHASISED and table["model"].nunique() > 1:
+        table = table.drop_duplicates("model")
+    return [str(label) for label in table["candidate"].head(EMPHASISED)]
+
+
+def _models_with_several_recipes(known: list[Configuration]) -> list[str]:
+    recipes: dict[str, set[tuple[str, float]]] = {}
+    for one in known:
+        recipes.setdefault(one.model, set()).add((one.optimizer, one.learning_rate))
+    return [model for model, found in recipes.items() if len(found) > 1]
+
+
+def _of_model(curves: list[Curve], model: str) -> list[Curve]:
+    return [curve for curve in curves if curve.model == model]
+
+
+def _in_order(curves: list[Curve], ids: list[str]) -> list[Curve]:
+    """Return the curves of these candidates, in this order."""
+    return sorted(
+        (curve for curve in curves if curve.configuration.id in ids),
+        key=lambda curve: ids.index(curve.configuration.id),
+    )
+
+
+def _passed_over(stem: str, kind: str, passed: list[Curve]) -> list[str]:
+    if not passed:
+        return []
+    names = [curve.label for curve in passed]
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return [f"{stem} shows the longest, then best candidate of each {kind}, and so leaves out {listed}"]
+
+
+def _slug(model: str) -> str:
+    """Return a model's name as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", model)
