@@ -20,6 +20,9 @@ FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM")
 """Pillow's decoders that are used, whatever a file is named. Others are out of reach of foreign files: some of them
 start programs (EPS: Ghostscript)."""
 
+READY = "ready"
+"""What a decoding process says once it has started."""
+
 PIXEL_LIMIT = 100_000_000
 """A header that claims more pixels is refused unread: a decompression bomb, or nothing to classify at 224 pixels."""
 

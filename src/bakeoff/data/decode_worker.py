@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from bakeoff.data.decode import work
+from bakeoff.data.decode import READY, work
 
 
 def main() -> None:
@@ -16,6 +16,8 @@ def main() -> None:
     Without an array headers are read, and pictures decoded to see whether they can be unless `size` is null.
     The answer has `problems` as [index, reason], and for headers `headers`.
     """
+    sys.stdout.write(READY + "\n")
+    sys.stdout.flush()
     arrays: dict[str, Any] = {}
     for line in sys.stdin:
         job = json.loads(line)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bakeoff.data.decode import Header, work
+from bakeoff.data.decode import READY, Header, work
+from bakeoff.errors import DataError
 
 PICTURES_A_JOB = 64
 FEW = 400
@@ -104,6 +105,32 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _started() -> subprocess.Popen[str]:
+    """Start a decoding process and wait until it is ready.
+
+    Raises:
+        DataError: If it does not start, which no picture is to blame for.
+    """
+    # It is to find this very package, wherever the path that this process found it by leads from its folder; and -P:
+    # a module in the folder that the user happens to be in must not stand in for one of Python's.
+    found = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
+    command = [sys.executable, "-P", "-m", "bakeoff.data.decode_worker"]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, found))},
+    )
+    assert process.stdout is not None
+    if process.stdout.readline().strip() != READY:
+        process.kill()
+        process.communicate()
+        raise DataError(f"a decoding process must start, but this did not: {' '.join(command)}; run it to see why")
+    return process
+
+
 class _Decoder:
     """A decoding process that is started anew if a picture brings it down."""
 
@@ -138,14 +165,7 @@ class _Decoder:
 
     def _asked(self, job: dict[str, Any]) -> dict[str, Any] | None:
         if self._process is None:
-            self._process = subprocess.Popen(
-                # -P: a module in the folder that the user happens to be in must not stand in for one of Python's.
-                [sys.executable, "-P", "-m", "bakeoff.data.decode_worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-            )
+            self._process = _started()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:

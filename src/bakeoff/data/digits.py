@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from bakeoff.data.cache import Description, Entry
@@ -18,14 +17,15 @@ def build(entry: Entry, size: int | None) -> Description:
 
     digits = load_digits()
     grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    if size is not None and size != grey.shape[1]:
-        scaled = (Image.fromarray(one).resize((size, size), Image.Resampling.BILINEAR) for one in grey)
-        grey = np.stack([np.asarray(one) for one in scaled])
-    pixels: NDArray[np.uint8] = np.repeat(grey[..., None], 3, axis=3)
+    side = size or grey.shape[1]
     labels = digits.target.astype(np.int64)
     train, test = split_validation(labels, TEST_PICTURES, seed=0)
     for split, chosen in (("train", train), ("test", test)):
-        entry.pixels(split, len(chosen), pixels.shape[1])[:] = pixels[chosen]
+        pixels = entry.pixels(split, len(chosen), side)
+        for row, index in enumerate(chosen):
+            one = Image.fromarray(grey[index])
+            scaled = one if one.width == side else one.resize((side, side), Image.Resampling.BILINEAR)
+            pixels[row] = np.asarray(scaled)[..., None]
         entry.labels(split, labels[chosen])
     return Description(
         name="digits",

@@ -15,6 +15,9 @@ from bakeoff.data.dataset import Dataset
 from bakeoff.errors import DataError, SpecError, near_miss
 from bakeoff.spec import content_id
 
+LARGEST_SIDE = 4096
+"""In pixels; as `DataSpec.size` allows."""
+
 KNOWN_SOURCES = ("digits", "cifar10", "cifar100")
 
 
@@ -44,9 +47,11 @@ def prepare(
         on_progress: Told of a stage's name, how much is done, and how much there is.
 
     Raises:
-        SpecError: If there is nothing of that name.
+        SpecError: If there is nothing of that name, or the size is none that pictures can have here.
         DataError: If the pictures cannot be used, or the cache cannot be written to.
     """
+    if size is not None and not 1 <= size <= LARGEST_SIDE:
+        raise SpecError(f"data.size must be from 1 to {LARGEST_SIDE} pixels, but got {size}")
     tell = on_progress or _say_nothing
     root = cache_root(cache_dir)
     if source == "digits":
