@@ -1,4 +1,4 @@
-"""A decoding process, `python -m bakeoff.data.decode_worker`: one of several that share a folder's pictures."""
+"""A decoding process: one of several that share a folder's pictures. `decoders` starts and feeds it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,3 @@ def main() -> None:
         job = json.loads(line)
         sys.stdout.write(json.dumps(work(job, arrays)) + "\n")
         sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import shlex
 import subprocess
 import sys
 import threading
@@ -111,23 +112,16 @@ def _started() -> subprocess.Popen[str]:
     Raises:
         DataError: If it does not start, which no picture is to blame for.
     """
-    # It is to find this very package, wherever the path that this process found it by leads from its folder; and -P:
-    # a module in the folder that the user happens to be in must not stand in for one of Python's.
-    found = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
-    command = [sys.executable, "-P", "-m", "bakeoff.data.decode_worker"]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, found))},
-    )
+    # It is to find this very package, by whatever path this process did; last on its own path, before which all that is
+    # Python's comes. And -P: nor may a module in the folder that the user happens to be in stand in for one of those.
+    program = "import sys; sys.path.append(sys.argv[1]); from bakeoff.data.decode_worker import main; main()"
+    command = [sys.executable, "-P", "-c", program, str(Path(__file__).resolve().parents[2])]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     assert process.stdout is not None
     if process.stdout.readline().strip() != READY:
         process.kill()
         process.communicate()
-        raise DataError(f"a decoding process must start, but this did not: {' '.join(command)}; run it to see why")
+        raise DataError(f"a decoding process must start, but this did not: {shlex.join(command)}; run it to see why")
     return process
 
 
