@@ -529,6 +529,7 @@ def labels(candidates: list[CandidateSpec]) -> dict[str, str]:
     def parts(candidate: CandidateSpec) -> dict[str, str]:
         recipe = candidate.recipe
         return {
+            "model": candidate.model,  # tells candidates apart that share a name
             "optimizer": recipe.optimizer,
             "learning_rate": f"{recipe.learning_rate:g}",
             "schedule": recipe.schedule,

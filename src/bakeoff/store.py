@@ -7,9 +7,11 @@ checkpoint's history after a crash changes nothing.
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,12 +33,12 @@ from sqlalchemy import (
     Table,
     Text,
     create_engine,
-    event,
+    inspect,
     select,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from bakeoff.errors import StudyError
@@ -44,6 +46,10 @@ from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus
 
 SCHEMA = 1
 """Version of the tables below."""
+
+REPAIR = (
+    "move it away: the checkpoints beside it hold every finished epoch, and the same command fills a new one from them"
+)
 
 metadata = MetaData()
 META = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
@@ -125,13 +131,15 @@ class Store:
         Raises:
             StudyError: If it is damaged, of another version, or cannot be written to.
         """
-        engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-        event.listen(engine, "connect", _prepare_connection)
+        engine = create_engine("sqlite://", creator=lambda: _connect_to_write(path), poolclass=NullPool)
         store = cls(engine, str(path))
         with store._explained():
-            metadata.create_all(engine)
-            with engine.begin() as connection:
-                connection.execute(insert(META).values(key="schema", value=str(SCHEMA)).on_conflict_do_nothing())
+            store._check_pages()
+            if not inspect(engine).get_table_names():
+                with engine.begin() as connection:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 begins none for tables: all or nothing
+                    metadata.create_all(connection)
+                    connection.execute(insert(META).values(key="schema", value=str(SCHEMA)))
         store._check_version()
         return store
 
@@ -143,7 +151,9 @@ class Store:
             StudyError: If there is none, or it is damaged or of another version.
         """
         if not path.is_file():
-            raise StudyError(f"a study folder must hold {path.name}, but {path.parent} has none yet; start the study with `bakeoff run`")
+            raise StudyError(
+                f"a study folder must hold {path.name}, but {path.parent} has none yet; start it with `bakeoff run`"
+            )
         engine = create_engine("sqlite://", creator=lambda: _connect_read_only(path), poolclass=NullPool)
         store = cls(engine, str(path))
         store._check_version()
@@ -152,7 +162,9 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -163,19 +175,20 @@ class Store:
         """Add the runs that the database does not know yet."""
         with self._explained(), self._engine.begin() as connection:
             for position, run in enumerate(runs):
-                values = asdict(run) | {"position": position, "status": RunStatus.PENDING.value, "changes": list(run.changes)}
+                values = asdict(run) | {"position": position, "changes": list(run.changes)}
                 values["spec"] = json.loads(values.pop("spec_json"))
                 connection.execute(insert(RUNS).values(**values).on_conflict_do_nothing())
 
     def statuses(self) -> dict[str, RunStatus]:
         """Return how each run stands, by id."""
         with self._explained(), self._engine.connect() as connection:
-            return {row.run_id: RunStatus(row.status) for row in connection.execute(select(RUNS.c.run_id, RUNS.c.status))}
+            rows = connection.execute(select(RUNS.c.run_id, RUNS.c.status))
+            return {row.run_id: RunStatus(row.status) for row in rows}
 
     def numerics(self, run_id: str) -> Numerics | None:
-        """Return what a run's last bits were first decided by, or None if it has not started."""
+        """Return what a run's last bits were first decided by, or None if it has not started (or is not known)."""
         with self._explained(), self._engine.connect() as connection:
-            stored = connection.execute(select(RUNS.c.numerics).where(RUNS.c.run_id == run_id)).scalar_one()
+            stored = connection.execute(select(RUNS.c.numerics).where(RUNS.c.run_id == run_id)).scalar_one_or_none()
         return None if stored is None else Numerics(**stored)
 
     def set_numerics(self, run_id: str, numerics: Numerics) -> None:
@@ -218,18 +231,35 @@ class Store:
     def _frame(self, query: Any) -> pd.DataFrame:
         with self._explained(), self._engine.connect() as connection:
             rows = connection.execute(query)
-            return pd.DataFrame(rows.all(), columns=list(rows.keys()))
+            frame = pd.DataFrame(rows.all(), columns=list(rows.keys()), dtype=object)
+        # Types by the schema, not guessed from what happens to be there: text keeps None, numbers are numbers even
+        # where none has been recorded yet.
+        columns = query.selected_columns
+        types = {column.name: "float64" for column in columns if isinstance(column.type, Float)}
+        types |= {column.name: "int64" for column in columns if isinstance(column.type, Integer)}
+        return frame.astype(types)
 
     def _set(self, run_id: str, **values: Any) -> None:
         with self._explained(), self._engine.begin() as connection:
-            connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(**values))
+            done = connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(**values))
+        if done.rowcount != 1:
+            raise KeyError(f"there is no run {run_id}; add_runs comes first")
+
+    def _check_pages(self) -> None:
+        with self._engine.connect() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        if found != "ok":
+            raise StudyError(f"{self._where} must be a whole results database, but {found}; {REPAIR}")
 
     def _check_version(self) -> None:
         with self._explained(), self._engine.connect() as connection:
+            if not {META.name, RUNS.name, EPOCHS.name} <= set(inspect(connection).get_table_names()):
+                raise StudyError(f"{self._where} must be a results database, but is another program's; move it away")
             found = connection.execute(select(META.c.value).where(META.c.key == "schema")).scalar_one_or_none()
         if found != str(SCHEMA):
-            self.close()
-            raise StudyError(f"{self._where} must be of version {SCHEMA}, but is of version {found}; use the bakeoff that wrote it")
+            raise StudyError(
+                f"{self._where} must be of version {SCHEMA}, but is of version {found}; use the bakeoff that wrote it"
+            )
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -239,39 +269,60 @@ class Store:
         except OperationalError as error:
             reason = str(error.orig)
             if "full" in reason:
-                raise StudyError(f"{self._where} needs space on its disk, but none is left; free some, then give the same command again") from error
+                raise StudyError(
+                    f"{self._where} needs space on its disk, but none is left; free some, then run the same command"
+                ) from error
             if "readonly" in reason or "unable to open" in reason or "permission" in reason.lower():
-                raise StudyError(f"{self._where} must be writable, but {reason}; choose another folder with --out") from error
-            raise StudyError(f"{self._where} could not be used: {reason}") from error
-        except DatabaseError as error:
+                raise StudyError(
+                    f"{self._where} must be writable, but {reason}; choose another folder with --out"
+                ) from error
+            if "locked" in reason:
+                raise StudyError(
+                    f"{self._where} must be free, but another program holds it; end that one first"
+                ) from error
             raise StudyError(
-                f"{self._where} must be a results database, but {error.orig}; if it is damaged, move it away: the checkpoints beside it "
-                "hold every finished epoch, and the same command fills it again"
+                f"{self._where} must be usable, but {reason}; check the disk, or choose another with --out"
             ) from error
-        except SQLAlchemyError as error:
-            raise StudyError(f"{self._where} could not be used: {error}") from error
+        except DatabaseError as error:
+            raise StudyError(f"{self._where} must be a whole results database, but {error.orig}; {REPAIR}") from error
 
 
-def _prepare_connection(connection: sqlite3.Connection, record: object) -> None:
-    cursor = connection.cursor()
-    # Readers go on while the driver writes; a crash of the machine may lose the last records, which the checkpoints hold.
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA busy_timeout=10000")
-    cursor.close()
+def _connect_to_write(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=10)
+    try:
+        # Readers go on while the driver writes. A crash may lose the last records; checkpoints hold them.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
-    """Open a database without writing anything; on a medium that cannot be written to, without its write-ahead log."""
-    uri = path.resolve().as_uri()
-    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=10)
+    """Open a database without writing to it, also where the files that SQLite keeps beside it cannot be made."""
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
     try:
-        connection.execute("SELECT 1 FROM sqlite_master")
-    except sqlite3.OperationalError:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchall()
+    except sqlite3.Error as error:
         connection.close()
-        return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True)
+        if not isinstance(error, sqlite3.OperationalError) or "locked" in str(error):
+            raise
+        return _connect_to_copy(path)
     return connection
+
+
+def _connect_to_copy(path: Path) -> sqlite3.Connection:
+    """Read a database with the write-ahead log that a killed study left beside it, into memory."""
+    copy = sqlite3.connect(":memory:")
+    with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
+        for name in (path.name, f"{path.name}-wal"):
+            if (path.parent / name).exists():
+                shutil.copyfile(path.parent / name, Path(folder) / name)
+        with closing(sqlite3.connect(Path(folder) / path.name)) as original:
+            original.backup(copy)
+    return copy
 
 
 def _finite(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pandas as pd
 
 from bakeoff.records import RunStatus
@@ -24,16 +26,22 @@ def rank(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
         Columns: rank, candidate, candidate_id, model, ranked_by, runs, done, diverged, failed, and over the finished
         seeds val_accuracy, test_accuracy, train_accuracy, train_loss (means), val_accuracy_sd, test_accuracy_sd
         (sample standard deviations, NaN for one seed), seconds_train (of one run, waiting for data included),
-        images_per_second; then parameters, macs, changes, micro_batch (the smallest, where memory was short).
+        images_per_second; seconds_total (all that its runs took so far, evaluation and test included); then
+        parameters, macs, changes, micro_batch (the smallest, where memory was short).
     """
     rows = [_row(group, epochs) for _, group in runs.groupby("candidate_id", sort=False)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     if table.empty:
         return table
-    by = "val_accuracy" if table["val_accuracy"].notna().any() else "test_accuracy"
-    table["ranked_by"] = by.removesuffix("_accuracy")
-    table["rank"] = table[by].rank(method="min", ascending=False).astype("Int64")
+    split = ranked_by(epochs)
+    table["ranked_by"] = split
+    table["rank"] = table[f"{split}_accuracy"].rank(method="min", ascending=False).astype("Int64")
     return table.sort_values(["rank"], kind="stable", na_position="last", ignore_index=True)
+
+
+def ranked_by(epochs: pd.DataFrame) -> Literal["val", "test"]:
+    """Return which split decides: `test` only where there are epoch records and none has a validation accuracy."""
+    return "test" if len(epochs) and epochs["val_accuracy"].isna().all() else "val"
 
 
 COLUMNS = [
@@ -53,6 +61,7 @@ COLUMNS = [
     "train_accuracy",
     "train_loss",
     "seconds_train",
+    "seconds_total",
     "images_per_second",
     "parameters",
     "macs",
@@ -85,12 +94,19 @@ def _row(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, object]:
         "train_accuracy": _mean(last["train_accuracy"]),
         "train_loss": _mean(last["train_loss"]),
         "seconds_train": _mean(seconds),
+        "seconds_total": _seconds_total(runs, epochs),
         "images_per_second": float(records["images"].sum() / total) if total else float("nan"),
         "parameters": int(first["parameters"]),
         "macs": int(first["macs"]),
         "changes": list(first["changes"]),
         "micro_batch": int(records["micro_batch"].min()) if len(records) else pd.NA,
     }
+
+
+def _seconds_total(runs: pd.DataFrame, epochs: pd.DataFrame) -> float:
+    records = epochs[epochs["run_id"].isin(runs["run_id"])]
+    trained = records[["seconds_train", "seconds_wait", "seconds_evaluate"]].sum().sum()
+    return float(trained + runs["seconds_test"].sum())
 
 
 def _mean(values: pd.Series) -> float:
@@ -114,36 +130,53 @@ def remarks(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[str]:
     """Return what a reader of the ranking must know of how it came about, one sentence each."""
     said = []
     done = runs[runs["status"] == RunStatus.DONE]
-    if len(done) and epochs["val_accuracy"].isna().all():
+    if len(done) and ranked_by(epochs) == "test":
         said.append("No validation split was kept: candidates are ranked on the test set, which flatters the winner.")
-    if len(done) and runs["candidate_id"].nunique() > 1 and done.groupby("candidate_id").size().min() < 2:
-        said.append("One seed: the order may be chance. Add seeds (--seeds 0,1,2) before you conclude anything.")
-    for run in runs[runs["status"] == RunStatus.DIVERGED].itertuples():
-        said.append(f"{run.label} seed {run.seed} diverged: {run.message}. A lower learning rate or a warm-up helps.")
-    for run in runs[runs["status"] == RunStatus.FAILED].itertuples():
-        said.append(f"{run.label} seed {run.seed} failed: {run.message}. The same command tries it again.")
+    if done["candidate_id"].nunique() > 1 and done.groupby("candidate_id").size().min() < 2:
+        many = runs["seed"].nunique() > 1
+        seeds = "Some candidates have finished one seed only" if many else "One seed supports no ranking"
+        more = "" if many else " Add seeds (--seeds 0,1,2) before you conclude anything."
+        said.append(f"{seeds}: the order may be chance.{more}")
+    said += _ended(runs, RunStatus.DIVERGED, "A lower learning rate or a warm-up helps.")
+    said += _ended(runs, RunStatus.FAILED, "The same command tries again.")
     waiting = int(runs["status"].isin([RunStatus.PENDING, RunStatus.RUNNING]).sum())
     if waiting:
         said.append(f"{waiting} of {len(runs)} runs have not finished; the same command goes on with them.")
-    said += _accumulated(runs, epochs)
-    for label, changes in _changes(runs).items():
-        said.append(f"{label} was fitted to small pictures: {'; '.join(changes)}.")
+    return said + _accumulated(runs, epochs) + _changes(runs)
+
+
+def _ended(runs: pd.DataFrame, status: RunStatus, advice: str) -> list[str]:
+    """Say which runs of each candidate ended so, with the first one's reason."""
+    said = []
+    for label, group in runs[runs["status"] == status].groupby("label", sort=False):
+        seeds = ", ".join(str(seed) for seed in group["seed"])
+        reason = str(group["message"].iloc[0] or "no reason was recorded").rstrip(".")
+        said.append(f"{label} {status} with seed {seeds}: {reason}. {advice}")
     return said
 
 
 def _accumulated(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[str]:
-    """Say which runs took their batches in parts for lack of memory."""
-    said = []
-    for run in runs.itertuples():
-        batch = run.spec["candidate"]["recipe"]["batch_size"]
-        smallest = epochs.loc[epochs["run_id"] == run.run_id, "micro_batch"].min()
-        if smallest < batch:
-            said.append(
-                f"Memory was short for {run.label} seed {run.seed}: batches of {batch} went through {int(smallest)} at a time, "
-                "which changes what batch normalisation sees."
+    """Say which candidates took their batches in parts for lack of memory."""
+    smallest = epochs.groupby("run_id")["micro_batch"].min()
+    said: dict[str, str] = {}
+    for run in runs.to_dict("records"):
+        batch = run["spec"]["candidate"]["recipe"]["batch_size"]
+        if smallest.get(run["run_id"], batch) < batch:
+            said[run["label"]] = (
+                f"Memory was short for {run['label']}: batches of {batch} went through {smallest[run['run_id']]} at a "
+                "time, which changes what batch normalisation sees."
             )
+    return list(said.values())
+
+
+def _changes(runs: pd.DataFrame) -> list[str]:
+    """Say which networks were fitted to small pictures, and how; by candidate where not all of a model's were."""
+    changes = {(run["model"], run["label"]): tuple(run["changes"]) for run in runs.to_dict("records")}
+    said = []
+    for model in dict.fromkeys(model for model, _ in changes):
+        of_model = {label: change for (other, label), change in changes.items() if other == model}
+        alike = len(set(of_model.values())) == 1
+        for label, change in list(of_model.items())[: 1 if alike else None]:
+            if change:
+                said.append(f"{model if alike else label} was fitted to small pictures: {'; '.join(change)}.")
     return said
-
-
-def _changes(runs: pd.DataFrame) -> dict[str, list[str]]:
-    return {run.model: list(run.changes) for run in runs.drop_duplicates("model").itertuples() if run.changes}

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import pandas as pd
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from bakeoff.analysis.ranking import rank
 from bakeoff.report.words import clean, count, duration, with_spread
+
+DROPPED_FIRST = ("MACs", "images/s", "params", "train time")
+"""Columns of the ranking that a narrow terminal goes without, in this order."""
 
 RECORD_COLUMNS = (
     "epoch",
@@ -31,37 +36,66 @@ RECORD_COLUMNS = (
 RUN_COLUMNS = ("candidate_id", "model", "seed", "status", "message", "test_loss", "test_accuracy", "parameters", "macs")
 
 
-def ranked_table(table: pd.DataFrame, name: str) -> Table:
-    """Return the ranking as a table for a terminal, best first."""
-    by_test = bool(len(table)) and (table["ranked_by"] == "test").all()
-    shown = Table(
-        title=Text(f"{clean(name)}: ranked by {'test' if by_test else 'validation'} accuracy", style="bold"),
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        pad_edge=False,
-    )
-    shown.add_column("#", justify="right")
-    shown.add_column("candidate", overflow="fold")
-    for header in ("test",) if by_test else ("validation", "test"):
-        shown.add_column(header, justify="right", no_wrap=True)
-    for header in ("runs", "train time", "images/s", "params", "MACs"):
-        shown.add_column(header, justify="right", no_wrap=True)
-    for row in table.to_dict("records"):
-        accuracies = [with_spread(row[f"{split}_accuracy"], row[f"{split}_accuracy_sd"]) for split in ("val", "test")]
-        shown.add_row(
-            "-" if pd.isna(row["rank"]) else str(row["rank"]),
-            Text(clean(row["candidate"])),
-            *(accuracies[1:] if by_test else accuracies),
-            _runs(row),
-            duration(row["seconds_train"]),
-            "-" if math.isnan(row["images_per_second"]) else f"{row['images_per_second']:,.0f}",
-            count(row["parameters"]),
-            count(row["macs"]),
+class RankedTable:
+    """The ranking, best first; where the terminal is narrow, the least important columns are left out."""
+
+    def __init__(self, table: pd.DataFrame, name: str) -> None:
+        self._table = table
+        self._name = name
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for dropped in range(len(DROPPED_FIRST) + 1):
+            shown = self._without(DROPPED_FIRST[:dropped])
+            if console.measure(shown, options=options.update(width=10_000)).maximum <= options.max_width:
+                break
+        yield shown
+
+    def _without(self, dropped: tuple[str, ...]) -> Table:
+        by_test = bool(len(self._table)) and bool((self._table["ranked_by"] == "test").all())
+        shown = Table(
+            title=Text(f"{clean(self._name)}: ranked by {'test' if by_test else 'validation'} accuracy", style="bold"),
+            box=box.SIMPLE_HEAD,
+            title_justify="left",
+            pad_edge=False,
         )
-    return shown
+        rows = [_cells(row, by_test=by_test) for row in self._table.to_dict("records")]
+        for header in [header for header in (rows[0] if rows else ["candidate"]) if header not in dropped]:
+            if header == "candidate":
+                shown.add_column(header, overflow="fold")
+            else:
+                shown.add_column(header, justify="right", no_wrap=True)
+        for row in rows:
+            shown.add_row(*(Text(cell) for header, cell in row.items() if header not in dropped))
+        return shown
 
 
-def _runs(row: dict[str, Any]) -> str:
+def ranked_table(table: pd.DataFrame, name: str) -> RankedTable:
+    """Return the ranking for a terminal of any width, best first.
+
+    Args:
+        table: As `analysis.ranking.rank` gives it.
+        name: The study's.
+    """
+    return RankedTable(table, name)
+
+
+def _cells(row: dict[Hashable, Any], *, by_test: bool) -> dict[str, str]:
+    """Return a candidate's row by header."""
+    validation = {"validation": with_spread(row["val_accuracy"], row["val_accuracy_sd"])}
+    return {
+        "#": "-" if pd.isna(row["rank"]) else str(row["rank"]),
+        "candidate": clean(row["candidate"]),
+        **({} if by_test else validation),
+        "test": with_spread(row["test_accuracy"], row["test_accuracy_sd"]),
+        "runs": _runs(row),
+        "train time": duration(row["seconds_train"]),
+        "images/s": "-" if math.isnan(row["images_per_second"]) else f"{row['images_per_second']:,.0f}",
+        "params": count(row["parameters"]),
+        "MACs": count(row["macs"]),
+    }
+
+
+def _runs(row: dict[Hashable, Any]) -> str:
     words = str(row["done"]) if row["done"] == row["runs"] else f"{row['done']}/{row['runs']}"
     if row["diverged"]:
         words += f" ({row['diverged']} diverged)"
@@ -72,14 +106,24 @@ def _runs(row: dict[str, Any]) -> str:
 
 def to_csv(table: pd.DataFrame) -> str:
     """Return the ranking as comma-separated values, accuracies as shares, what was changed joined by semicolons."""
-    return table.assign(changes=table["changes"].map("; ".join)).to_csv(index=False)
+    return table.assign(
+        candidate=table["candidate"].map(clean),  # a terminal may be what reads it
+        changes=table["changes"].map("; ".join),
+    ).to_csv(index=False)
 
 
 def to_json(name: str, runs: pd.DataFrame, epochs: pd.DataFrame) -> str:
-    """Return a study as JSON: each run with its epoch records and test result. What is not finite becomes null."""
-    records = {run_id: group for run_id, group in epochs.groupby("run_id", sort=False)}
+    """Return a study as JSON: the ranking, and each run with its epoch records and test result.
+
+    What is not finite becomes null.
+    """
+    records = dict(iter(epochs.groupby("run_id", sort=False)))
     document = {
         "study": name,
+        "candidates": [
+            {str(column): _plain(value) for column, value in row.items()}
+            for row in rank(runs, epochs).to_dict("records")
+        ],
         "runs": [
             {"id": run["run_id"], "candidate": run["label"]}
             | {column: _plain(run[column]) for column in RUN_COLUMNS}
@@ -87,13 +131,14 @@ def to_json(name: str, runs: pd.DataFrame, epochs: pd.DataFrame) -> str:
             for run in runs.to_dict("records")
         ],
     }
-    return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def _records(group: pd.DataFrame | None) -> list[dict[str, Any]]:
     if group is None:
         return []
-    return [{column: _plain(row[column]) for column in RECORD_COLUMNS} for row in group.sort_values("epoch").to_dict("records")]
+    rows = group.sort_values("epoch").to_dict("records")
+    return [{column: _plain(row[column]) for column in RECORD_COLUMNS} for row in rows]
 
 
 def _plain(value: Any) -> Any:
@@ -105,11 +150,12 @@ def _plain(value: Any) -> Any:
 
 def models_table(models: Iterable[Any]) -> Table:
     """Return the networks that can be compared, as a table."""
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption="timm's networks are named timm/NAME (pip install 'bakeoff[timm]')", caption_justify="left")
+    caption = Text("timm's networks are named timm/NAME (pip install 'bakeoff[timm]')")
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
     for header in ("name", "from", ""):
         shown.add_column(header)
     for model in models:
-        shown.add_row(model.name, model.source, model.note)
+        shown.add_row(Text(model.name), Text(model.source), Text(model.note))
     return shown
 
 
@@ -166,5 +212,3 @@ def forecast_table(rows: list[dict[str, Any]], title: str) -> Table:
             row["memory"],
         )
     return shown
-
-

@@ -34,7 +34,8 @@ class _Line:
     @property
     def share(self) -> float:
         """How much of the run is done, in [0, 1]."""
-        within = self.report.step / self.report.steps if self.report and self.report.epoch == self.epochs_done + 1 else 0.0
+        report = self.report
+        within = report.step / report.steps if report and report.epoch == self.epochs_done + 1 and report.steps else 0.0
         return (self.epochs_done + within) / self.epochs
 
     def seconds_left(self, now: float) -> float | None:
@@ -59,6 +60,13 @@ class _State:
     stage: _Stage | None = None
     stage_words: str = ""
 
+    def seconds_left(self, now: float) -> float | None:
+        """Extrapolated from what this session has done of all runs, taken as equally long; None before it did any."""
+        lines = list(self.lines.values())
+        share = (self.ended + sum(line.share for line in lines)) / self.total
+        gained = share - sum(line.done_at_start / line.epochs for line in lines) / self.total
+        return None if gained <= 0 else (now - self.started) * (1 - share) / gained
+
 
 class StudyProgress:
     """Shows a study's progress on standard error. Use it as a context.
@@ -77,12 +85,18 @@ class StudyProgress:
     def __enter__(self) -> Self:
         if self._console.is_terminal and not self._quiet:
             self._live = Live(
-                get_renderable=self._render, console=self._console, refresh_per_second=4, transient=True, redirect_stdout=False
+                get_renderable=self._render,
+                console=self._console,
+                refresh_per_second=4,
+                transient=True,
+                redirect_stdout=False,
             )
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -113,7 +127,9 @@ class StudyProgress:
 
     def step(self, run_id: str, report: StepReport) -> None:
         """Take note of how far an epoch has come."""
-        line = self._state.lines[run_id]
+        line = self._state.lines.get(run_id)
+        if line is None:
+            return
         if line.report is None:
             line.done_at_start = line.epochs_done
             line.started = time.monotonic()
@@ -121,24 +137,29 @@ class StudyProgress:
 
     def epoch(self, run_id: str, record: EpochRecord) -> None:
         """Show that an epoch has ended."""
-        line = self._state.lines[run_id]
+        line = self._state.lines.get(run_id)
+        if line is None:
+            return
         line.epochs_done = record.epoch
         if self._live is not None:
             return
         seconds = record.seconds_train + record.seconds_wait
-        speed = f"{record.images / seconds:,.0f} images/s" if seconds else ""
-        validation = "" if record.val_accuracy is None else f", validation {record.val_loss:.4f} {percent(record.val_accuracy)}"
         left = line.seconds_left(time.monotonic())
-        self._say(
-            f"{line.label}: epoch {record.epoch}/{line.epochs}, train {record.train_loss:.4f} {percent(record.train_accuracy)}{validation}, "
-            f"{speed}" + (f", {duration(left)} left" if left else "")
-        )
+        parts = [
+            f"{line.label}: epoch {record.epoch}/{line.epochs}",
+            f"train {record.train_loss:.4f} {percent(record.train_accuracy)}",
+            "" if record.val_loss is None else f"validation {record.val_loss:.4f} {percent(record.val_accuracy)}",
+            f"{record.images / seconds:,.0f} images/s" if seconds else "",
+            f"{duration(left)} left" if left else "",
+        ]
+        self._say(", ".join(part for part in parts if part))
 
     def run_finished(self, run_id: str, result: RunResult) -> None:
         """Show how a run ended."""
         label = self._end(run_id)
         if result.status is RunStatus.DONE and result.test_accuracy is not None:
-            self._say(f"{label}: done, test {percent(result.test_accuracy)} ({self._state.ended} of {self._state.total} runs)")
+            ended = f"({self._state.ended} of {self._state.total} runs)"
+            self._say(f"{label}: done, test {percent(result.test_accuracy)} {ended}")
         else:
             self._say(f"{label}: {result.status} ({result.message})", style="yellow")
 
@@ -166,11 +187,16 @@ class StudyProgress:
             parts.append(Text(clean(state.stage_words)))
         if state.lines:
             table = Table.grid(padding=(0, 2))
+            table.add_column(no_wrap=True, overflow="ellipsis", min_width=6)
+            for _ in range(6):
+                table.add_column(no_wrap=True, overflow="ellipsis")
             for line in list(state.lines.values()):
                 table.add_row(*_cells(line, now))
             parts.append(table)
         if state.total:
-            parts.append(Text(f"{state.ended} of {state.total} runs, {duration(now - state.started)} so far", style="dim"))
+            words = f"{state.ended} of {state.total} runs, {duration(now - state.started)} so far"
+            left = state.seconds_left(now)
+            parts.append(Text(words + ("" if left is None else f", about {duration(left)} left"), style="dim"))
         return Group(*parts)
 
 

@@ -26,7 +26,7 @@ def with_spread(share: float, spread: float) -> str:
 
 def duration(seconds: float | None) -> str:
     """Return seconds as the two largest units."""
-    if seconds is None or math.isnan(seconds):
+    if seconds is None or not math.isfinite(seconds):
         return "-"
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -40,11 +40,11 @@ def duration(seconds: float | None) -> str:
 
 def count(number: float) -> str:
     """Return a number with three digits and a unit: 11.2 M, 555 M, 2.31 G."""
-    if math.isnan(number):
+    if not math.isfinite(number):
         return "-"
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= size:
-            return f"{number / size:.3g}{unit}" if number / size < 100 else f"{number / size:.0f}{unit}"
+        if number >= 0.9995 * size:  # below, it is rounded up to no more than 999 of the smaller unit
+            return f"{number / size:.3g}{unit}" if number < 99.95 * size else f"{number / size:.0f}{unit}"
     return f"{number:.0f}"
 
 

@@ -1,0 +1,213 @@
+"""From runs to a ranking: means, spreads, ties, and what must be said with them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from statistics import mean, stdev
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bakeoff.analysis.ranking import COLUMNS, curves, rank, ranked_by, remarks
+from bakeoff.records import RunStatus
+from tests.synthetic import Run, frames
+
+DONE, DIVERGED, FAILED, PENDING = RunStatus.DONE, RunStatus.DIVERGED, RunStatus.FAILED, RunStatus.PENDING
+
+
+def last(accuracy: float) -> list[float]:
+    """A history that ends at an accuracy."""
+    return [0.1, 0.2, accuracy]
+
+
+def test_the_best_mean_validation_accuracy_comes_first(tmp_path: Path) -> None:
+    runs = [
+        Run(candidate="good", seed=0, val=last(0.8), test=0.1),
+        Run(candidate="bad", seed=0, val=last(0.9), test=0.9),
+        Run(candidate="good", seed=1, val=last(0.9), test=0.1),
+        Run(candidate="bad", seed=1, val=last(0.6), test=0.9),
+    ]
+    table = rank(*frames(tmp_path, *runs))
+    assert table["candidate"].tolist() == ["good", "bad"]
+    assert table["rank"].tolist() == [1, 2]
+    assert set(table["ranked_by"]) == {"val"}
+    assert list(table.columns) == COLUMNS
+
+
+def test_means_and_spreads_are_those_of_the_statistics_module(tmp_path: Path) -> None:
+    vals, tests = [0.71, 0.74, 0.69], [0.66, 0.7, 0.68]
+    runs = [Run(seed=seed, val=last(val), test=test) for seed, (val, test) in enumerate(zip(vals, tests, strict=True))]
+    row = rank(*frames(tmp_path, *runs)).iloc[0]
+    assert row["val_accuracy"] == pytest.approx(mean(vals))
+    assert row["val_accuracy_sd"] == pytest.approx(stdev(vals))
+    assert row["test_accuracy"] == pytest.approx(mean(tests))
+    assert row["test_accuracy_sd"] == pytest.approx(stdev(tests))
+
+
+def test_training_time_counts_waiting_but_not_evaluation(tmp_path: Path) -> None:
+    # Three epochs of 10 s and 2.5 s of waiting, 640 pictures each; evaluation takes 100 s an epoch and the test 1 s.
+    row = rank(*frames(tmp_path, Run(seed=0), Run(seed=1))).iloc[0]
+    assert row["seconds_train"] == pytest.approx(37.5)
+    assert row["images_per_second"] == pytest.approx(3 * 640 / 37.5)
+    assert row["seconds_total"] == pytest.approx(2 * (37.5 + 300 + 1))
+
+
+def test_equal_accuracies_share_a_rank(tmp_path: Path) -> None:
+    runs = [Run(candidate=name, val=last(val)) for name, val in [("a", 0.5), ("b", 0.7), ("c", 0.7), ("d", 0.3)]]
+    table = rank(*frames(tmp_path, *runs))
+    assert dict(zip(table["candidate"], table["rank"], strict=True)) == {"b": 1, "c": 1, "a": 3, "d": 4}
+
+
+def test_without_a_validation_split_the_test_set_ranks_and_a_remark_says_so(tmp_path: Path) -> None:
+    runs = [Run(candidate="a", val=None, test=0.6), Run(candidate="b", val=None, test=0.7)]
+    tables = frames(tmp_path, *runs)
+    table = rank(*tables)
+    assert table["candidate"].tolist() == ["b", "a"]
+    assert set(table["ranked_by"]) == {"test"}
+    assert any("ranked on the test set" in one for one in remarks(*tables))
+
+
+def test_only_finished_seeds_count(tmp_path: Path) -> None:
+    runs = [
+        Run(seed=0, val=last(0.8)),
+        Run(seed=1, val=last(0.1), status=DIVERGED, test=None, message="loss is nan at step 5"),
+        Run(seed=2, val=last(0.2), status=FAILED, message="no more memory"),
+        Run(seed=3, status=PENDING),
+    ]
+    row = rank(*frames(tmp_path, *runs)).iloc[0]
+    assert row["val_accuracy"] == 0.8
+    assert (row["runs"], row["done"], row["diverged"], row["failed"]) == (4, 1, 1, 1)
+
+
+def test_candidates_without_a_finished_run_come_last_and_unranked(tmp_path: Path) -> None:
+    runs = [
+        Run(candidate="waiting", status=PENDING),
+        Run(candidate="broken", status=DIVERGED, val=last(0.99), test=None, message="nan"),
+        Run(candidate="sound", val=last(0.3)),
+    ]
+    table = rank(*frames(tmp_path, *runs))
+    assert table["candidate"].tolist() == ["sound", "waiting", "broken"]
+    assert table["rank"].isna().tolist() == [False, True, True]
+
+
+def test_no_runs_and_no_records_give_empty_tables(tmp_path: Path) -> None:
+    runs, epochs = frames(tmp_path)
+    assert rank(runs, epochs).empty
+    assert list(rank(runs, epochs).columns) == COLUMNS
+    assert curves(runs, epochs).empty
+    assert remarks(runs, epochs) == []
+
+
+def test_a_study_that_has_only_begun_does_not_claim_to_be_ranked_on_the_test_set(tmp_path: Path) -> None:
+    runs, epochs = frames(tmp_path, Run(status=PENDING))
+    assert ranked_by(epochs) == "val"
+    assert not any("test set" in one for one in remarks(runs, epochs))
+
+
+@settings(max_examples=20)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_ranks_agree_with_counting_the_better_ones(accuracies: list[float]) -> None:
+    runs = pd.DataFrame(
+        [
+            {
+                "run_id": str(place),
+                "candidate_id": str(place),
+                "label": str(place),
+                "model": "m",
+                "seed": 0,
+                "status": "done",
+                "test_accuracy": accuracy,
+                "seconds_test": 0.0,
+                "parameters": 1,
+                "macs": 1,
+                "changes": [],
+            }
+            for place, accuracy in enumerate(accuracies)
+        ]
+    )
+    records = Run().records()[:1]
+    epochs = pd.DataFrame(
+        [
+            {field: getattr(records[0], field) for field in records[0].__slots__}
+            | {"run_id": str(place), "val_accuracy": accuracy}
+            for place, accuracy in enumerate(accuracies)
+        ]
+    )
+    table = rank(runs, epochs)
+    for row in table.to_dict("records"):
+        mine = accuracies[int(row["candidate"])]
+        assert row["rank"] == 1 + sum(other > mine for other in accuracies)
+    assert table["rank"].is_monotonic_increasing
+
+
+def test_curves_hold_one_row_an_epoch_with_the_time_so_far(tmp_path: Path) -> None:
+    table = curves(*frames(tmp_path, Run(candidate="a", seed=3, val=[0.1, 0.2, 0.3])))
+    assert table["epoch"].tolist() == [1, 2, 3]
+    assert table["val_accuracy"].tolist() == [0.1, 0.2, 0.3]
+    assert table["seconds"].tolist() == [12.5, 25.0, 37.5]
+    assert set(table["candidate"]) == {"a"}
+    assert set(table["seed"]) == {3}
+
+
+# Remarks
+
+
+def said(tmp_path: Path, *runs: Run) -> str:
+    return "\n".join(remarks(*frames(tmp_path, *runs)))
+
+
+def test_one_seed_supports_no_ranking(tmp_path: Path) -> None:
+    assert "One seed supports no ranking" in said(tmp_path, Run(candidate="a"), Run(candidate="b"))
+
+
+def test_one_candidate_needs_no_word_on_ranking(tmp_path: Path) -> None:
+    assert "seed" not in said(tmp_path, Run())
+
+
+def test_several_seeds_need_no_such_word(tmp_path: Path) -> None:
+    assert said(tmp_path, *(Run(candidate=name, seed=seed) for name in "ab" for seed in (0, 1))) == ""
+
+
+def test_a_seed_that_is_missing_so_far_is_said(tmp_path: Path) -> None:
+    runs = [Run(candidate="a"), Run(candidate="a", seed=1), Run(candidate="b"), Run(candidate="b", seed=1, status=PENDING)]
+    words = said(tmp_path, *runs)
+    assert "Some candidates have finished one seed only" in words
+    assert "1 of 4 runs have not finished" in words
+
+
+def test_diverged_and_failed_runs_are_told_once_a_candidate_with_their_seeds(tmp_path: Path) -> None:
+    words = said(
+        tmp_path,
+        Run(candidate="a", seed=0, status=DIVERGED, test=None, message="loss is nan at step 5."),
+        Run(candidate="a", seed=2, status=DIVERGED, test=None, message="loss is inf at step 9"),
+        Run(candidate="b", status=FAILED, message=None),
+    )
+    assert "a diverged with seed 0, 2: loss is nan at step 5. A lower learning rate" in words
+    assert "b failed with seed 0: no reason was recorded." in words
+
+
+def test_short_memory_is_told(tmp_path: Path) -> None:
+    words = said(tmp_path, Run(candidate="big", micro_batch=16), Run(candidate="small"))
+    assert "Memory was short for big: batches of 64 went through 16 at a time" in words
+    assert "for small" not in words
+
+
+def test_changed_networks_are_told_once_a_model(tmp_path: Path) -> None:
+    runs = [Run(candidate=f"net {name}", model="net", changes=("stride 2 -> 1",)) for name in "ab"]
+    assert said(tmp_path, *runs).count("net was fitted to small pictures: stride 2 -> 1.") == 1
+
+
+def test_a_model_changed_in_one_candidate_only_is_told_by_candidate(tmp_path: Path) -> None:
+    runs = [
+        Run(candidate="net original", model="net"),
+        Run(candidate="net small", model="net", changes=("stride 2 -> 1",)),
+    ]
+    assert "net small was fitted to small pictures" in said(tmp_path, *runs)
+
+
+def test_losses_that_are_not_finite_leave_the_accuracy_ranking_alone(tmp_path: Path) -> None:
+    runs = [Run(candidate="a", loss=[1.0, math.nan, math.inf], val=last(0.9)), Run(candidate="b", val=last(0.5))]
+    assert rank(*frames(tmp_path, *runs))["candidate"].tolist() == ["a", "b"]
