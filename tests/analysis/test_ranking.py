@@ -172,7 +172,12 @@ def test_several_seeds_need_no_such_word(tmp_path: Path) -> None:
 
 
 def test_a_seed_that_is_missing_so_far_is_said(tmp_path: Path) -> None:
-    runs = [Run(candidate="a"), Run(candidate="a", seed=1), Run(candidate="b"), Run(candidate="b", seed=1, status=PENDING)]
+    runs = [
+        Run(candidate="a"),
+        Run(candidate="a", seed=1),
+        Run(candidate="b"),
+        Run(candidate="b", seed=1, status=PENDING),
+    ]
     words = said(tmp_path, *runs)
     assert "Some candidates have finished one seed only" in words
     assert "1 of 4 runs have not finished" in words

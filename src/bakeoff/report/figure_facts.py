@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pandas as pd
 
 from bakeoff.analysis.ranking import rank
 from bakeoff.records import RunStatus
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,20 +197,20 @@ def trade_facts(runs: pd.DataFrame, epochs: pd.DataFrame) -> tuple[str, list[Tra
 def longest_by_recipe(curves: Iterable[Curve]) -> tuple[list[Curve], list[Curve]]:
     """Return for each optimizer and learning rate the longest curve, and the curves passed over.
 
-    Of equally long ones the first is taken. They are ordered by optimizer as it first comes, then by falling rate.
+    Of equally long ones the first is taken. The chosen are ordered by optimizer, then by falling rate.
     """
-    return _longest(curves, lambda curve: (curve.configuration.optimizer, -curve.configuration.learning_rate))
+    best, passed = _longest(curves, lambda curve: (curve.configuration.optimizer, -curve.configuration.learning_rate))
+    return [curve for _, curve in sorted(best.items(), key=lambda item: item[0])], passed
 
 
 def longest_by_model(curves: Iterable[Curve]) -> tuple[list[Curve], list[Curve]]:
     """Return for each model the longest curve (the first of equally long ones), and the curves passed over."""
-    return _longest(curves, lambda curve: (curve.configuration.model,))
+    best, passed = _longest(curves, lambda curve: curve.model)
+    return list(best.values()), passed
 
 
-def _longest(
-    curves: Iterable[Curve], key: Callable[[Curve], tuple[str | float, ...]]
-) -> tuple[list[Curve], list[Curve]]:
-    best: dict[tuple[str | float, ...], Curve] = {}
+def _longest(curves: Iterable[Curve], key: Callable[[Curve], Key]) -> tuple[dict[Key, Curve], list[Curve]]:
+    best: dict[Key, Curve] = {}
     passed = []
     for curve in curves:
         rival = best.get(key(curve))
@@ -216,6 +219,4 @@ def _longest(
             passed += [] if rival is None else [rival]
         else:
             passed.append(curve)
-    heads = list(dict.fromkeys(name[0] for name in best))
-    ordered = sorted(best, key=lambda name: (heads.index(name[0]), *name[1:]))
-    return [best[name] for name in ordered], passed
+    return best, passed
