@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-
-import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from bakeoff.models.skeleton import forward, skeleton
 
 
 def parameters(network: nn.Module) -> int:
@@ -24,7 +23,7 @@ def macs(network: nn.Module, size: int) -> int:
         network: Any network of pictures.
         size: Side of the input in pixels.
     """
-    skeleton = copy.deepcopy(network).to("meta").eval()
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        skeleton(torch.empty(1, 3, size, size, device="meta"))
+    bones = skeleton(network)
+    with FlopCounterMode(display=False) as counter:
+        forward(bones, size)
     return int(counter.get_total_flops()) // 2

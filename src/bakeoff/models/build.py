@@ -10,10 +10,9 @@ from torch import nn
 
 from bakeoff.errors import SpecError
 from bakeoff.models import small_input
-from bakeoff.models.zoo import factory
-
-ALEXNET_POOLED = 6
-"""Side to which AlexNet averages its last map before the linear layers."""
+from bakeoff.models.skeleton import FAILURES, first_line, forward
+from bakeoff.models.small_input import SMALLEST_MAP
+from bakeoff.models.zoo import create
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,64 +33,61 @@ def build(name: str, *, classes: int, stem: Literal["original", "small"], size: 
         stem: `original` as published, `small` with the small-input rule.
         size: Side of the input in pixels.
 
+    Returns:
+        The network, in training mode, for inputs of shape (batch, 3, size, size); it gives logits of shape
+        (batch, classes).
+
     Raises:
         SpecError: If there is no such network, or it cannot take inputs of this size.
+        MissingExtraError: If it is timm's and timm is not installed.
     """
-    network = factory(name, classes)()
+    network = create(name, classes)
     changes: list[str] = []
     if stem == "small":
-        if name == "alexnet":
-            changes += _pad_alexnet_pools(network)
+        padded = _pad_alexnet_pools(network) if name == "alexnet" and not small_input.fits(network, size) else []
         try:
             changes += small_input.adapt(network, size)
         except small_input.CannotAdaptError as error:
             raise SpecError(
-                f"the small-input rule must find strides or pools to remove, but {name} at {size} pixels: {error}; "
-                f'use stem = "original" with `resize` in the view (224 for most networks)'
+                f"the small-input rule must bring a network's last feature map to {SMALLEST_MAP}x{SMALLEST_MAP}, but "
+                f"with {name} at {size} pixels {error}; "
+                'use stem = "original" with `resize` in the view (224 for most networks)'
             ) from error
-        if name == "alexnet":
-            changes += _fit_alexnet_classifier(network, size)
-    _check(network, name, classes, size)
+        changes += [
+            f"{pool}: padding 0 -> 1" for pool in padded if isinstance(network.get_submodule(pool), nn.MaxPool2d)
+        ]
+    _check(network, name, classes, size, stem)
     return Built(network, tuple(changes))
 
 
 def _pad_alexnet_pools(network: nn.Module) -> list[str]:
-    """Let AlexNet's overlapping pools halve exactly, so that small maps lose no border."""
-    said = []
-    for name, layer in network.named_modules():
-        if isinstance(layer, nn.MaxPool2d):
-            layer.padding = 1
-            said.append(f"{name}: padding 0 -> 1")
-    return said
+    """Let AlexNet's overlapping pools halve exactly, so that small maps lose no border; return their names.
+
+    Without it the rule would keep conv 2, with its 5x5 kernel, at the picture's full size.
+    """
+    pools = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.MaxPool2d)}
+    for pool in pools.values():
+        pool.padding = 1
+    return list(pools)
 
 
-def _fit_alexnet_classifier(network: nn.Module, size: int) -> list[str]:
-    """Give AlexNet's first linear layer the last map as it is instead of one blown up to 6x6."""
-    with torch.inference_mode():
-        side = int(network.features(torch.zeros(1, 3, size, size)).shape[-1])  # type: ignore[operator]
-    if side >= ALEXNET_POOLED:
-        return []
-    network.avgpool = nn.AdaptiveAvgPool2d(side)
-    network.classifier[1] = nn.Linear(256 * side * side, 4096)  # type: ignore[index,operator]
-    return [f"classifier.1: {256 * ALEXNET_POOLED**2} -> {256 * side * side} inputs"]
-
-
-def _check(network: nn.Module, name: str, classes: int, size: int) -> None:
-    """Run the network once on a blank picture.
+def _check(network: nn.Module, name: str, classes: int, size: int, stem: str) -> None:
+    """Check on a blank picture that the network takes it and gives one logit a class.
 
     Raises:
-        SpecError: If it fails, or gives anything but one logit a class.
+        SpecError: If it does not.
     """
-    was_training = network.training
     try:
-        with torch.inference_mode():
-            logits = network.eval()(torch.zeros(1, 3, size, size))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        logits = forward(network, size)
+    except FAILURES as error:
+        remedy = 'use stem = "small", or ' if stem == "original" else ""
         raise SpecError(
-            f'{name} must accept {size}x{size} inputs, but: {reason}; use stem = "small", or set `resize` in the view (224 for most networks)'
+            f"{name} must accept inputs of {size}x{size} pixels, but fails: {first_line(error)}; "
+            f"{remedy}set `resize` in the view (224 for most networks)"
         ) from error
-    finally:
-        network.train(was_training)
     if not torch.is_tensor(logits) or logits.shape != (1, classes):
-        raise SpecError(f"{name} must give one logit for each of {classes} classes, but gives {getattr(logits, 'shape', type(logits))}")
+        given = tuple(logits.shape) if torch.is_tensor(logits) else type(logits).__name__
+        raise SpecError(
+            f"a network must give one logit for each of {classes} classes, but {name} gives {given} for one picture; "
+            "choose another"
+        )

@@ -8,13 +8,12 @@ the last feature map is at least 4x4. On ResNet-18 at 32 pixels it gives the ste
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+
+from bakeoff.models.skeleton import FAILURES, first_line, skeleton, trace
 
 SMALLEST_MAP = 4
 """Side that the last feature map must have."""
@@ -22,7 +21,7 @@ SMALLEST_MAP = 4
 LARGE = 256
 """Side of the trial input on which every halving of a network made for 224 pixels shows."""
 
-POOLS = (nn.MaxPool2d, nn.AvgPool2d)
+ADAPTIVE = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,55 +33,91 @@ class Halving:
 
 
 class CannotAdaptError(Exception):
-    """The rule does not work on this network."""
+    """The rule does not work on this network. The message follows the network's name: "it ..."."""
 
 
 def adapt(network: nn.Module, size: int) -> list[str]:
     """Take halvings out of a network, in place, until its last feature map is large enough.
 
+    Convolutions lose their stride and keep the map's size by padding; pools are removed. The layers that halve the map
+    from the same size change together. A convolution that reads the picture itself with a kernel larger than 3x3 gets
+    one of 3x3, since a kernel made to be strided covers too much of a small picture; so does any with an even side,
+    which cannot keep the map's size. A linear layer that reads a whole map is cut to the map's size.
+
     Args:
-        network: With its weights.
+        network: With its weights. Of no use any more if this fails.
         size: Side of the input in pixels.
 
     Returns:
         What was changed, one entry a layer, in words.
 
     Raises:
-        CannotAdaptError: If the network has no such feature map or still fails, or stays too small.
+        CannotAdaptError: If the network takes inputs of one size only, or fails or stays too small without a halving.
     """
-    skeleton = copy.deepcopy(network).to("meta")
-    halvings, last = find_halvings(skeleton)
-    for taken_out in range(len(halvings) + 1):
-        trial = copy.deepcopy(skeleton)
-        for halving in halvings[:taken_out]:
-            _take_out(trial, halving)
-        side = _side_at(trial, last, size)
-        if side is not None and side >= SMALLEST_MAP:
-            return [said for halving in halvings[:taken_out] for said in _take_out(network, halving)]
-    raise CannotAdaptError(f"with every stride and pool removed its last feature map is still below {SMALLEST_MAP}x{SMALLEST_MAP}")
+    halvings, last = find_halvings(network)
+    changes: list[str] = []
+    while (outcome := _shortfall(network, last, size)) and halvings:
+        changes += _take_out(network, halvings.pop(0))
+    if outcome:
+        raise CannotAdaptError(f"even with every stride and pool removed it {outcome}")
+    return changes + (_cut_linear(network, size) if changes else [])
 
 
-def find_halvings(skeleton: nn.Module) -> tuple[list[Halving], str]:
+def fits(network: nn.Module, size: int) -> bool:
+    """Tell whether a network's last feature map is large enough as it is.
+
+    Raises:
+        CannotAdaptError: If it has no feature map, or cannot take a large trial input.
+    """
+    _, last = find_halvings(network)
+    return not _shortfall(network, last, size)
+
+
+def find_halvings(network: nn.Module) -> tuple[list[Halving], str]:
     """Return a network's halvings in order, and the name of the layer whose output is its last feature map.
 
     Raises:
-        CannotAdaptError: If it has no layer with a map, or cannot take a large trial input.
+        CannotAdaptError: If it has no feature map, or cannot take a large trial input.
     """
-    seen: list[tuple[str, nn.Module, int, int]] = []
-    try:
-        _trace(skeleton, LARGE, lambda name, layer, before, after: seen.append((name, layer, before, after)))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise CannotAdaptError(f"it takes inputs of one size only ({error})") from error
     stages: dict[int, list[str]] = {}
-    last = None
-    for name, layer, before, after in seen:
-        if after > 1:
-            last = name
-        if before > 1 and isinstance(layer, (nn.Conv2d, *POOLS)) and _stride(layer) > 1:
-            stages.setdefault(before, []).append(name)
-    if last is None or not stages:
-        raise CannotAdaptError("it has no convolutional feature map that strides or pools make smaller")
+    last = ""
+
+    def note(name: str, layer: nn.Module, before: torch.Size, after: torch.Size) -> None:
+        nonlocal last
+        # Maps of one pixel are no feature maps but gates (squeeze and excitation) or what comes after global pooling.
+        if len(before) != 4 or len(after) != 4 or _side(after) <= 1 or isinstance(layer, ADAPTIVE):
+            return
+        last = name
+        if _is_strided(layer) or _is_pool(layer, before, after):
+            stages.setdefault(_side(before), []).append(name)
+
+    try:
+        trace(skeleton(network), LARGE, note)
+    except FAILURES as error:
+        raise CannotAdaptError(f"it takes inputs of one size only: {first_line(error)}") from error
+    if not last:
+        raise CannotAdaptError("it has no convolutional feature map")
     return [Halving(tuple(dict.fromkeys(layers))) for _, layers in sorted(stages.items(), reverse=True)], last
+
+
+def _shortfall(network: nn.Module, last: str, size: int) -> str:
+    """Return in words what is wrong with the last feature map at this size, or nothing."""
+    sides: dict[str, int] = {}
+    try:
+        trace(network, size, lambda name, layer, before, after: sides.update({name: _side(after)}))
+    except FAILURES as error:
+        return f"fails: {first_line(error)}"
+    side = sides.get(last, 0)
+    return "" if side >= SMALLEST_MAP else f"ends in a {side}x{side} map"
+
+
+def _is_strided(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Conv2d) and layer.stride[0] > 1
+
+
+def _is_pool(layer: nn.Module, before: torch.Size, after: torch.Size) -> bool:
+    """Recognise pools of any library by what they do: make each channel's map smaller, without weights."""
+    return before[1] == after[1] and _side(before) > 1.5 * _side(after) and next(layer.parameters(), None) is None
 
 
 def _take_out(network: nn.Module, halving: Halving) -> list[str]:
@@ -90,82 +125,73 @@ def _take_out(network: nn.Module, halving: Halving) -> list[str]:
     for name in halving.layers:
         layer = network.get_submodule(name)
         if isinstance(layer, nn.Conv2d):
-            replaced, words = _unstrided(layer)
+            words = _remove_stride(layer)
         else:
-            replaced, words = nn.Identity(), f"{type(layer).__name__} {_kernel(layer)}x{_kernel(layer)} removed"
-        parent, _, child = name.rpartition(".")
-        setattr(network.get_submodule(parent), child, replaced)
+            words = f"{type(layer).__name__} removed"
+            parent, _, child = name.rpartition(".")
+            setattr(network.get_submodule(parent), child, nn.Identity())
         said.append(f"{name}: {words}")
     return said
 
 
-def _unstrided(layer: nn.Conv2d) -> tuple[nn.Conv2d, str]:
-    """Return a convolution without its stride; a stem's large kernel and an even kernel become 3x3."""
-    kernel, stride = _kernel(layer), _stride(layer)
-    layer = copy.copy(layer)
+def _remove_stride(layer: nn.Conv2d) -> str:
+    """Let a convolution keep its map's size, and say how."""
+    kernel, stride = layer.kernel_size[0], layer.stride[0]
+    reads_picture = layer.in_channels == 3
     layer.stride = (1, 1)
-    if kernel % 2 == 1 and (kernel <= 3 or layer.in_channels != 3):
-        return layer, f"stride {stride} -> 1"
-    smaller = nn.Conv2d(
-        layer.in_channels,
-        layer.out_channels,
-        3,
-        padding=1,
-        groups=layer.groups,
-        bias=layer.bias is not None,
-        device=layer.weight.device,
-    )
-    with torch.no_grad():
-        # The middle of the larger kernel, brought to the spread that the network's own start gives a 3x3: every usual
-        # initialisation goes with one over the root of the kernel's area.
-        start = max(0, (kernel - 3) // 2)
-        middle = layer.weight[:, :, start : start + 3, start : start + 3] * (kernel / 3)
-        if kernel >= 3:
-            smaller.weight.copy_(middle)
-        if layer.bias is not None and smaller.bias is not None:
-            smaller.bias.copy_(layer.bias)
-    return smaller, f"{kernel}x{kernel} stride {stride} -> 3x3 stride 1"
+    if kernel % 2 == 0 or (reads_picture and kernel > 3):
+        layer.weight = nn.Parameter(_of_3x3(layer.weight.detach()))
+        layer.kernel_size = (3, 3)
+    if not isinstance(layer.padding, str):
+        layer.padding = (layer.dilation[0] * (layer.kernel_size[0] // 2),) * 2
+        layer._reversed_padding_repeated_twice = list(layer.padding) * 2  # torch's copy, for padding other than zeros
+    if layer.kernel_size[0] == kernel:
+        return f"stride {stride} -> 1"
+    return f"{kernel}x{kernel} stride {stride} -> 3x3 stride 1"
 
 
-def _side_at(network: nn.Module, last: str, size: int) -> int | None:
-    """Return the side of the last feature map for an input of this size, or None where the network fails on it."""
-    sides: dict[str, int] = {}
-    try:
-        _trace(network, size, lambda name, layer, before, after: sides.update({name: after}))
-    except (RuntimeError, ValueError, AssertionError):
-        return None
-    return sides.get(last)
+def _of_3x3(weight: torch.Tensor) -> torch.Tensor:
+    """Return random weights of a 3x3 convolution, made from those of one with another kernel.
+
+    They are the middle of a larger kernel, or drawn afresh for a smaller one, brought to the spread that the network's
+    own start would give them: the usual ones go with one over the root of the kernel's area (He et al. 2015).
+    """
+    kernel = weight.shape[-1]
+    if kernel < 3:
+        start = torch.randn(*weight.shape[:2], 3, 3) * weight.std()
+    else:
+        first = (kernel - 3) // 2
+        start = weight[:, :, first : first + 3, first : first + 3]
+    return (start * (kernel / 3)).contiguous()
 
 
-def _trace(network: nn.Module, size: int, note: Callable[[str, nn.Module, int, int], None]) -> None:
-    """Run a network on the meta device and note each innermost layer with the side of its map before and after."""
-    network = network.eval()
-    handles = []
+def _cut_linear(network: nn.Module, size: int) -> list[str]:
+    """Cut the linear layer that reads a whole map, where the map would be enlarged for it by repeating its pixels."""
+    enlarged: list[tuple[str, torch.Size, torch.Size]] = []
+    readers: list[str] = []
 
-    def hook(name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
-        def called(layer: nn.Module, inputs: tuple[object, ...], output: object) -> None:
-            before = inputs[0] if inputs else None
-            if torch.is_tensor(before) and torch.is_tensor(output) and before.dim() == 4 and output.dim() == 4:
-                note(name, layer, min(before.shape[2:]), min(output.shape[2:]))
+    def note(name: str, layer: nn.Module, before: torch.Size, after: torch.Size) -> None:
+        if isinstance(layer, nn.AdaptiveAvgPool2d) and _side(before) < _side(after):
+            enlarged.append((name, before, after))
+        elif enlarged and isinstance(layer, nn.Linear) and layer.in_features == enlarged[0][2].numel():
+            readers.append(name)
 
-        return called
+    trace(network, size, note)
+    if not readers:
+        return []
+    (pool, before, after), reader = enlarged[0], readers[0]
+    channels, side, published = before[1], _side(before), _side(after)
+    linear = network.get_submodule(reader)
+    assert isinstance(linear, nn.Linear)
+    # The weights of side x side places, brought to the spread that a layer with fewer inputs starts from.
+    places = linear.weight.detach().view(-1, channels, published, published)[:, :, :side, :side]
+    linear.weight = nn.Parameter((places * (published / side)).flatten(1))
+    said = f"{reader}: {linear.in_features} -> {linear.weight.shape[1]} inputs"
+    linear.in_features = linear.weight.shape[1]
+    parent, _, child = pool.rpartition(".")
+    setattr(network.get_submodule(parent), child, nn.AdaptiveAvgPool2d(side))
+    return [f"{pool}: {published}x{published} -> {side}x{side}", said]
 
-    for name, layer in network.named_modules():
-        if not any(True for _ in layer.children()) and not isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
-            handles.append(layer.register_forward_hook(hook(name)))
-    try:
-        with torch.inference_mode():
-            network(torch.empty(1, 3, size, size, device="meta"))
-    finally:
-        for handle in handles:
-            handle.remove()
 
-
-def _stride(layer: nn.Module) -> int:
-    stride = layer.stride
-    return math.prod(stride[:1]) if isinstance(stride, tuple) else int(stride)  # type: ignore[arg-type]
-
-
-def _kernel(layer: nn.Module) -> int:
-    kernel = layer.kernel_size
-    return int(kernel[0]) if isinstance(kernel, tuple) else int(kernel)  # type: ignore[arg-type]
+def _side(shape: torch.Size) -> int:
+    return min(shape[2:]) if len(shape) == 4 else 0

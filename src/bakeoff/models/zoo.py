@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torchvision.models as torchvision_models
 from torch import nn
@@ -21,6 +21,9 @@ FEATURED = {
     "mobilenet_v2": "Sandler et al. 2018; inverted residuals; what the paper ran as MobileNet",
     "mobilenet_v1": "Howard et al. 2017; depthwise separable convolutions; what the paper describes",
 }
+
+# Without the side outputs that exist only in training: every candidate is trained on one loss.
+EXTRA = {name: {"aux_logits": False, "init_weights": True} for name in ("googlenet", "inception_v3")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +56,32 @@ def check_name(name: str) -> None:
         names = [TIMM + known for known in _timm().list_models()]
         # A tag after a dot names pretrained weights, which are not used here.
         if name.split(".")[0] not in names:
-            raise SpecError(f"timm has no network '{name.removeprefix(TIMM)}'{near_miss(name, names)}; timm.list_models() lists them")
+            raise SpecError(
+                f"timm has no network '{name.removeprefix(TIMM)}'{near_miss(name, names)}; "
+                "timm.list_models() lists them"
+            )
         return
     names = [*FEATURED, *_torchvision_names()]
     if name not in names:
         raise SpecError(f"there is no network '{name}'{near_miss(name, names)}; `bakeoff models` lists them")
 
 
-def factory(name: str, classes: int) -> Callable[[], nn.Module]:
-    """Return what builds a network with that many outputs and random weights, as published otherwise.
+def create(name: str, classes: int) -> nn.Module:
+    """Create a network with that many outputs and random weights, as published otherwise.
 
     Raises:
         SpecError: If there is no such network.
+        MissingExtraError: If it is timm's and timm is not installed.
     """
     check_name(name)
+    network: nn.Module
     if name == "mobilenet_v1":
-        return lambda: MobileNetV1(classes)
-    if name.startswith(TIMM):
-        timm = _timm()
-        return lambda: timm.create_model(name.removeprefix(TIMM), pretrained=False, num_classes=classes)
-    extra = {}
-    if name in ("googlenet", "inception_v3"):
-        # Without the side outputs that exist only in training: every candidate is trained on one loss.
-        extra = {"aux_logits": False, "init_weights": True}
-    return lambda: torchvision_models.get_model(name, weights=None, num_classes=classes, **extra)
+        network = MobileNetV1(classes)
+    elif name.startswith(TIMM):
+        network = _timm().create_model(name.removeprefix(TIMM), pretrained=False, num_classes=classes)
+    else:
+        network = torchvision_models.get_model(name, weights=None, num_classes=classes, **EXTRA.get(name, {}))
+    return network
 
 
 @cache
@@ -84,7 +89,7 @@ def _torchvision_names() -> tuple[str, ...]:
     return tuple(torchvision_models.list_models(module=torchvision_models))
 
 
-def _timm():  # type: ignore[no-untyped-def]
+def _timm() -> Any:
     try:
         import timm
     except ImportError as error:
