@@ -55,7 +55,8 @@ def test_a_wide_terminal_shows_every_column(tmp_path: Path) -> None:
         "37 M",
         "38 s",
         "51",
-        "1/2 (1 diverged)",
+        "1/2",
+        "1 diverged",
     ):
         assert word in text
 
@@ -71,8 +72,9 @@ def test_a_narrow_terminal_keeps_names_and_accuracies_on_whole_lines(tmp_path: P
     assert max(map(len, text.splitlines())) <= width
     if width >= 80:
         assert "resnet18 adam 0.001" in text
+        assert "train time" in text
         assert "90.00 ± 0.00 %" in text
-    assert ("MACs" in text) == (width >= 120)
+    assert ("MACs" in text) == (width >= 100)
 
 
 def test_a_table_ranked_on_the_test_set_says_so(tmp_path: Path) -> None:

@@ -16,8 +16,11 @@ from rich.text import Text
 from bakeoff.analysis.ranking import rank
 from bakeoff.report.words import clean, count, duration, with_spread
 
-DROPPED_FIRST = ("MACs", "images/s", "params", "train time")
-"""Columns of the ranking that a narrow terminal goes without, in this order."""
+DROPPED_FIRST = ("ended early", "MACs", "images/s", "params", "train time")
+"""Columns of the ranking that a narrow terminal goes without, in this order; remarks tell of what ended early."""
+
+NAME_WIDTH = 24
+"""Characters within which candidates' names may be broken into lines before a column is left out."""
 
 RECORD_COLUMNS = (
     "epoch",
@@ -44,9 +47,11 @@ class RankedTable:
         self._name = name
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        longest = max((len(clean(label)) for label in self._table["candidate"]), default=0)
+        spare = max(0, longest - NAME_WIDTH)
         for dropped in range(len(DROPPED_FIRST) + 1):
             shown = self._without(DROPPED_FIRST[:dropped])
-            if console.measure(shown, options=options.update(width=10_000)).maximum <= options.max_width:
+            if console.measure(shown, options=options.update(width=10_000)).maximum - spare <= options.max_width:
                 break
         yield shown
 
@@ -57,8 +62,11 @@ class RankedTable:
             box=box.SIMPLE_HEAD,
             title_justify="left",
             pad_edge=False,
+            collapse_padding=True,
         )
         rows = [_cells(row, by_test=by_test) for row in self._table.to_dict("records")]
+        if not any(row["ended early"] for row in rows):
+            dropped = (*dropped, "ended early")
         for header in [header for header in (rows[0] if rows else ["candidate"]) if header not in dropped]:
             if header == "candidate":
                 shown.add_column(header, overflow="fold")
@@ -87,21 +95,13 @@ def _cells(row: dict[Hashable, Any], *, by_test: bool) -> dict[str, str]:
         "candidate": clean(row["candidate"]),
         **({} if by_test else validation),
         "test": with_spread(row["test_accuracy"], row["test_accuracy_sd"]),
-        "runs": _runs(row),
+        "runs": str(row["done"]) if row["done"] == row["runs"] else f"{row['done']}/{row['runs']}",
+        "ended early": ", ".join(f"{row[end]} {end}" for end in ("diverged", "failed") if row[end]),
         "train time": duration(row["seconds_train"]),
         "images/s": "-" if math.isnan(row["images_per_second"]) else f"{row['images_per_second']:,.0f}",
         "params": count(row["parameters"]),
         "MACs": count(row["macs"]),
     }
-
-
-def _runs(row: dict[Hashable, Any]) -> str:
-    words = str(row["done"]) if row["done"] == row["runs"] else f"{row['done']}/{row['runs']}"
-    if row["diverged"]:
-        words += f" ({row['diverged']} diverged)"
-    if row["failed"]:
-        words += f" ({row['failed']} failed)"
-    return words
 
 
 def to_csv(table: pd.DataFrame) -> str:
