@@ -27,9 +27,10 @@ def test_the_original_stem_gives_torchvisions_network_to_the_bit(name: str, size
 
 
 def test_the_small_stem_keeps_the_names_of_torchvisions_weights() -> None:
-    for name in ("resnet18", "mobilenet_v2", "alexnet"):
-        ours = build(name, classes=10, stem="small", size=32).module.state_dict()
-        assert list(ours) == list(torchvision.models.get_model(name, num_classes=10).state_dict())
+    with torch.device("meta"):
+        for name in ("resnet18", "mobilenet_v2", "alexnet"):
+            ours = build(name, classes=10, stem="small", size=32).module.state_dict()
+            assert list(ours) == list(torchvision.models.get_model(name, num_classes=10).state_dict())
 
 
 @pytest.mark.parametrize("stem", ["original", "small"])
@@ -51,7 +52,7 @@ def test_mobilenet_v1_has_the_counts_that_its_paper_prints() -> None:
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
-def test_networks_with_side_outputs_are_built_without(name: str) -> None:
+def test_networks_with_side_outputs_are_built_without_them(name: str) -> None:
     network = build(name, classes=4, stem="original", size=96).module
     assert isinstance(network(torch.zeros(2, 3, 96, 96)), torch.Tensor)
 
@@ -61,11 +62,12 @@ def test_alexnet_as_published_cannot_take_32_pixels_and_the_message_says_what_to
         build("alexnet", classes=10, stem="original", size=32)
 
 
-@pytest.mark.parametrize("size", [8, 12, 28, 32, 64])
+@pytest.mark.parametrize("size", [8, 12, 28, 64])
 def test_alexnet_with_the_small_stem_works_from_8_pixels_up(size: int) -> None:
-    built = build("alexnet", classes=10, stem="small", size=size)
+    with torch.device("meta"):
+        built = build("alexnet", classes=10, stem="small", size=size)
+        assert built.module.eval()(torch.zeros(2, 3, size, size)).shape == (2, 10)
     assert "features.0: 11x11 stride 4 -> 3x3 stride 1" in built.changes
-    assert built.module.eval()(torch.zeros(2, 3, size, size)).shape == (2, 10)
     for pool in (2, 5, 12):  # a pool is removed or padded, and either is said
         layer = built.module.features[pool]
         said = f"features.{pool}: " + (
@@ -84,13 +86,17 @@ def test_alexnets_linear_layer_reads_the_map_as_it_is_where_it_is_smaller_than_6
 
 
 def test_alexnet_at_224_pixels_needs_no_change() -> None:
-    assert build("alexnet", classes=10, stem="small", size=224).changes == ()
+    with torch.device("meta"):
+        assert build("alexnet", classes=10, stem="small", size=224).changes == ()
 
 
 def test_a_network_of_fixed_size_says_so_and_what_to_do() -> None:
-    with pytest.raises(SpecError, match=r"vit_b_16 at 32 pixels.*one size only.*\"original\".*resize"):
+    with (
+        torch.device("meta"),
+        pytest.raises(SpecError, match=r"vit_b_16 at 32 pixels.*one size only.*\"original\".*resize"),
+    ):
         build("vit_b_16", classes=10, stem="small", size=32)
-    with pytest.raises(SpecError, match=r"vit_b_16 .*32x32.*resize"):
+    with torch.device("meta"), pytest.raises(SpecError, match=r"vit_b_16 .*32x32.*resize"):
         build("vit_b_16", classes=10, stem="original", size=32)
 
 
