@@ -114,7 +114,7 @@ class Plan:
         said = list(self.dataset.notes)
         if self.study.validation == 0 and self.dataset.validation is None:
             said.append("no validation split is kept: candidates can only be told apart on the test set, which flatters the winner")
-        if len(self.study.seeds) == 1:
+        if len(self.study.seeds) == 1 and len(self.study.candidates) > 1:
             said.append("one seed: differences between candidates may be chance; add --seeds 0,1,2 to see how much")
         if emulated(self.study.precision, self.device):
             said.append(f"this processor has no {self.study.precision} arithmetic and imitates it slowly; --precision float32 is faster here")

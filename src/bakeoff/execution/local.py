@@ -34,7 +34,8 @@ class _Worker:
         self.number = number
         self.task: Task | None = None
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bakeoff.execution.worker"],
+            # -P keeps the current folder, which may hold anything, from being searched for modules.
+            [sys.executable, "-P", "-m", "bakeoff.execution.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

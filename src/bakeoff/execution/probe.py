@@ -48,7 +48,7 @@ def probe(task: Task) -> Probe:
     """
     environment = os.environ | {"OMP_NUM_THREADS": str(task.numerics.threads)}
     finished = subprocess.run(
-        [sys.executable, "-m", "bakeoff.execution.probe"],
+        [sys.executable, "-P", "-m", "bakeoff.execution.probe"],
         input=task_to_line(task),
         capture_output=True,
         text=True,

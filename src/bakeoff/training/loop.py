@@ -363,6 +363,9 @@ class Trainer:
         losses, correct, collected = 0.0, 0, []
         with torch.inference_mode():
             for inputs, labels in batches.in_order(size, self.run.seed, self.progress.epoch):
+                if collected and self.hooks.stop():
+                    self._save()
+                    raise Interrupted
                 try:
                     logits = self._scores(inputs)
                 except (RuntimeError, MemoryError) as error:
@@ -372,9 +375,6 @@ class Trainer:
                 losses += float(F.cross_entropy(logits, labels, reduction="sum"))
                 correct += int((logits.argmax(dim=1) == labels).sum())
                 collected.append(logits.cpu())
-                if self.hooks.stop():
-                    self._save()
-                    raise Interrupted
         return losses / len(batches), correct / len(batches), torch.cat(collected).numpy()
 
     def score_once(self) -> float:
