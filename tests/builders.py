@@ -38,7 +38,14 @@ def small_dataset(*, train: int = 96, test: int = 24, classes: int = 4, size: in
     )
 
 
-def one_run(dataset: Dataset, model: str = "shufflenet_v2_x0_5", *, seed: int = 0, study: dict[str, Any] | None = None, **recipe: Any) -> RunSpec:
+def one_run(
+    dataset: Dataset,
+    model: str = "shufflenet_v2_x0_5",
+    *,
+    seed: int = 0,
+    study: dict[str, Any] | None = None,
+    **recipe: Any,
+) -> RunSpec:
     """The only run of a study of one model, by default the smallest of torchvision's at its published stem; keys of the recipe as arguments, of the study as a dictionary."""
     content: dict[str, Any] = {
         "seeds": [seed],

@@ -28,7 +28,19 @@ BELOW = {
     "store": {"errors", "records", "files", "spec"},
     "analysis": {"errors", "records", "spec", "store"},
     "report": {"errors", "records", "files", "spec", "store", "analysis"},
-    "study": {"errors", "records", "files", "spec", "data", "models", "cost", "training", "execution", "store", "analysis"},
+    "study": {
+        "errors",
+        "records",
+        "files",
+        "spec",
+        "data",
+        "models",
+        "cost",
+        "training",
+        "execution",
+        "store",
+        "analysis",
+    },
     "forecast": {"errors", "spec", "execution", "study"},
     "cli": {"errors", "flags", "data", "models", "report", "study", "forecast", "__init__"},
     "__init__": {"errors", "flags", "spec", "report", "study"},
@@ -80,7 +92,9 @@ def test_the_order_of_rooms_has_no_circle() -> None:
 
 def modules_after(statement: str) -> set[str]:
     program = f"import sys\n{statement}\nprint(*sys.modules)"
-    return set(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    )
 
 
 def test_the_command_line_loads_without_torch_and_pandas() -> None:

@@ -23,7 +23,9 @@ from bakeoff.spec import (
     resolve_validation,
 )
 
-CIFAR = DataFacts(fingerprint="f" * 12, size=32, train_pictures=50_000, classes=10, has_validation=False, flippable=True)
+CIFAR = DataFacts(
+    fingerprint="f" * 12, size=32, train_pictures=50_000, classes=10, has_validation=False, flippable=True
+)
 
 
 def one_or_more(values: st.SearchStrategy) -> st.SearchStrategy:
@@ -47,7 +49,12 @@ views = st.builds(
     train=st.one_of(
         st.none(),
         st.builds(
-            ViewSpec, resize=st.integers(16, 256), crop=st.integers(8, 16), padding=st.integers(0, 8), flip=st.booleans(), random=st.just(True)
+            ViewSpec,
+            resize=st.integers(16, 256),
+            crop=st.integers(8, 16),
+            padding=st.integers(0, 8),
+            flip=st.booleans(),
+            random=st.just(True),
         ),
     ),
     normalize=st.sampled_from(["data", "imagenet", "cifar10"]),
@@ -190,8 +197,12 @@ def test_a_grid_is_every_combination() -> None:
 
 
 def test_each_optimizer_has_its_own_default_learning_rate() -> None:
-    study = StudySpec(recipe=RecipeGrid(optimizer=["adam", "adamw", "sgd"]), candidates=[CandidateGrid(model="resnet18")])
-    found = {candidate.recipe.optimizer: candidate.recipe.learning_rate for candidate in study.resolve(CIFAR).candidates}
+    study = StudySpec(
+        recipe=RecipeGrid(optimizer=["adam", "adamw", "sgd"]), candidates=[CandidateGrid(model="resnet18")]
+    )
+    found = {
+        candidate.recipe.optimizer: candidate.recipe.learning_rate for candidate in study.resolve(CIFAR).candidates
+    }
     assert found == DEFAULT_LEARNING_RATES
 
 
@@ -290,7 +301,9 @@ def test_pictures_with_a_validation_split_keep_their_training_set_whole() -> Non
 
 def test_two_studies_are_compared_key_by_key() -> None:
     one = StudySpec(candidates=[CandidateGrid(model="resnet18")]).resolve(CIFAR)
-    other = StudySpec(candidates=[CandidateGrid(model="resnet18")], recipe=RecipeGrid(epochs=3), seeds=[0, 1]).resolve(CIFAR)
+    other = StudySpec(candidates=[CandidateGrid(model="resnet18")], recipe=RecipeGrid(epochs=3), seeds=[0, 1]).resolve(
+        CIFAR
+    )
     assert one.differences(other) == ["candidates[0].recipe.epochs: 10 -> 3", "seeds: [0] -> [0, 1]"]
     assert one.differences(one) == []
 

@@ -69,7 +69,9 @@ def _words(text: str | None) -> list[str] | None:
 @app.command(help=RUN_HELP)
 def run(
     study: Annotated[Path | None, typer.Argument(help="A study file, or the folder of a study to go on with.")] = None,
-    data: Annotated[str | None, typer.Option(help="digits, cifar10, cifar100, a folder of pictures, or a zip or tar of one.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="digits, cifar10, cifar100, a folder of pictures, or a zip or tar of one.")
+    ] = None,
     models: Annotated[str | None, typer.Option(help="Networks, as `bakeoff models` lists them.")] = None,
     optimizers: Annotated[str | None, typer.Option(help="adam, adamw, sgd.")] = None,
     lrs: Annotated[str | None, typer.Option(help="Learning rates. Default: adam and adamw 0.001, sgd 0.01.")] = None,
@@ -79,16 +81,25 @@ def run(
     seeds: Annotated[str | None, typer.Option(help="Such as 0,1,2 or 0-4: one run each of every candidate.")] = None,
     stem: Annotated[str | None, typer.Option(help="auto (small under 64 pixels), original, small.")] = None,
     validation: Annotated[
-        float | None, typer.Option(help="Held out of the training set to decide by: a share below 1 or a number; 0 for none. Default 0.1.")
+        float | None,
+        typer.Option(
+            help="Held out of the training set to decide by: a share below 1 or a number; 0 for none. Default 0.1."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use about this many training pictures, to try things out.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16, the same for all candidates.")] = None,
-    only: Annotated[str | None, typer.Option(help="Run only candidates whose label matches one of these patterns.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Run only candidates whose label matches one of these patterns.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs at once. Default: one a core, as memory allows.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs at once. Default: one a core, as memory allows.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The study's folder. Default: results/<name>.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and what it will take; train nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and what it will take; train nothing.")
+    ] = False,
 ) -> None:
     """See RUN_HELP."""
     from bakeoff.flags import adapted_spec
@@ -114,8 +125,12 @@ def run(
         if study is not None and study.is_dir():
             given = [name for name, value in flags.items() if value is not None]
             if given or out is not None:
-                raise SpecError(f"a study that goes on from its folder keeps its settings, but {', '.join(given or ['out'])} was given; leave it out")
-            planned = plan_folder(study, device=device, workers=workers, only=patterns, data_dir=data_dir, on_stage=watcher.stage)
+                raise SpecError(
+                    f"a study that goes on from its folder keeps its settings, but {', '.join(given or ['out'])} was given; leave it out"
+                )
+            planned = plan_folder(
+                study, device=device, workers=workers, only=patterns, data_dir=data_dir, on_stage=watcher.stage
+            )
         else:
             spec, adapted = adapted_spec(study, **flags)  # type: ignore[arg-type]
             planned = plan(
@@ -170,7 +185,9 @@ def show(
 @app.command()
 def figures(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write them. Default: report/figures in the study's folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write them. Default: report/figures in the study's folder.")
+    ] = None,
 ) -> None:
     """Draw a study's figures, those of the paper among them, as PNG and SVG. Needs bakeoff[figures].
 
@@ -200,7 +217,9 @@ def models() -> None:
 
 @app.command()
 def data(
-    source: Annotated[str | None, typer.Argument(help="A data set's name, a folder of pictures, or a zip or tar of one.")] = None,
+    source: Annotated[
+        str | None, typer.Argument(help="A data set's name, a folder of pictures, or a zip or tar of one.")
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
 ) -> None:
     """Say what is in a data set: classes, counts, sizes, trouble. Without a name, list the names.
@@ -225,7 +244,9 @@ def data(
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
     if version:
         typer.echo(bakeoff.__version__)
         raise typer.Exit

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 SHOWN_PROBLEMS = 20
 """Files named in one message."""
 
@@ -34,9 +33,15 @@ class UnusablePicturesError(DataError):
         """Path below the data set's folder, and why."""
 
         lines = [f"  {path}: {reason}" for path, reason in problems[:SHOWN_PROBLEMS]]
-        more = f"\n  and {len(problems) - SHOWN_PROBLEMS} more; `bakeoff data` lists them all" if len(problems) > SHOWN_PROBLEMS else ""
+        more = (
+            f"\n  and {len(problems) - SHOWN_PROBLEMS} more; `bakeoff data` lists them all"
+            if len(problems) > SHOWN_PROBLEMS
+            else ""
+        )
         super().__init__(
-            f"every picture must be whole, but {len(problems)} cannot be used; repair or remove them:\n" + "\n".join(lines) + more
+            f"every picture must be whole, but {len(problems)} cannot be used; repair or remove them:\n"
+            + "\n".join(lines)
+            + more
         )
 
 

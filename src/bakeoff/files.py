@@ -33,7 +33,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _explained(path: Path, error: OSError) -> StudyError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StudyError(f"{path} needs space on its disk, but none is left; free some, then give the same command again to go on")
+        return StudyError(
+            f"{path} needs space on its disk, but none is left; free some, then give the same command again to go on"
+        )
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return StudyError(f"{path} must be writable, but {error.strerror}; choose another folder with --out")
     return StudyError(f"{path} could not be written: {error}")

@@ -11,7 +11,11 @@ from bakeoff.spec import CandidateGrid, StudySpec
 
 
 def adapted_spec(
-    study: str | Path | StudySpec | None, *, models: Sequence[str] | None = None, seeds: Sequence[int] | None = None, **flags: Any
+    study: str | Path | StudySpec | None,
+    *,
+    models: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    **flags: Any,
 ) -> tuple[StudySpec, bool]:
     """Return a study with flags laid over it, and whether they changed what a file or default says.
 
@@ -46,7 +50,9 @@ def adapted_spec(
     # Entries that differed only in what a flag decides now are one.
     entries = content["candidates"]
     content["candidates"] = [entry for number, entry in enumerate(entries) if entry not in entries[:number]]
-    spec = StudySpec.from_mapping(content, where="the command" if study is None or isinstance(study, StudySpec) else str(study))
+    spec = StudySpec.from_mapping(
+        content, where="the command" if study is None or isinstance(study, StudySpec) else str(study)
+    )
     return spec, study is None or spec != base
 
 

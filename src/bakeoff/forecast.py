@@ -79,7 +79,9 @@ def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
         workers=planned.workers,
         threads=planned.threads,
         seconds=_makespan([seconds[run.candidate.id] for run in runs], planned.workers),
-        memory=None if None in peaks else sum(sorted((peak or 0 for peak in peaks), reverse=True)[:1]) * min(planned.workers, len(runs)),
+        memory=None
+        if None in peaks
+        else sum(sorted((peak or 0 for peak in peaks), reverse=True)[:1]) * min(planned.workers, len(runs)),
         disk=kept + 2 * checkpoints[0] * min(planned.workers, len(runs)) + _predictions_size(planned, len(runs)),
         disk_free=shutil.disk_usage(_existing(planned.folder)).free,
     )
@@ -88,13 +90,24 @@ def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
 def _what_costs(candidate: CandidateSpec) -> tuple[object, ...]:
     """Return what of a candidate decides its time and memory."""
     recipe = candidate.recipe
-    return (candidate.model, candidate.stem, candidate.train_view, candidate.evaluate_view, recipe.optimizer, recipe.batch_size)
+    return (
+        candidate.model,
+        candidate.stem,
+        candidate.train_view,
+        candidate.evaluate_view,
+        recipe.optimizer,
+        recipe.batch_size,
+    )
 
 
 def _row(planned: Plan, run: RunSpec, measured: Probe, runs: list[RunSpec]) -> CandidateForecast:
     candidate, study, dataset = run.candidate, planned.study, planned.dataset
     train = min(len(dataset.train), study.limit or len(dataset.train)) - study.validation
-    test = round(len(dataset.test) * (study.limit or len(dataset.train)) / len(dataset.train)) if study.limit else len(dataset.test)
+    test = (
+        round(len(dataset.test) * (study.limit or len(dataset.train)) / len(dataset.train))
+        if study.limit
+        else len(dataset.test)
+    )
     validation = len(dataset.validation) if dataset.validation is not None else study.validation
     recipe = candidate.recipe
     epoch = train / recipe.batch_size * measured.seconds_a_step + validation * measured.seconds_a_scored_picture

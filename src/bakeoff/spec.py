@@ -71,7 +71,9 @@ class ViewSpec(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.padding and self.crop is None:
-            raise ValueError(f"`padding` needs a `crop` to cut from the padded picture, but got padding = {self.padding}")
+            raise ValueError(
+                f"`padding` needs a `crop` to cut from the padded picture, but got padding = {self.padding}"
+            )
         if self.flip and not self.random:
             raise ValueError("`flip` is a random draw: set `random = true` with it")
         return self
@@ -136,7 +138,9 @@ class Views(Spec):
     def _known(cls, value: str | Normalization) -> str | Normalization:
         if isinstance(value, str) and value != "data" and value not in NORMALIZATIONS:
             names = ["data", *NORMALIZATIONS]
-            raise ValueError(f"`normalize` must be one of {', '.join(names)} or numbers, but got '{value}'{near_miss(value, names)}")
+            raise ValueError(
+                f"`normalize` must be one of {', '.join(names)} or numbers, but got '{value}'{near_miss(value, names)}"
+            )
         return value
 
 
@@ -272,7 +276,9 @@ class DataSpec(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.validation >= 1 and self.validation != int(self.validation):
-            raise ValueError(f"`validation` must be a share below 1 or a whole number of pictures, but got {self.validation}")
+            raise ValueError(
+                f"`validation` must be a share below 1 or a whole number of pictures, but got {self.validation}"
+            )
         return self
 
 
@@ -338,7 +344,9 @@ class StudySpec(Spec):
         """
         found = content.get("format", FORMAT)
         if found != FORMAT:
-            raise SpecError(f"{where}: this bakeoff reads format {FORMAT}, but got format = {found!r}; use the bakeoff that wrote it")
+            raise SpecError(
+                f"{where}: this bakeoff reads format {FORMAT}, but got format = {found!r}; use the bakeoff that wrote it"
+            )
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -346,7 +354,11 @@ class StudySpec(Spec):
 
     def to_toml(self) -> str:
         """Write the study as TOML that `from_toml` reads back to an equal specification."""
-        return tomli_w.dumps(_without_none(self.model_dump(mode="json", exclude_defaults=True) | {"format": self.format, "name": self.name}))
+        return tomli_w.dumps(
+            _without_none(
+                self.model_dump(mode="json", exclude_defaults=True) | {"format": self.format, "name": self.name}
+            )
+        )
 
     def resolve(self, facts: DataFacts) -> ResolvedStudy:
         """Fill in every default from facts about the pictures, and expand the grid.
@@ -455,7 +467,9 @@ class ResolvedStudy(Spec):
             raise SpecError(f"{where} must be TOML, but {error}") from error
         found = content.get("format")
         if found != FORMAT:
-            raise SpecError(f"{where}: this bakeoff reads format {FORMAT}, but got format = {found!r}; use the bakeoff that wrote it")
+            raise SpecError(
+                f"{where}: this bakeoff reads format {FORMAT}, but got format = {found!r}; use the bakeoff that wrote it"
+            )
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -463,7 +477,9 @@ class ResolvedStudy(Spec):
 
     def differences(self, other: ResolvedStudy) -> list[str]:
         """Return one line for each key in which another study differs, as `key: this -> that`."""
-        mine, theirs = (dict(_flatten(study.model_dump(mode="json", exclude={"description", "source"}))) for study in (self, other))
+        mine, theirs = (
+            dict(_flatten(study.model_dump(mode="json", exclude={"description", "source"}))) for study in (self, other)
+        )
         return [
             f"{key}: {mine.get(key, '(absent)')} -> {theirs.get(key, '(absent)')}"
             for key in sorted(mine.keys() | theirs.keys())
@@ -526,6 +542,7 @@ def describe(candidate: CandidateSpec) -> str:
 
 def labels(candidates: list[CandidateSpec]) -> dict[str, str]:
     """Return a short label by candidate id: its model or name, and whatever tells the candidates apart."""
+
     def parts(candidate: CandidateSpec) -> dict[str, str]:
         recipe = candidate.recipe
         return {

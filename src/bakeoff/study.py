@@ -113,11 +113,15 @@ class Plan:
 
         said = list(self.dataset.notes)
         if self.study.validation == 0 and self.dataset.validation is None:
-            said.append("no validation split is kept: candidates can only be told apart on the test set, which flatters the winner")
+            said.append(
+                "no validation split is kept: candidates can only be told apart on the test set, which flatters the winner"
+            )
         if len(self.study.seeds) == 1 and len(self.study.candidates) > 1:
             said.append("one seed: differences between candidates may be chance; add --seeds 0,1,2 to see how much")
         if emulated(self.study.precision, self.device):
-            said.append(f"this processor has no {self.study.precision} arithmetic and imitates it slowly; --precision float32 is faster here")
+            said.append(
+                f"this processor has no {self.study.precision} arithmetic and imitates it slowly; --precision float32 is faster here"
+            )
         return said
 
     def task(self, run: RunSpec, numerics: Numerics) -> Task:
@@ -171,7 +175,9 @@ def plan(
     for grid in spec.candidates:
         for model in [grid.model] if isinstance(grid.model, str) else grid.model:
             models.check_name(model)
-    dataset = prepare(spec.data.source, size=spec.data.size, data_dir=data_dir, cache_dir=cache_dir, on_progress=on_stage)
+    dataset = prepare(
+        spec.data.source, size=spec.data.size, data_dir=data_dir, cache_dir=cache_dir, on_progress=on_stage
+    )
     source = spec.data.source
     if Path(source).exists():
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": str(Path(source).resolve())})})
@@ -209,7 +215,9 @@ def facts_of(dataset: Dataset, limit: int | None) -> DataFacts:
     """
     pictures, classes = len(dataset.train), len(dataset.classes)
     if limit is not None and limit < 4 * classes:
-        raise SpecError(f"`limit` must leave at least 4 pictures of each of the {classes} classes, but got {limit}; raise it to {4 * classes}")
+        raise SpecError(
+            f"`limit` must leave at least 4 pictures of each of the {classes} classes, but got {limit}; raise it to {4 * classes}"
+        )
     return DataFacts(
         fingerprint=dataset.fingerprint,
         size=dataset.size,
@@ -221,7 +229,13 @@ def facts_of(dataset: Dataset, limit: int | None) -> DataFacts:
 
 
 def plan_resolved(
-    study: ResolvedStudy, dataset: Dataset, *, folder: Path, device: str = "auto", workers: int | None = None, only: Sequence[str] = ()
+    study: ResolvedStudy,
+    dataset: Dataset,
+    *,
+    folder: Path,
+    device: str = "auto",
+    workers: int | None = None,
+    only: Sequence[str] = (),
 ) -> Plan:
     """Plan a study whose settings are all decided, as read back from its folder.
 
@@ -260,7 +274,9 @@ def plan_resolved(
         labels=names,
     )
     if not planned.runs():
-        raise SpecError(f"--only must match a candidate, but {', '.join(only)} matches none of: {', '.join(names.values())}{near_miss(only[0], names.values())}")
+        raise SpecError(
+            f"--only must match a candidate, but {', '.join(only)} matches none of: {', '.join(names.values())}{near_miss(only[0], names.values())}"
+        )
     return planned
 
 
@@ -276,11 +292,15 @@ def resolve_device(wanted: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = wanted.partition(":")
     if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
-        raise SpecError(f"the device must be auto, cpu, cuda or cuda:N, but got '{wanted}'{near_miss(wanted, ['auto', 'cpu', 'cuda'])}")
+        raise SpecError(
+            f"the device must be auto, cpu, cuda or cuda:N, but got '{wanted}'{near_miss(wanted, ['auto', 'cpu', 'cuda'])}"
+        )
     if kind == "cuda" and not torch.cuda.is_available():
         raise SpecError(f"the device '{wanted}' needs a CUDA GPU, but torch sees none; use --device cpu")
     if number and int(number) >= torch.cuda.device_count():
-        raise SpecError(f"the device '{wanted}' must exist, but torch sees {torch.cuda.device_count()} GPUs, counted from 0")
+        raise SpecError(
+            f"the device '{wanted}' must exist, but torch sees {torch.cuda.device_count()} GPUs, counted from 0"
+        )
     return wanted
 
 
@@ -336,7 +356,9 @@ class Study:
         self.folder = folder
         path = folder / STUDY_FILE
         if not path.is_file():
-            raise StudyError(f"a study folder must hold {STUDY_FILE}, but {folder} has none; give the folder that `bakeoff run` named")
+            raise StudyError(
+                f"a study folder must hold {STUDY_FILE}, but {folder} has none; give the folder that `bakeoff run` named"
+            )
         try:
             self.spec = ResolvedStudy.from_toml(path.read_text(encoding="utf-8"), where=str(path))
         except (SpecError, OSError, UnicodeDecodeError) as error:
@@ -394,9 +416,13 @@ def _claimed(folder: Path) -> Iterator[None]:
         with lock:
             yield
     except Timeout as error:
-        raise StudyError(f"a study folder takes one `bakeoff run` at a time, but another process is running {folder}; wait for it or stop it") from error
+        raise StudyError(
+            f"a study folder takes one `bakeoff run` at a time, but another process is running {folder}; wait for it or stop it"
+        ) from error
     except PermissionError as error:
-        raise StudyError(f"{folder} must be writable, but {error.strerror}; choose another folder with --out") from error
+        raise StudyError(
+            f"{folder} must be writable, but {error.strerror}; choose another folder with --out"
+        ) from error
     except OSError as error:
         raise StudyError(f"{folder} cannot be used as a study folder: {error}; choose another with --out") from error
 
@@ -412,9 +438,13 @@ def _write_study_file(planned: Plan) -> None:
                 f"{planned.folder} holds a study with other settings:\n  {shown}\nchoose another folder with --out, or undo the change"
             )
         return
-    strangers = sorted(entry.name for entry in planned.folder.iterdir() if entry.name != "lock" and not entry.name.startswith("."))
+    strangers = sorted(
+        entry.name for entry in planned.folder.iterdir() if entry.name != "lock" and not entry.name.startswith(".")
+    )
     if strangers:
-        raise StudyError(f"a new study needs an empty folder, but {planned.folder} holds {', '.join(strangers[:5])}; choose another with --out")
+        raise StudyError(
+            f"a new study needs an empty folder, but {planned.folder} holds {', '.join(strangers[:5])}; choose another with --out"
+        )
     write_atomically(path, planned.study.to_toml().encode())
 
 
@@ -438,7 +468,9 @@ def _drive(planned: Plan, store: Store, watcher: Watcher) -> Outcome:
             stopped = stopped or isinstance(event, Stopped)
             _record(event, store)
             _show(event, watcher, names, by_id)
-    remaining = any(status not in (*SETTLED, RunStatus.FAILED) for run_id, status in store.statuses().items() if run_id in by_id)
+    remaining = any(
+        status not in (*SETTLED, RunStatus.FAILED) for run_id, status in store.statuses().items() if run_id in by_id
+    )
     return Outcome(interrupted=bool(asked) and (stopped or remaining), failed=failed)
 
 

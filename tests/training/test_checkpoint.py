@@ -64,7 +64,9 @@ def test_all_comes_back_bit_for_bit(tmp_path: Path) -> None:
 
 def test_an_end_comes_back(tmp_path: Path) -> None:
     saved = checkpoint()
-    saved.progress.result = RunResult(status=RunStatus.DIVERGED, test_loss=None, test_accuracy=None, seconds_test=0.0, message="loss")
+    saved.progress.result = RunResult(
+        status=RunStatus.DIVERGED, test_loss=None, test_accuracy=None, seconds_test=0.0, message="loss"
+    )
     save(tmp_path, saved)
     found, _ = loaded(tmp_path)
     assert found is not None

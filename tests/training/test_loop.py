@@ -30,7 +30,9 @@ def trained(
     run: RunSpec, dataset: Dataset, folder: Path, *, hooks: Hooks | None = None, how: Numerics | None = None
 ) -> tuple[list[EpochRecord], RunResult]:
     """Train a run to its end."""
-    records = train(run, dataset, numerics=how or numerics(run), folder=folder, predictions=folder / "predictions.npz", hooks=hooks)
+    records = train(
+        run, dataset, numerics=how or numerics(run), folder=folder, predictions=folder / "predictions.npz", hooks=hooks
+    )
     found = []
     try:
         while True:
@@ -154,10 +156,18 @@ def stopping_after(asked: int) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize(("model", "stem"), [("resnet18", "original"), ("alexnet", "small"), ("mobilenet_v2", "original")])
+@pytest.mark.parametrize(
+    ("model", "stem"), [("resnet18", "original"), ("alexnet", "small"), ("mobilenet_v2", "original")]
+)
 def test_a_run_that_was_stopped_equals_one_that_was_not(model: str, stem: str, precision: str, tmp_path: Path) -> None:
     dataset = small_dataset(train=16, test=4)
-    run = one_run(dataset, model, study={"stem": stem, "precision": precision, "data": {"validation": 4}}, optimizer="sgd", batch_size=6)
+    run = one_run(
+        dataset,
+        model,
+        study={"stem": stem, "precision": precision, "data": {"validation": 4}},
+        optimizer="sgd",
+        batch_size=6,
+    )
     whole, whole_result = trained(run, dataset, tmp_path / "whole")
     for asked in (1, 2):  # after the first step of the first epoch, then of the second
         with pytest.raises(Interrupted):
@@ -184,7 +194,9 @@ def test_a_run_may_be_stopped_after_every_single_step(tmp_path: Path) -> None:
     assert without_seconds(pieces) == without_seconds(whole)
 
 
-def test_a_run_that_has_ended_replays_its_history_and_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_has_ended_replays_its_history_and_trains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = small_dataset()
     run = one_run(dataset)
     before = trained(run, dataset, tmp_path)
@@ -245,9 +257,15 @@ def limit_memory(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception) -
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
 )
-def test_with_too_little_memory_the_micro_batch_is_halved_and_recorded(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_too_little_memory_the_micro_batch_is_halved_and_recorded(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = small_dataset()
     run = one_run(dataset)
     limit_memory(monkeypatch, 5, error)
@@ -296,7 +314,9 @@ def test_accuracies_and_predictions_are_those_of_the_last_weights(tmp_path: Path
     logits = scored(dataset.test.pixels)
     kept = load_predictions(tmp_path / "predictions.npz")
     assert result.test_accuracy == (logits.argmax(1).numpy() == dataset.test.labels).mean()
-    assert result.test_loss == pytest.approx(F.cross_entropy(logits, torch.from_numpy(dataset.test.labels)).item(), rel=1e-4)
+    assert result.test_loss == pytest.approx(
+        F.cross_entropy(logits, torch.from_numpy(dataset.test.labels)).item(), rel=1e-4
+    )
     np.testing.assert_array_equal(kept.predicted, logits.argmax(1).numpy())
     np.testing.assert_allclose(kept.logits, logits.numpy(), rtol=2e-3, atol=2e-3)
     validation = split_indices(dataset, run).validation
@@ -311,7 +331,11 @@ def test_splits_are_disjoint_and_the_limit_comes_first() -> None:
     indices = split_indices(dataset, run)
     assert (len(indices.train), len(indices.validation), len(indices.test)) == (36, 12, 12)
     assert not set(indices.train) & set(indices.validation)
-    for labels in (dataset.train.labels[indices.train], dataset.train.labels[indices.validation], dataset.test.labels[indices.test]):
+    for labels in (
+        dataset.train.labels[indices.train],
+        dataset.train.labels[indices.validation],
+        dataset.test.labels[indices.test],
+    ):
         assert len(set(np.bincount(labels))) == 1
 
 

@@ -68,7 +68,9 @@ def test_every_rate_is_finite_and_never_negative_however_short_the_run(schedule:
     assert all(math.isfinite(rate) and 0 <= rate <= 0.1 + 1e-12 for rate in rates)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)]
+)
 def test_optimizers_carry_the_recipes_numbers(name: str, kind: type) -> None:
     optimizer = build_optimizer(nn.Linear(2, 2).parameters(), recipe(optimizer=name, weight_decay=0.01))
     assert type(optimizer) is kind

@@ -47,7 +47,9 @@ class Batches:
         full, rest = divmod(len(self.indices), batch_size)
         return full + (1 if rest > 1 or (rest == 1 and (batch_size == 1 or full == 0)) else 0)
 
-    def shuffled(self, batch_size: int, seed: int, epoch: int, first_step: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def shuffled(
+        self, batch_size: int, seed: int, epoch: int, first_step: int = 0
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the batches of a training epoch in the order and with the draws that this seed and epoch give.
 
         Args:
@@ -60,7 +62,9 @@ class Batches:
             Inputs, float32 of shape (batch, 3, size, size), and labels, int64 of shape (batch,), on the device.
         """
         order = torch.randperm(len(self.indices), generator=generator(seed, epoch, "order")).numpy()
-        yield from self._assembled(self.indices[order], batch_size, generator(seed, epoch, "view"), first_step, self.steps(batch_size))
+        yield from self._assembled(
+            self.indices[order], batch_size, generator(seed, epoch, "view"), first_step, self.steps(batch_size)
+        )
 
     def in_order(self, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the batches of an evaluation, every picture once; the seed matters only to a random view.

@@ -70,7 +70,9 @@ def measure(task: Task) -> Probe:
     from bakeoff.training.loop import Hooks, Trainer
 
     torch.set_num_threads(task.numerics.threads)
-    trainer = Trainer(task.run, open_cached(task.dataset), task.numerics, task.numerics.micro_batch, None, task.checkpoints, Hooks())
+    trainer = Trainer(
+        task.run, open_cached(task.dataset), task.numerics, task.numerics.micro_batch, None, task.checkpoints, Hooks()
+    )
     trainer.network.train()
     batches = trainer.batches.shuffled(task.run.candidate.recipe.batch_size, task.run.seed, 1)
     seconds: list[float] = []

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import os
-import pickle  # noqa: S403 (for the name of the error that torch's restricted reader raises)
+import pickle
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -110,7 +110,9 @@ def load(folder: Path, run_id: str, warn: Callable[[str], None]) -> Checkpoint |
         try:
             checkpoint = _read(path)
         except _DamagedError as error:
-            instead = "the one before it is used" if name == LAST and (folder / PREVIOUS).exists() else "the run starts again"
+            instead = (
+                "the one before it is used" if name == LAST and (folder / PREVIOUS).exists() else "the run starts again"
+            )
             warn(f"checkpoint {path} is damaged ({error}): {instead}")
             os.replace(path, folder / f"damaged-{name}")  # so that the next save does not push a whole one out by it
             continue
@@ -137,7 +139,9 @@ def _read(path: Path) -> Checkpoint:
     try:
         state = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
     except (pickle.UnpicklingError, RuntimeError) as error:
-        raise StudyError(f"a checkpoint must hold tensors and plain values only, but {path} does not: delete it if you did not expect this") from error
+        raise StudyError(
+            f"a checkpoint must hold tensors and plain values only, but {path} does not: delete it if you did not expect this"
+        ) from error
     plain = json.loads(state["progress"])
     plain["history"] = [EpochRecord(**record) for record in plain["history"]]
     if plain["result"] is not None:

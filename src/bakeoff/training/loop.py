@@ -86,7 +86,9 @@ def split_indices(dataset: Dataset, run: RunSpec) -> SplitIndices:
     if run.limit is not None and run.limit < len(train):
         share = run.limit / len(train)
         train = stratified_subset(dataset.train.labels, run.limit, run.split_seed)
-        test = stratified_subset(dataset.test.labels, max(len(dataset.classes), round(share * len(test))), run.split_seed)
+        test = stratified_subset(
+            dataset.test.labels, max(len(dataset.classes), round(share * len(test))), run.split_seed
+        )
     if dataset.validation is not None:
         return SplitIndices(train, np.arange(len(dataset.validation), dtype=np.int64), test)
     if run.validation == 0:
@@ -188,7 +190,13 @@ class Trainer:
         folder: Path,
         hooks: Hooks,
     ) -> None:
-        self.run, self.recipe, self.numerics, self.folder, self.hooks = run, run.candidate.recipe, numerics, folder, hooks
+        self.run, self.recipe, self.numerics, self.folder, self.hooks = (
+            run,
+            run.candidate.recipe,
+            numerics,
+            folder,
+            hooks,
+        )
         self.device = torch.device(numerics.device)
         self.network = build_network(run, dataset).to(self.device)
         if numerics.channels_last:
@@ -235,7 +243,11 @@ class Trainer:
             while self.progress.result is None and self.progress.epoch <= self.recipe.epochs:
                 yield self._epoch()
         except _DivergedError as error:
-            self._end(RunResult(status=RunStatus.DIVERGED, test_loss=None, test_accuracy=None, seconds_test=0.0, message=str(error)))
+            self._end(
+                RunResult(
+                    status=RunStatus.DIVERGED, test_loss=None, test_accuracy=None, seconds_test=0.0, message=str(error)
+                )
+            )
 
     def finish(self, predictions: Path) -> RunResult:
         """Score the test set once, keep what was predicted for each picture, and save the end."""
@@ -245,7 +257,9 @@ class Trainer:
             seconds = time.perf_counter() - started
             save_predictions(predictions, logits, self.test.indices, self.test.pictures.labels[self.test.indices])
             self._end(
-                RunResult(status=RunStatus.DONE, test_loss=loss, test_accuracy=accuracy, seconds_test=seconds, message=None)
+                RunResult(
+                    status=RunStatus.DONE, test_loss=loss, test_accuracy=accuracy, seconds_test=seconds, message=None
+                )
             )
         assert self.progress.result is not None
         return self.progress.result

@@ -60,4 +60,6 @@ def load_predictions(path: Path) -> Predictions:
         with np.load(path, allow_pickle=False) as stored:
             return Predictions(stored["logits"], stored["predicted"], stored["labels"], stored["indices"])
     except (OSError, ValueError, KeyError, EOFError) as error:
-        raise StudyError(f"predictions must be readable, but {path}: {error}; delete the study's folder and run it again") from error
+        raise StudyError(
+            f"predictions must be readable, but {path}: {error}; delete the study's folder and run it again"
+        ) from error

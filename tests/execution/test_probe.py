@@ -1,0 +1,36 @@
+"""A trial measures what a run costs, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bakeoff.data import prepare
+from bakeoff.errors import StudyError
+from bakeoff.execution.messages import Task
+from bakeoff.execution.probe import probe
+from tests.builders import numerics, one_run
+
+
+def test_a_trial_measures_time_memory_and_size_and_writes_nothing(tmp_path: Path) -> None:
+    digits = prepare("digits", cache_dir=tmp_path / "cache")
+    run = one_run(digits, batch_size=32)
+    task = Task(
+        run=run,
+        dataset=digits.folder,
+        numerics=numerics(run),
+        checkpoints=tmp_path / "run",
+        predictions=tmp_path / "p.npz",
+    )
+    found = probe(task)
+    assert 0 < found.seconds_a_step < 10
+    assert 0 < found.seconds_a_scored_picture < 1
+    assert found.steps_timed >= 3
+    assert found.peak_memory is None or found.peak_memory > 100e6  # torch alone takes more
+    # 352 thousand parameters as float32 with Adam's two moments: 4.2 MB, and little more
+    assert 4e6 < found.checkpoint < 5e6
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(StudyError, match="shufflenet"):
+        probe(replace(task, dataset=tmp_path / "nowhere"))
