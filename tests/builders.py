@@ -46,7 +46,10 @@ def one_run(
     study: dict[str, Any] | None = None,
     **recipe: Any,
 ) -> RunSpec:
-    """The only run of a study of one model, by default the smallest of torchvision's at its published stem; keys of the recipe as arguments, of the study as a dictionary."""
+    """The only run of a study of one model, by default the smallest of torchvision's at its published stem.
+
+    Keys of the recipe are given as arguments, keys of the study as a dictionary.
+    """
     content: dict[str, Any] = {
         "seeds": [seed],
         "stem": "original",

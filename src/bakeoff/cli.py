@@ -59,7 +59,7 @@ def _numbers(text: str | None, flag: str, kind: type[int] | type[float]) -> list
         except ValueError as error:
             what = "whole numbers, or ranges such as 0-4," if kind is int else "numbers"
             raise SpecError(f"{flag} takes {what} with commas between them, but got '{text}'") from error
-    return values  # type: ignore[return-value]
+    return values
 
 
 def _words(text: str | None) -> list[str] | None:

@@ -285,7 +285,7 @@ class DataSpec(Spec):
 class StudySpec(Spec):
     """One comparison: pictures, candidates, a protocol."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     name: str = Field(default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
     description: str = ""
     data: DataSpec = DataSpec()
@@ -414,7 +414,7 @@ class DataFacts:
 class ResolvedStudy(Spec):
     """A study with nothing left to decide: what `study.toml` in a study folder holds."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     name: str
     description: str = ""
     source: str

@@ -258,8 +258,7 @@ def plan_resolved(
         parameters[candidate.id] = cost.parameters(built.module)
         macs[candidate.id] = cost.macs(built.module, size)
     names = labels(study.candidates)
-    runs = [run for run in study.runs()]
-    workers, threads = divide_cores(len(runs), workers, device)
+    workers, threads = divide_cores(len(study.runs()), workers, device)
     planned = Plan(
         study=study,
         dataset=dataset,

@@ -1,1 +1,1 @@
-
+"""Where runs run: worker processes on this machine, and what they say to their driver."""

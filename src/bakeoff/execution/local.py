@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -71,10 +72,8 @@ class _Worker:
         assert self.process.stdout is not None
         if kill:
             self.process.kill()
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it is dead already
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass
         self.process.wait()
         self._reader.join()
         self.process.stdout.close()

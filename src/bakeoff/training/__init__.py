@@ -1,1 +1,1 @@
-
+"""Training one run: the loop, its optimizers and precision, its checkpoints and predictions."""

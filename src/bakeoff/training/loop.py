@@ -200,7 +200,7 @@ class Trainer:
         self.device = torch.device(numerics.device)
         self.network = build_network(run, dataset).to(self.device)
         if numerics.channels_last:
-            self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network = self.network.to(memory_format=torch.channels_last)
         self.optimizer = build_optimizer(self.network.parameters(), self.recipe)
         self.progress = Progress(run_id=run.id, micro_batch=micro_batch)
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)
@@ -374,7 +374,8 @@ class Trainer:
         """Return mean loss, accuracy and the logits, shape (pictures, classes), of every picture once."""
         self.network.eval()
         size = min(EVALUATION_BATCH, 4 * self.micro_batch)
-        losses, correct, collected = 0.0, 0, []
+        losses, correct = 0.0, 0
+        collected: list[torch.Tensor] = []
         with torch.inference_mode():
             for inputs, labels in batches.in_order(size, self.run.seed, self.progress.epoch):
                 if collected and self.hooks.stop():
