@@ -359,10 +359,8 @@ class Trainer:
         return total
 
     def _forward(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.numerics.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        else:
-            inputs = inputs.contiguous()
+        layout = torch.channels_last if self.numerics.channels_last else torch.contiguous_format
+        inputs = inputs.contiguous(memory_format=layout)
         with autocast(self.run.precision, self.device):
             logits = self.network(inputs)
         logits = logits.float()
