@@ -1,0 +1,198 @@
+"""The command line: what it accepts, what it prints, how it fails."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bakeoff import cli
+from bakeoff.study import Study
+
+QUICK = ["--data", "digits", "--models", "shufflenet_v2_x0_5", "--stem", "original", "--limit", "160", "--validation", "20"]
+QUICK += ["--batch-size", "35", "--epochs", "1"]
+
+
+def bakeoff(*arguments: str) -> int:
+    """Run the command line in this process and return its exit code."""
+    before, sys.argv = sys.argv, ["bakeoff", *arguments]
+    try:
+        cli.main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "study"
+    assert bakeoff("run", *QUICK, "--lrs", "0.01,0.001", "--seeds", "0,1", "--out", str(out)) == 0
+    return out
+
+
+def test_help_takes_under_0_4_seconds() -> None:
+    command = [sys.executable, "-c", "from bakeoff.cli import main; main()", "--help"]
+    seconds = []
+    for _ in range(3):  # the first may read files from a cold disk
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.4
+
+
+FLAGS = {
+    "--data", "--models", "--optimizers", "--lrs", "--epochs", "--batch-size", "--seeds", "--schedule", "--stem", "--validation",
+    "--only", "--limit", "--precision", "--device", "--workers", "--out", "--dry-run", "--data-dir",
+}  # fmt: skip
+
+
+def test_the_flags_of_run_are_these() -> None:
+    import typer
+
+    run = typer.main.get_command(cli.app).commands["run"]  # type: ignore[attr-defined]
+    found = {option for parameter in run.params for option in parameter.opts if option.startswith("--")}
+    assert found - {"--help"} == FLAGS
+
+
+def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("run", "show", "figures", "data"):
+        assert bakeoff(command, "--help") == 0
+        assert f"bakeoff {command}" in capsys.readouterr().out
+
+
+def test_a_run_ends_with_the_table_and_the_path(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("show", str(folder)) == 0
+    said = capsys.readouterr().out
+    assert "ranked by validation accuracy" in said
+    assert "shufflenet_v2_x0_5" in said
+    assert str(folder) in said.replace("\n", "")
+
+
+def test_show_gives_csv_and_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("show", str(folder), "--csv") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("rank,candidate")
+    assert bakeoff("show", str(folder), "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["runs"]) == 4
+    assert {"train_loss", "train_accuracy", "val_loss", "val_accuracy"} <= document["runs"][0]["epochs"][0].keys()
+
+
+def test_the_same_command_again_trains_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = Study(folder).runs()
+    assert bakeoff("run", *QUICK, "--lrs", "0.01,0.001", "--seeds", "0,1", "--out", str(folder)) == 0
+    assert Study(folder).runs()["finished_at"].tolist() == before["finished_at"].tolist()
+
+
+def test_a_study_goes_on_from_its_folder(folder: Path) -> None:
+    assert bakeoff("run", str(folder)) == 0
+
+
+def test_a_dry_run_forecasts_and_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "study"
+    assert bakeoff("run", *QUICK, "--out", str(out), "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "nothing was trained" in said
+    for word in ("memory", "disk", "images/s", "In all about"):
+        assert word in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--models", "resnet81"], ["no network 'resnet81'", "did you mean 'resnet18'"]),
+        (["run", "--optimizers", "adma"], ["'adma'", "did you mean 'adam'"]),
+        (["run", "--data", "cifar01"], ["'cifar01'", "did you mean 'cifar10'"]),
+        (["run", "--lrs", "0"], ["learning_rate", "greater than 0", "got 0"]),
+        (["run", "--lrs", "-0.1"], ["learning_rate", "greater than 0"]),
+        (["run", "--lrs", "fast"], ["--lrs takes numbers", "'fast'"]),
+        (["run", "--epochs", "0"], ["epochs", "got 0"]),
+        (["run", "--seeds", "a"], ["--seeds takes whole numbers", "'a'"]),
+        (["run", "--schedule", "cosin"], ["did you mean 'cosine'"]),
+        (["run", "--precision", "float64"], ["float32, bfloat16", "'float64'"]),
+        (["run", "--stem", "tiny"], ["auto, original, small", "'tiny'"]),
+        (["run", "--validation", "0.9999"], ["validation"]),
+        (["run", "--limit", "5"], ["limit", "at least 4 pictures"]),
+        (["run", "--device", "gpu"], ["auto, cpu, cuda"]),
+        (["run", "--only", "vgg"], ["--only", "vgg"]),
+        (["run", "nowhere.toml"], ["nowhere.toml"]),
+        (["show", "nowhere"], ["study.toml"]),
+        (["figures", "nowhere"], ["study.toml"]),
+        (["data", "nowhere"], ["'nowhere'"]),
+        (["run", "--models", "vit_b_16", "--data", "digits"], ["vit_b_16"]),
+    ],
+)
+def test_bad_input_is_told_with_rule_value_and_exit_code_2(
+    arguments: list[str], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert bakeoff(*arguments) == 2
+    printed = capsys.readouterr().err
+    for words in said:
+        assert words in printed
+    assert "Traceback" not in printed
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_key_in_a_file_is_told_with_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "study.toml").write_text("[recipe]\noptimiser = 'adam'\n")
+    assert bakeoff("run", str(tmp_path / "study.toml")) == 2
+    assert "did you mean 'optimizer'" in capsys.readouterr().err
+
+
+def test_no_validation_split_is_allowed_and_remarked_upon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = [*QUICK]
+    quick[quick.index("--validation") + 1] = "0"
+    assert bakeoff("run", *quick, "--out", str(tmp_path / "study")) == 0
+    captured = capsys.readouterr()
+    assert "no validation split" in captured.err
+    assert "ranked by test accuracy" in captured.out
+
+
+def test_data_says_what_is_in_a_data_set(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("data", "digits") == 0
+    said = capsys.readouterr().out
+    assert "1,437" in said
+    assert "8x8" in said
+    assert bakeoff("data") == 0
+    assert "cifar100" in capsys.readouterr().out
+
+
+def test_models_lists_the_papers_networks_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("models") == 0
+    said = capsys.readouterr().out
+    assert said.index("resnet18") < said.index("convnext_base")
+    assert "mobilenet_v1" in said
+
+
+def test_figures_are_drawn_and_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    assert bakeoff("figures", str(folder), "--out", str(tmp_path)) == 0
+    drawn = {path.name for path in tmp_path.iterdir()}
+    assert {"accuracy-by-epoch.png", "accuracy-by-epoch.svg"} <= drawn
+    assert "accuracy-by-epoch.png" in capsys.readouterr().out
+
+
+def test_the_studies_that_ship_can_be_read() -> None:
+    from bakeoff.spec import DataFacts, StudySpec
+
+    studies = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
+    assert [study.stem for study in studies] == ["classics", "demo", "realm-of-deep-learning"]
+    cifar = DataFacts(fingerprint="f", size=32, train_pictures=50_000, classes=10, has_validation=False, flippable=True)
+    runs = {study.stem: StudySpec.from_file(study).resolve(cifar).runs() for study in studies if study.stem != "demo"}
+    assert len(runs["realm-of-deep-learning"]) == 8
+    assert len(runs["classics"]) == 120
+    paper = {(run.candidate.model, run.candidate.recipe.optimizer, run.candidate.recipe.epochs) for run in runs["realm-of-deep-learning"]}
+    assert ("mobilenet_v2", "sgd", 30) in paper
+    assert {run.candidate.input_size(32) for run in runs["realm-of-deep-learning"]} == {32, 224}
+    assert all(run.candidate.evaluate_view.random for run in runs["realm-of-deep-learning"])  # as the paper did
+    views = {(run.candidate.train_view, run.candidate.evaluate_view) for run in runs["classics"]}
+    assert len(views) == 1  # every candidate sees the same
