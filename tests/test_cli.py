@@ -13,7 +13,18 @@ import pytest
 from bakeoff import cli
 from bakeoff.study import Study
 
-QUICK = ["--data", "digits", "--models", "shufflenet_v2_x0_5", "--stem", "original", "--limit", "160", "--validation", "20"]
+QUICK = [
+    "--data",
+    "digits",
+    "--models",
+    "shufflenet_v2_x0_5",
+    "--stem",
+    "original",
+    "--limit",
+    "160",
+    "--validation",
+    "20",
+]
 QUICK += ["--batch-size", "35", "--epochs", "1"]
 
 
@@ -131,7 +142,11 @@ def test_a_dry_run_forecasts_and_trains_nothing(tmp_path: Path, capsys: pytest.C
     ],
 )
 def test_bad_input_is_told_with_rule_value_and_exit_code_2(
-    arguments: list[str], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    said: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert bakeoff(*arguments) == 2
@@ -190,7 +205,10 @@ def test_the_studies_that_ship_can_be_read() -> None:
     runs = {study.stem: StudySpec.from_file(study).resolve(cifar).runs() for study in studies if study.stem != "demo"}
     assert len(runs["realm-of-deep-learning"]) == 8
     assert len(runs["classics"]) == 120
-    paper = {(run.candidate.model, run.candidate.recipe.optimizer, run.candidate.recipe.epochs) for run in runs["realm-of-deep-learning"]}
+    paper = {
+        (run.candidate.model, run.candidate.recipe.optimizer, run.candidate.recipe.epochs)
+        for run in runs["realm-of-deep-learning"]
+    }
     assert ("mobilenet_v2", "sgd", 30) in paper
     assert {run.candidate.input_size(32) for run in runs["realm-of-deep-learning"]} == {32, 224}
     assert all(run.candidate.evaluate_view.random for run in runs["realm-of-deep-learning"])  # as the paper did
