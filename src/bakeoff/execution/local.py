@@ -27,6 +27,10 @@ from bakeoff.execution.worker import STOP
 ATTEMPTS = 2
 """How often a run is started whose process dies without a word."""
 
+KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
+"""Keeps glibc from giving each step's large tensors back to the system and mapping them anew, zeroed page by page:
+AlexNet's step on 8x8 pictures takes 0.31 s instead of 0.40 s on two cores. Other C libraries ignore it."""
+
 
 class _Worker:
     """A worker process with at most one task."""
@@ -41,7 +45,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+            env=KEEP_FREED_MEMORY | os.environ | {"OMP_NUM_THREADS": str(threads)},
             start_new_session=True,  # Ctrl-C reaches the driver alone, which asks its workers to stop
         )
         self._inbox = inbox
