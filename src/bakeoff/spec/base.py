@@ -1,0 +1,94 @@
+"""What all specifications have in common: frozen, unknown keys refused, read from TOML, named by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bakeoff.errors import SpecError
+from bakeoff.spec.mistakes import explained
+
+FORMAT: Literal[1] = 1
+"""Version of the TOML layout. Raised when an older bakeoff could misread a file."""
+
+OptimizerName = Literal["adam", "adamw", "sgd"]
+ScheduleName = Literal["constant", "cosine", "one_cycle"]
+StemName = Literal["auto", "original", "small"]
+PrecisionName = Literal["float32", "bfloat16"]
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+Side = Annotated[int, Field(ge=1, le=4096)]
+
+
+class Spec(BaseModel):
+    """Base of all specifications: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def content_id(content: Any) -> str:
+    """Return 12 hexadecimal digits that name plain JSON content: equal content, equal id."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class Document(Spec):
+    """A specification that is a TOML file of its own."""
+
+    format: Literal[1] = FORMAT
+
+    @classmethod
+    def from_toml(cls, text: str, *, where: str = "study") -> Self:
+        """Read it from TOML.
+
+        Args:
+            text: The TOML document.
+            where: What to call it in errors, usually the file's path.
+
+        Raises:
+            SpecError: If it is not TOML, has unknown keys or values that are not allowed, or is of another format.
+        """
+        try:
+            content = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SpecError(f"{where} must be TOML, but {error}") from error
+        return cls.from_mapping(content, where=where)
+
+    @classmethod
+    def from_mapping(cls, content: Mapping[str, Any], *, where: str = "study") -> Self:
+        """Validate plain values, as `from_toml` finds them.
+
+        Raises:
+            SpecError: As `from_toml`.
+        """
+        found = content.get("format", FORMAT)
+        if found != FORMAT:
+            raise SpecError(
+                f"{where}: this bakeoff reads format {FORMAT}, but got format = {found!r}; use the bakeoff that wrote it"
+            )
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise SpecError(explained(error, cls, where)) from error
+
+
+def to_toml(content: dict[str, Any]) -> str:
+    """Write plain values as TOML, without the keys whose value is None."""
+    return tomli_w.dumps(_without_none(content))
+
+
+def _without_none(value: Any) -> Any:
+    """Drop keys whose value is None, which TOML cannot write."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value

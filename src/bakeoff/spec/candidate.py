@@ -1,0 +1,158 @@
+"""A model with its view and its recipe: as a user writes it (a grid), and decided."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from bakeoff.errors import SpecError
+from bakeoff.spec.base import Spec, StemName, content_id
+from bakeoff.spec.data import DataFacts
+from bakeoff.spec.mistakes import explained
+from bakeoff.spec.recipe import DEFAULT_LEARNING_RATES, RECIPE_DEFAULTS, Recipe, RecipeGrid
+from bakeoff.spec.view import NORMALIZATIONS, Normalization, Views, ViewSpec
+
+SMALL_INPUT = 64
+"""Inputs with fewer pixels a side get a small-input stem under `stem = "auto"`."""
+
+
+class CandidateGrid(RecipeGrid):
+    """One entry under `[[candidates]]`: a model or several, with what differs from `[recipe]` and `[view]`."""
+
+    model: str | Annotated[list[str], Field(min_length=1)]
+    """Names as `bakeoff models` lists them."""
+
+    stem: StemName | None = None
+    """`auto` (small under 64 pixels), `original`, or `small`. Default: the study's `stem`."""
+
+    view: Views | None = None
+    """Replaces the study's `[view]` for these candidates."""
+
+    name: str | None = None
+    """A word to tell it by in tables. Default: what differs between the candidates."""
+
+
+class CandidateSpec(Spec):
+    """A model with its view and its recipe, every value decided, without a seed."""
+
+    model: str
+    stem: Literal["original", "small"]
+    train_view: ViewSpec
+    evaluate_view: ViewSpec
+    normalization: str | Normalization
+    recipe: Recipe
+    name: str | None = None
+    """Shown in tables; decides no number."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides this candidate's numbers, as plain JSON values."""
+        content = self.model_dump(mode="json", exclude={"name"})
+        if self.recipe.optimizer != "sgd":
+            del content["recipe"]["momentum"]
+        if isinstance(self.normalization, str) and self.normalization != "data":
+            content["normalization"] = NORMALIZATIONS[self.normalization].model_dump(mode="json")
+        return content
+
+    @property
+    def id(self) -> str:
+        """A hash of all that decides this candidate's numbers, besides the pictures."""
+        return content_id(self.identity())
+
+    def input_size(self, picture: int) -> int:
+        """Return the side of the network's input in training, for pictures of side `picture`, in pixels."""
+        return self.train_view.input_size(picture)
+
+
+def describe(candidate: CandidateSpec) -> str:
+    """Return a candidate's full description in a few words."""
+    recipe = candidate.recipe
+    return (
+        f"{candidate.name or candidate.model} ({candidate.stem} stem, {recipe.optimizer} {recipe.learning_rate:g}, "
+        f"{recipe.schedule}, {recipe.epochs} epochs of batch {recipe.batch_size})"
+    )
+
+
+def labels(candidates: list[CandidateSpec]) -> dict[str, str]:
+    """Return a short label by candidate id: its model or name, and whatever tells the candidates apart."""
+
+    def parts(candidate: CandidateSpec) -> dict[str, str]:
+        recipe = candidate.recipe
+        return {
+            "model": candidate.model,  # tells candidates apart that share a name
+            "optimizer": recipe.optimizer,
+            "learning_rate": f"{recipe.learning_rate:g}",
+            "schedule": recipe.schedule,
+            "epochs": f"{recipe.epochs} epochs",
+            "batch_size": f"batch {recipe.batch_size}",
+            "warmup_epochs": f"warm-up {recipe.warmup_epochs:g}",
+            "weight_decay": f"decay {recipe.weight_decay:g}",
+            "momentum": f"momentum {recipe.momentum:g}",
+            "label_smoothing": f"smoothing {recipe.label_smoothing:g}",
+            "stem": f"{candidate.stem} stem",
+            "view": f"view {content_id([candidate.train_view.model_dump(), candidate.evaluate_view.model_dump(), str(candidate.normalization)])[:4]}",
+        }
+
+    result = {}
+    for candidate in candidates:
+        head = candidate.name or candidate.model
+        rivals = [parts(other) for other in candidates if (other.name or other.model) == head]
+        telling = [value for key, value in parts(candidate).items() if len({rival[key] for rival in rivals}) > 1]
+        result[candidate.id] = " ".join([head, *telling])
+    return result
+
+
+def expand(
+    grid: CandidateGrid, facts: DataFacts, *, recipe: RecipeGrid, view: Views, stem: StemName
+) -> Iterator[CandidateSpec]:
+    """Yield every combination of a candidate entry's lists, with the study's recipe, view and stem below it.
+
+    Raises:
+        SpecError: If a combination is not possible for these pictures.
+    """
+    given = {key: value for key in RecipeGrid.model_fields if (value := getattr(grid, key)) is not None}
+    shared = {key: value for key in RecipeGrid.model_fields if (value := getattr(recipe, key)) is not None}
+    if "optimizer" in given and "learning_rate" not in given and not isinstance(shared.get("learning_rate"), list):
+        # A rate shared by the study belongs to the study's optimizer: another optimizer gets its own default.
+        shared.pop("learning_rate", None)
+    merged = RECIPE_DEFAULTS | shared | given
+    axes = {key: value if isinstance(value, list) else [value] for key, value in merged.items()}
+    models = grid.model if isinstance(grid.model, list) else [grid.model]
+    for model, *values in itertools.product(models, *axes.values()):
+        chosen = dict(zip(axes, values, strict=True))
+        chosen.setdefault("learning_rate", DEFAULT_LEARNING_RATES[chosen["optimizer"]])
+        yield _candidate(model, chosen, grid.view or view, grid.stem or stem, grid.name, facts)
+
+
+def _candidate(
+    model: str, recipe: dict[str, Any], views: Views, stem: StemName, name: str | None, facts: DataFacts
+) -> CandidateSpec:
+    train = views.train
+    if train is None:
+        train = ViewSpec(flip=facts.flippable, crop=facts.size, padding=max(1, facts.size // 8), random=True)
+    evaluate = views.evaluate
+    if evaluate is None:
+        evaluate = ViewSpec(resize=train.resize)
+        if evaluate.input_size(facts.size) != train.input_size(facts.size):
+            evaluate = ViewSpec(resize=train.resize, crop=train.crop)
+    size = train.input_size(facts.size)
+    if evaluate.input_size(facts.size) != size:
+        raise SpecError(
+            f"training and evaluation must give the network inputs of one size, but {model} would see {size} and "
+            f"{evaluate.input_size(facts.size)} pixels; set `crop` or `resize` in [view.evaluate]"
+        )
+    try:
+        decided = Recipe.model_validate(recipe)
+    except ValidationError as error:
+        raise SpecError(explained(error, Recipe, f"recipe of {model}")) from error
+    return CandidateSpec(
+        model=model,
+        stem=("small" if size < SMALL_INPUT else "original") if stem == "auto" else stem,
+        train_view=train.canonical(facts.size),
+        evaluate_view=evaluate.canonical(facts.size),
+        normalization=views.normalize,
+        recipe=decided,
+        name=name,
+    )
