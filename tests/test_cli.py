@@ -157,6 +157,20 @@ def test_bad_input_is_told_with_rule_value_and_exit_code_2(
     assert not list(tmp_path.iterdir())
 
 
+def test_hostile_names_in_errors_are_shown_not_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for number in (1, 2):
+            (tmp_path / "train" / name / f"a\x1b[31m{number}.png").write_bytes(b"")
+    assert bakeoff("run", "--data", str(tmp_path), "--out", str(tmp_path / "study")) == 2
+    said = capsys.readouterr().err
+    assert r"a\x1b[31m1.png" in said
+    assert bakeoff("run", "--models", "cat\x1b[2J") == 2
+    said += capsys.readouterr().err
+    assert r"cat\x1b[2J" in said
+    assert "\x1b" not in said
+
+
 def test_an_unknown_key_in_a_file_is_told_with_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "study.toml").write_text("[recipe]\noptimiser = 'adam'\n")
     assert bakeoff("run", str(tmp_path / "study.toml")) == 2

@@ -254,12 +254,13 @@ def _version(
 
 def _print_table(folder: Path) -> None:
     from bakeoff.report.console import ranked_table
+    from bakeoff.report.words import clean
     from bakeoff.study import Study
 
     study, console = Study(folder), _output()
     console.print(ranked_table(study.table(), study.spec.name))
     for remark in study.remarks():
-        console.print(f"- {remark}", markup=False, highlight=False)
+        console.print(f"- {clean(remark)}", markup=False, highlight=False)
     console.print(f"Written to {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -267,7 +268,7 @@ def _print_forecast(planned: Plan) -> None:
     from bakeoff.forecast import forecast
     from bakeoff.report.console import forecast_table
     from bakeoff.report.progress import StudyProgress
-    from bakeoff.report.words import duration, size
+    from bakeoff.report.words import clean, duration, plural, size
 
     with StudyProgress() as watcher:
         expected = forecast(planned, watcher.stage)
@@ -286,14 +287,14 @@ def _print_forecast(planned: Plan) -> None:
     console = _output()
     console.print(forecast_table(rows, f"{planned.study.name}: nothing was trained; this is what it would take here"))
     console.print(
-        f"In all about {duration(expected.seconds)} with {expected.workers} workers of {expected.threads} threads, up to "
+        f"In all about {duration(expected.seconds)} with {plural(expected.workers, 'worker')} of {plural(expected.threads, 'thread')}, up to "
         f"{size(expected.memory)} of memory and {size(expected.disk)} of disk ({size(expected.disk_free)} free) in {planned.folder}",
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
     for remark in planned.remarks():
-        console.print(f"- {remark}", markup=False, highlight=False)
+        console.print(f"- {clean(remark)}", markup=False, highlight=False)
 
 
 def _output() -> Console:
@@ -310,10 +311,12 @@ def _errors() -> Console:
 
 def main() -> None:
     """Run the command line; errors that the user can mend are printed without a traceback, with exit code 2."""
+    from bakeoff.report.words import clean
+
     try:
         app()
     except BakeoffError as error:
-        _errors().print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _errors().print(f"error: {clean(str(error))}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         _errors().print("Stopped.", markup=False)

@@ -55,6 +55,20 @@ def test_without_a_terminal_each_epoch_and_each_end_is_one_plain_line() -> None:
     assert lines[4] == "beta seed 0: failed (no more memory)"
 
 
+def test_without_a_terminal_a_long_epoch_tells_how_far_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
+    shown = console()
+    with StudyProgress(shown) as progress:
+        progress.run_started("a", "alpha", 1)
+        for step in range(1, 11):
+            progress.step("a", report(step))
+            now[0] += 25.0
+    lines = written(shown).splitlines()
+    assert len(lines) == 3  # after 75, 150 and 225 seconds
+    assert lines[0] == "alpha: epoch 1/1, step 4 of 10, train 1.5000 50.00 %, 1,234 images/s, 1 min 52 s left"
+
+
 def test_plain_lines_are_not_wrapped_at_the_width() -> None:
     shown = console(width=20)
     with StudyProgress(shown) as progress:

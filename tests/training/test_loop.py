@@ -161,15 +161,17 @@ def stopping_after(asked: int) -> Callable[[], bool]:
 )
 def test_a_run_that_was_stopped_equals_one_that_was_not(model: str, stem: str, precision: str, tmp_path: Path) -> None:
     dataset = small_dataset(train=16, test=4)
+    epochs = 2 if precision == "float32" else 1  # a processor that imitates bfloat16 takes seconds for a step
     run = one_run(
         dataset,
         model,
         study={"stem": stem, "precision": precision, "data": {"validation": 4}},
         optimizer="sgd",
+        epochs=epochs,
         batch_size=6,
     )
     whole, whole_result = trained(run, dataset, tmp_path / "whole")
-    for asked in (1, 2):  # after the first step of the first epoch, then of the second
+    for asked in range(1, epochs + 1):  # after the first step of the first epoch, then of the second
         with pytest.raises(Interrupted):
             trained(run, dataset, tmp_path / "pieces", hooks=Hooks(stop=stopping_after(asked)))
     pieces, result = trained(run, dataset, tmp_path / "pieces")

@@ -14,10 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
-from bakeoff.report.words import clean, duration, percent
+from bakeoff.report.words import clean, duration, percent, plural
 
 PLAIN_EVERY = 10.0
 """Seconds between plain lines of one stage."""
+
+PLAIN_EPOCH_EVERY = 60.0
+"""Seconds without a plain line of a run after which one tells how far its epoch has come."""
 
 
 @dataclass(slots=True)
@@ -30,6 +33,8 @@ class _Line:
     done_at_start: int = 0
     epochs_done: int = 0
     report: StepReport | None = None
+    said: float = 0.0
+    """When its last plain line was written."""
 
     @property
     def share(self) -> float:
@@ -108,7 +113,7 @@ class StudyProgress:
             state.stage = _Stage(name, now)
         finished = done == total
         elapsed = now - state.stage.started
-        rate = f" ({done / elapsed:,.0f}/s)" if elapsed > 0.5 else ""
+        rate = f" ({done / elapsed:,.0f}/s)" if elapsed > 0.5 and done >= elapsed else ""
         of = f" of {total:,}" if total is not None else ""
         state.stage_words = "" if finished else f"{name}: {done:,}{of}{rate}"
         if self._live is None and (now - state.stage.said > PLAIN_EVERY or finished) and elapsed > 0.5:
@@ -119,21 +124,30 @@ class StudyProgress:
         """Show that training begins."""
         self._state.total, self._state.started, self._state.stage_words = total_runs, time.monotonic(), ""
         if self._live is None and total_runs:
-            self._say(f"{total_runs} run{'s' if total_runs > 1 else ''} to train")
+            self._say(f"{plural(total_runs, 'run')} to train")
 
     def run_started(self, run_id: str, label: str, epochs: int) -> None:
         """Show a run from now on."""
-        self._state.lines[run_id] = _Line(label, epochs, time.monotonic())
+        now = time.monotonic()
+        self._state.lines[run_id] = _Line(label, epochs, now, said=now)
 
     def step(self, run_id: str, report: StepReport) -> None:
-        """Take note of how far an epoch has come."""
-        line = self._state.lines.get(run_id)
+        """Take note of how far an epoch has come, and tell it where there is no live line and the epoch is long."""
+        line, now = self._state.lines.get(run_id), time.monotonic()
         if line is None:
             return
         if line.report is None:
             line.done_at_start = line.epochs_done
-            line.started = time.monotonic()
+            line.started = now
         line.report = report
+        if self._live is None and now - line.said > PLAIN_EPOCH_EVERY:
+            parts = [
+                f"{line.label}: epoch {report.epoch}/{line.epochs}",
+                f"step {report.step} of {report.steps}",
+                f"train {report.loss:.4f} {percent(report.accuracy)}",
+                f"{report.images_per_second:,.0f} images/s",
+            ]
+            self._say_of(line, parts, now)
 
     def epoch(self, run_id: str, record: EpochRecord) -> None:
         """Show that an epoch has ended."""
@@ -144,15 +158,13 @@ class StudyProgress:
         if self._live is not None:
             return
         seconds = record.seconds_train + record.seconds_wait
-        left = line.seconds_left(time.monotonic())
         parts = [
             f"{line.label}: epoch {record.epoch}/{line.epochs}",
             f"train {record.train_loss:.4f} {percent(record.train_accuracy)}",
             "" if record.val_loss is None else f"validation {record.val_loss:.4f} {percent(record.val_accuracy)}",
             f"{record.images / seconds:,.0f} images/s" if seconds else "",
-            f"{duration(left)} left" if left else "",
         ]
-        self._say(", ".join(part for part in parts if part))
+        self._say_of(line, parts, time.monotonic())
 
     def run_finished(self, run_id: str, result: RunResult) -> None:
         """Show how a run ended."""
@@ -175,6 +187,11 @@ class StudyProgress:
         self._state.ended += 1
         line = self._state.lines.pop(run_id, None)
         return run_id if line is None else line.label
+
+    def _say_of(self, line: _Line, parts: list[str], now: float) -> None:
+        left = line.seconds_left(now)
+        line.said = now
+        self._say(", ".join(part for part in [*parts, f"{duration(left)} left" if left else ""] if part))
 
     def _say(self, words: str, style: str = "") -> None:
         if not self._quiet:

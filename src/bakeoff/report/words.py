@@ -56,3 +56,8 @@ def size(number: float | None) -> str:
         if number >= unit_size:
             return f"{number / unit_size:.1f} {unit}"
     return f"{number:.0f} bytes"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 worker, 2 workers."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -23,6 +23,7 @@ from bakeoff.data import open_cached
 from bakeoff.execution.messages import Ended, EpochDone, Event, Started, Task
 from bakeoff.report.progress import StudyProgress
 from bakeoff.spec import StudySpec
+from bakeoff.study import driver
 from bakeoff.training.loop import train
 
 
@@ -66,7 +67,7 @@ def main() -> None:
     """Kill, then let it finish."""
     toml, out, seed, kills = sys.argv[1:]
     torch.set_num_threads(1)
-    study.LocalExecutor = SameProcess  # type: ignore[assignment,misc]
+    driver.LocalExecutor = SameProcess  # type: ignore[assignment,misc]
     planned = study.plan(StudySpec.from_file(Path(toml)), out=Path(out), device="cpu", workers=2)
     moment, killed, while_training = random.Random(int(seed)), 0, 0
     while killed < int(kills):

@@ -4,86 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import bakeoff
 from bakeoff.data import prepare
 from bakeoff.errors import DataError, SpecError, StudyError
-from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
+from bakeoff.records import RunStatus
 from bakeoff.spec import StudySpec
 from bakeoff.store import Store
-from bakeoff.study import Outcome, Plan, Study, divide_cores, execute, facts_of, plan, plan_folder, predictions_path
-from bakeoff.training.checkpoint import load
+from bakeoff.study import Outcome, Plan, Study, execute, facts_of, plan, plan_folder, predictions_path
+from bakeoff.study.machine import divide_cores
 from bakeoff.training.predictions import load_predictions
-
-TINY: dict[str, Any] = {
-    "name": "tiny",
-    "seeds": [0, 1],
-    "stem": "original",
-    "data": {"source": "digits", "validation": 20, "limit": 160},
-    "recipe": {"epochs": 2, "batch_size": 35},
-    "candidates": [{"model": "shufflenet_v2_x0_5", "learning_rate": [0.01, 0.001]}],
-}
-
-
-class Notes:
-    """A watcher that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.started: list[str] = []
-        self.warnings: list[str] = []
-        self.failed: list[str] = []
-        self.finished: list[RunResult] = []
-
-    def stage(self, name: str, done: int, total: int | None) -> None: ...
-
-    def start(self, total_runs: int, labels: dict[str, str]) -> None: ...
-
-    def run_started(self, run_id: str, label: str, epochs: int) -> None:
-        self.started.append(label)
-
-    def step(self, run_id: str, report: StepReport) -> None: ...
-
-    def epoch(self, run_id: str, record: EpochRecord) -> None: ...
-
-    def run_finished(self, run_id: str, result: RunResult) -> None:
-        self.finished.append(result)
-
-    def run_failed(self, run_id: str, message: str) -> None:
-        self.failed.append(message)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-
-
-def tiny_plan(folder: Path, *, only: list[str] | None = None, **changes: Any) -> Plan:
-    return plan(StudySpec.from_mapping(TINY | changes), out=folder, device="cpu", workers=2, only=only or [])
-
-
-def run_tiny(folder: Path, *, only: list[str] | None = None, **changes: Any) -> tuple[Study, Outcome, Notes]:
-    notes = Notes()
-    study, outcome = execute(tiny_plan(folder, only=only, **changes), notes)
-    return study, outcome, notes
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A study that ran to its end without a pause."""
-    study, outcome, _ = run_tiny(tmp_path_factory.mktemp("whole") / "study")
-    assert outcome == Outcome(interrupted=False, failed=0)
-    return study
+from tests.study.tiny import TINY, Notes, run_tiny, tiny_plan
 
 
 def test_a_study_leaves_the_folder_that_the_design_promises(whole: Study) -> None:
@@ -138,6 +76,14 @@ def test_a_study_goes_on_from_its_folder_alone(whole: Study) -> None:
     planned = plan_folder(whole.folder, device="cpu")
     assert planned.study == whole.spec
     assert not planned.only
+
+
+def test_a_folder_that_is_called_like_a_data_set_does_not_take_its_place(
+    whole: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert tiny_plan(tmp_path / "study").study == whole.spec
 
 
 def test_other_settings_are_refused_with_the_keys_that_differ(whole: Study) -> None:
@@ -266,33 +212,6 @@ def _with_full_disk(planned: Plan) -> None:
         os.environ["PYTHONPATH"] = before
 
 
-def test_cores_are_divided_so_that_none_has_two_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.study.usable_cores", lambda: 8)
-    monkeypatch.setattr("bakeoff.study.total_memory", lambda: 64 * 2**30)
-    assert divide_cores(100, None, "cpu") == (8, 1)
-    assert divide_cores(3, None, "cpu") == (3, 2)
-    assert divide_cores(1, None, "cpu") == (1, 8)
-    assert divide_cores(100, 2, "cpu") == (2, 4)
-    assert divide_cores(100, 16, "cpu") == (16, 1)
-    assert divide_cores(100, None, "cuda")[0] == 1
-    monkeypatch.setattr("bakeoff.study.total_memory", lambda: 7 * 2**30)
-    assert divide_cores(100, None, "cpu") == (2, 4)
-
-
-@pytest.mark.parametrize(
-    ("device", "said"), [("gpu", "auto, cpu, cuda"), ("cuda:x", "cuda:N"), ("tpu", "tpu"), ("cpu:0:1", "cpu:0:1")]
-)
-def test_an_unknown_device_is_refused(device: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=said):
-        plan(StudySpec.from_mapping(TINY), out=tmp_path, device=device)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="torch sees none"):
-        plan(StudySpec.from_mapping(TINY), out=tmp_path, device="cuda")
-
-
 def test_a_misspelt_network_is_refused_before_any_picture_is_decoded(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="did you mean 'resnet18'"):
         plan(
@@ -333,120 +252,6 @@ def test_the_python_api_raises_what_it_documents(tmp_path: Path) -> None:
         bakeoff.run(data="digits", models=["resnet81"], out=tmp_path, progress=False)
     with pytest.raises((SpecError, DataError)):
         bakeoff.run(data=tmp_path / "nowhere", out=tmp_path / "study", progress=False)
-
-
-# The kill test: a real process, killed for real.
-
-KILLED = {"epochs": 25, "batch_size": 35, "schedule": "cosine"}
-
-
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    study = folder.parent / "killed.toml"
-    if not study.exists():
-        study.write_text(StudySpec.from_mapping(TINY | {"recipe": KILLED, "seeds": [0]}).to_toml())
-    command = [
-        sys.executable,
-        "-c",
-        "from bakeoff.cli import main; main()",
-        "run",
-        str(study),
-        "--out",
-        str(folder),
-        "--workers",
-        "2",
-    ]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def finished_numbers(
-    folder: Path,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, dict[str, torch.Tensor]], dict[str, bytes]]:
-    """All that must not depend on how often a study was killed."""
-    study = Study(folder)
-    runs, epochs = study.runs(), study.epochs()
-    weights = {}
-    for run_id in runs["run_id"]:
-        checkpoint = load(folder / "checkpoints" / run_id, run_id, pytest.fail)
-        assert checkpoint is not None
-        weights[run_id] = checkpoint.network
-    predictions = {run_id: predictions_path(folder, run_id).read_bytes() for run_id in runs["run_id"]}
-    timeless = [column for column in epochs.columns if not column.startswith("seconds")]
-    return runs[["run_id", "status", "test_loss", "test_accuracy", "numerics"]], epochs[timeless], weights, predictions
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("uninterrupted") / "study"
-    assert start(folder).wait() == 0
-    return folder
-
-
-def assert_the_same_bits(folder: Path, uninterrupted: Path) -> None:
-    runs, epochs, weights, predictions = finished_numbers(folder)
-    expected_runs, expected_epochs, expected_weights, expected_predictions = finished_numbers(uninterrupted)
-    pd.testing.assert_frame_equal(runs, expected_runs, check_exact=True)
-    pd.testing.assert_frame_equal(epochs, expected_epochs, check_exact=True)
-    for run_id, tensors in expected_weights.items():
-        assert all(torch.equal(weights[run_id][name], tensor) for name, tensor in tensors.items())
-    assert predictions == expected_predictions
-
-
-@pytest.mark.parametrize("part", [0, 1])
-def test_a_study_killed_at_ten_random_moments_ends_with_the_same_bits(
-    part: int, uninterrupted: Path, tmp_path: Path
-) -> None:
-    """Twenty kills in both parts, each of a process of its own that starts within milliseconds (see killing.py)."""
-    harness = Path(__file__).with_name("killing.py")
-    study = uninterrupted.parent / "killed.toml"
-    finished = subprocess.run(
-        [sys.executable, str(harness), str(study), str(tmp_path / "study"), str(part), "10"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
-    kills = json.loads(finished.stdout)
-    assert kills["killed"] == 10
-    assert kills["while_training"] >= 5
-    assert_the_same_bits(tmp_path / "study", uninterrupted)
-
-
-def test_a_killed_command_goes_on_when_it_is_given_again(uninterrupted: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "study"
-    process = start(folder)
-    while newest_checkpoint(folder) == 0 and process.poll() is None:
-        time.sleep(0.01)
-    time.sleep(random.Random(0).uniform(0, 0.4))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert start(folder).wait() == 0
-    assert_the_same_bits(folder, uninterrupted)
-
-
-def newest_checkpoint(folder: Path) -> float:
-    return max((path.stat().st_mtime for path in folder.glob("checkpoints/*/last.ckpt")), default=0.0)
-
-
-def test_ctrl_c_saves_within_a_step_and_says_how_to_go_on(tmp_path: Path) -> None:
-    folder = tmp_path / "study"
-    study = tmp_path / "long.toml"
-    study.write_text(StudySpec.from_mapping(TINY | {"recipe": KILLED | {"epochs": 5000}, "seeds": [0]}).to_toml())
-    command = [sys.executable, "-c", "from bakeoff.cli import main; main()", "run", str(study), "--out", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while newest_checkpoint(folder) == 0 and process.poll() is None:
-        time.sleep(0.05)
-    asked = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert time.monotonic() - asked < 20
-    assert "The same command goes on" in said
-    assert set(Study(folder).runs()["status"]) == {"pending"}
-    records = Study(folder).epochs()
-    for run_id, group in records.groupby("run_id"):
-        checkpoint = load(folder / "checkpoints" / str(run_id), str(run_id), pytest.fail)
-        assert checkpoint is not None
-        assert [record.epoch for record in checkpoint.progress.history] == group["epoch"].tolist()
 
 
 def test_json_of_a_study_is_valid_and_has_every_epoch(whole: Study) -> None:

@@ -1,0 +1,9 @@
+"""Plan, execute, record: the one room that joins what trains with what judges."""
+
+from __future__ import annotations
+
+from bakeoff.study.driver import Outcome, Watcher, execute
+from bakeoff.study.folder import Study, predictions_path
+from bakeoff.study.planning import Plan, facts_of, plan, plan_folder
+
+__all__ = ["Outcome", "Plan", "Study", "Watcher", "execute", "facts_of", "plan", "plan_folder", "predictions_path"]

@@ -1,0 +1,179 @@
+"""Execute and record. The driver here is the only writer of the results database; workers only tell.
+
+Every write is an upsert, so replaying a checkpoint's history after a crash is harmless.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Protocol
+
+from bakeoff.errors import StudyError
+from bakeoff.execution.local import LocalExecutor
+from bakeoff.execution.messages import Ended, EpochDone, Event, Failed, Started, Stepped, Stopped, Warned
+from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
+from bakeoff.spec import RunSpec
+from bakeoff.store import PlannedRun, Store
+from bakeoff.study.folder import DATABASE, Study, claimed, write_study_file
+from bakeoff.study.planning import Plan
+
+SETTLED = (RunStatus.DONE, RunStatus.DIVERGED)
+"""What needs no further work. A failed run is tried again by the next command."""
+
+
+class Watcher(Protocol):
+    """Whoever shows a study's progress."""
+
+    def stage(self, name: str, done: int, total: int | None) -> None:
+        """Something before training is under way, such as decoding."""
+
+    def start(self, total_runs: int, labels: dict[str, str]) -> None:
+        """Training begins: so many runs, with a label for each."""
+
+    def run_started(self, run_id: str, label: str, epochs: int) -> None:
+        """A worker has begun a run."""
+
+    def step(self, run_id: str, report: StepReport) -> None:
+        """An epoch has come so far."""
+
+    def epoch(self, run_id: str, record: EpochRecord) -> None:
+        """An epoch has ended."""
+
+    def run_finished(self, run_id: str, result: RunResult) -> None:
+        """A run has ended."""
+
+    def run_failed(self, run_id: str, message: str) -> None:
+        """A run ended by an error."""
+
+    def warn(self, message: str) -> None:
+        """The user should know something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command that ran a study ended."""
+
+    interrupted: bool
+    failed: int
+    """Runs that ended by an error."""
+
+
+def execute(planned: Plan, watcher: Watcher) -> tuple[Study, Outcome]:
+    """Run what is left of a study, and record it.
+
+    Ctrl-C (or SIGTERM) lets every run save itself within a step and ends early; the same command goes on. A second
+    one ends at once.
+
+    Raises:
+        StudyError: If the folder holds other settings, is in use, or cannot be written to.
+    """
+    with claimed(planned.folder):
+        write_study_file(planned.folder, planned.study)
+        with Store.create_or_open(planned.folder / DATABASE) as store:
+            return Study(planned.folder), _drive(planned, store, watcher)
+
+
+def _drive(planned: Plan, store: Store, watcher: Watcher) -> Outcome:
+    store.add_runs(_planned_rows(planned))
+    statuses = store.statuses()
+    left = [run for run in planned.runs() if statuses[run.id] not in SETTLED]
+    tasks = []
+    for run in left:
+        numerics = store.numerics(run.id) or planned.numerics(run)
+        store.set_numerics(run.id, numerics)
+        tasks.append(planned.task(run, numerics))
+    names = {run.id: f"{planned.labels[run.candidate.id]} seed {run.seed}" for run in planned.study.runs()}
+    by_id = {run.id: run for run in left}
+    watcher.start(len(left), {run.id: names[run.id] for run in left})
+    executor = LocalExecutor(planned.workers, planned.threads)
+    failed, stopped = 0, False
+    with _stop_on_signal(executor) as asked:
+        for event in executor.run(tasks):
+            failed += isinstance(event, Failed)
+            stopped = stopped or isinstance(event, Stopped)
+            _record(event, store)
+            _show(event, watcher, names, by_id)
+    remaining = any(
+        status not in (*SETTLED, RunStatus.FAILED) for run_id, status in store.statuses().items() if run_id in by_id
+    )
+    return Outcome(interrupted=bool(asked) and (stopped or remaining), failed=failed)
+
+
+def _planned_rows(planned: Plan) -> Iterator[PlannedRun]:
+    for run in planned.study.runs():
+        candidate = run.candidate
+        yield PlannedRun(
+            run_id=run.id,
+            candidate_id=candidate.id,
+            label=planned.labels[candidate.id],
+            model=candidate.model,
+            seed=run.seed,
+            spec_json=run.model_dump_json(),
+            parameters=planned.parameters[candidate.id],
+            macs=planned.macs[candidate.id],
+            changes=planned.changes[candidate.id],
+        )
+
+
+def _record(event: Event, store: Store) -> None:
+    match event:
+        case Started(run_id):
+            store.mark(run_id, RunStatus.RUNNING)
+        case EpochDone(run_id, record):
+            store.record_epoch(run_id, record)
+        case Ended(run_id, result):
+            store.finish(run_id, result)
+        case Stopped(run_id):
+            store.mark(run_id, RunStatus.PENDING)
+        case Failed(run_id, message, _, fatal=True):
+            store.mark(run_id, RunStatus.PENDING)
+            raise StudyError(message)
+        case Failed(run_id, message, traceback):
+            store.mark(run_id, RunStatus.FAILED, message=message, traceback=traceback)
+
+
+def _show(event: Event, watcher: Watcher, names: dict[str, str], runs: dict[str, RunSpec]) -> None:
+    match event:
+        case Started(run_id):
+            watcher.run_started(run_id, names[run_id], runs[run_id].candidate.recipe.epochs)
+        case Stepped(run_id, report):
+            watcher.step(run_id, report)
+        case EpochDone(run_id, record):
+            watcher.epoch(run_id, record)
+        case Ended(run_id, result):
+            watcher.run_finished(run_id, result)
+        case Failed(run_id, message):
+            watcher.run_failed(run_id, message)
+        case Warned(run_id, message):
+            watcher.warn(f"{names[run_id]}: {message}")
+
+
+@contextmanager
+def _stop_on_signal(executor: LocalExecutor) -> Iterator[list[int]]:
+    """Turn the first Ctrl-C or SIGTERM into a request to stop; the second ends the process as usual.
+
+    Yields:
+        The signals that came, in a list that fills as they come.
+    """
+    asked: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        executor.stop()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # signals can only be handled in the main thread; elsewhere the caller has its own way to stop
+        return
+    before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

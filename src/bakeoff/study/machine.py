@@ -1,0 +1,61 @@
+"""What of this machine a study uses: the device, the processes, their threads."""
+
+from __future__ import annotations
+
+import os
+
+from bakeoff.errors import SpecError, near_miss
+
+MEMORY_A_WORKER = 3 * 2**30
+"""Bytes allowed for each process when their number is chosen: torch itself and a batch of 64 at 224 pixels."""
+
+
+def resolve_device(wanted: str) -> str:
+    """Return the device to train on.
+
+    Raises:
+        SpecError: If it is unknown or not there.
+    """
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = wanted.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+        raise SpecError(
+            f"the device must be auto, cpu, cuda or cuda:N, but got '{wanted}'{near_miss(wanted, ['auto', 'cpu', 'cuda'])}"
+        )
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise SpecError(f"the device '{wanted}' needs a CUDA GPU, but torch sees none; use --device cpu")
+    if number and int(number) >= torch.cuda.device_count():
+        raise SpecError(
+            f"the device '{wanted}' must exist, but torch sees {torch.cuda.device_count()} GPUs, counted from 0"
+        )
+    return wanted
+
+
+def divide_cores(runs: int, workers: int | None, device: str) -> tuple[int, int]:
+    """Return how many processes to use and how many threads in each, so that no core has two jobs.
+
+    One process with one thread a core trains small networks faster than one process with all cores, as long as there
+    are as many runs.
+    """
+    cores = usable_cores()
+    if workers is None:
+        workers = 1 if device != "cpu" else min(cores, runs, max(1, total_memory() // MEMORY_A_WORKER))
+    return workers, max(1, cores // workers)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def total_memory() -> int:
+    """Return the machine's memory in bytes, or a plenty where it cannot be asked for."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return 2**40
