@@ -21,8 +21,9 @@ from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus
 from bakeoff.spec import RunSpec, ViewSpec
 from bakeoff.training import loop
 from bakeoff.training.checkpoint import load
-from bakeoff.training.loop import Hooks, Interrupted, Trainer, build_network, split_indices, train
+from bakeoff.training.loop import Hooks, Interrupted, Trainer, train
 from bakeoff.training.predictions import load_predictions
+from bakeoff.training.setup import build_network, split_indices, view_of
 from tests.builders import numerics, one_run, small_dataset
 
 
@@ -65,7 +66,7 @@ def plain_losses(run: RunSpec, dataset: Dataset, steps: int) -> list[float]:
         "adam": lambda: torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, fused=True),
     }
     optimizer = optimizers[recipe.optimizer]()
-    view = loop.view_of(candidate.train_view, candidate, dataset)
+    view = view_of(candidate.train_view, candidate, dataset)
     batches = Batches(dataset.train, split_indices(dataset, run).train, view, torch.device("cpu"))
     losses = []
     network.train()
@@ -85,7 +86,7 @@ def plain_losses(run: RunSpec, dataset: Dataset, steps: int) -> list[float]:
 def test_batches_are_the_seeds_order_and_draws_seen_through_torchvision() -> None:
     dataset = small_dataset(train=40, classes=4, size=16)
     candidate = one_run(dataset).candidate
-    view = loop.view_of(candidate.train_view, candidate, dataset)
+    view = view_of(candidate.train_view, candidate, dataset)
     chosen = np.arange(3, 40)
     batches = list(Batches(dataset.train, chosen, view, torch.device("cpu")).shuffled(16, seed=7, epoch=2))
     order = chosen[torch.randperm(37, generator=generator(7, 2, "order")).numpy()]

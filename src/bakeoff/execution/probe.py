@@ -7,7 +7,6 @@ and no other's. Nothing is trained to keep.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 
 from bakeoff.errors import StudyError
+from bakeoff.execution.local import environment
 from bakeoff.execution.messages import Task, task_from_line, task_to_line
 
 WARM_UP_STEPS = 2
@@ -46,14 +46,13 @@ def probe(task: Task) -> Probe:
     Raises:
         StudyError: If the trial fails; the message carries its last words.
     """
-    environment = os.environ | {"OMP_NUM_THREADS": str(task.numerics.threads)}
     finished = subprocess.run(
         [sys.executable, "-P", "-m", "bakeoff.execution.probe"],
         input=task_to_line(task),
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env=environment,
+        env=environment(task.numerics.threads),
         check=False,
     )
     if finished.returncode != 0:
