@@ -138,13 +138,8 @@ class Trainer:
         folder: Path,
         hooks: Hooks,
     ) -> None:
-        self.run, self.recipe, self.numerics, self.folder, self.hooks = (
-            run,
-            run.candidate.recipe,
-            numerics,
-            folder,
-            hooks,
-        )
+        self.run, self.recipe = run, run.candidate.recipe
+        self.numerics, self.folder, self.hooks = numerics, folder, hooks
         self.device = torch.device(numerics.device)
         self.network = build_network(run, dataset).to(self.device)
         if numerics.channels_last:
