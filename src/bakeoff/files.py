@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from bakeoff.errors import StudyError
@@ -16,19 +17,30 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         StudyError: If there is no space left, or the folder cannot be written to.
     """
-    temporary: str | None = None
+    temporary = _unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise _explained(path, error) from error
+
+
+def unfinished_folder(target: Path) -> Path:
+    """Make an empty folder beside a target, to be filled and then renamed to it."""
+    folder = _unfinished(target)
+    folder.mkdir()
+    return folder
+
+
+def _unfinished(path: Path) -> Path:
+    # Not the names of `tempfile`, whose files and folders only their owner can read: teams share studies and caches.
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
 
 
 def _explained(path: Path, error: OSError) -> StudyError:

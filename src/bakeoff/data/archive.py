@@ -7,7 +7,6 @@ import lzma
 import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from filelock import FileLock
 
 from bakeoff.errors import DataError
+from bakeoff.files import unfinished_folder
 
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError)
 """What reading a damaged, encrypted or unknown archive raises, besides OSError."""
@@ -50,7 +50,7 @@ def unpacked(path: Path, root: Path, name: str, on_progress: Callable[[str, int,
 
 
 def _unpack(path: Path, target: Path, on_progress: Callable[[str, int, int | None], None]) -> None:
-    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    partial = unfinished_folder(target)
     try:
         _extract(path, partial, on_progress)
         partial.replace(target)

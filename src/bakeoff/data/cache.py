@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from bakeoff.data.dataset import Dataset, Pictures
 from bakeoff.errors import DataError
+from bakeoff.files import unfinished_folder
 
 CACHE_FORMAT = 1
 META = "meta.json"
@@ -139,7 +139,7 @@ def open_cached(folder: Path) -> Dataset:
 def _built(root: Path, folder: Path, build: Callable[[Entry], Description]) -> Dataset:
     for leftover in root.glob(f".{folder.name}.*"):  # of a process that was killed
         shutil.rmtree(leftover, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(dir=root, prefix=f".{folder.name}."))
+    partial = unfinished_folder(folder)
     try:
         description = build(Entry(partial))
         _write_meta(partial, description)
