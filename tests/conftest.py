@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,14 @@ settings.register_profile("suite", deadline=None, max_examples=50)
 settings.load_profile("suite")
 
 
-@pytest.fixture(autouse=True)
-def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the user's data and cache folders out of the tests; one cache serves the whole session."""
     base = tmp_path_factory.getbasetemp()
-    monkeypatch.setenv("BAKEOFF_CACHE_DIR", str(base / "shared-cache"))
-    monkeypatch.setenv("BAKEOFF_DATA_DIR", str(base / "shared-data"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAKEOFF_CACHE_DIR", str(base / "shared-cache"))
+        patch.setenv("BAKEOFF_DATA_DIR", str(base / "shared-data"))
+        yield
 
 
 @pytest.fixture

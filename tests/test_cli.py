@@ -59,7 +59,7 @@ def test_help_takes_under_0_4_seconds() -> None:
 
 FLAGS = {
     "--data", "--models", "--optimizers", "--lrs", "--epochs", "--batch-size", "--seeds", "--schedule", "--stem", "--validation",
-    "--only", "--limit", "--precision", "--device", "--workers", "--out", "--dry-run", "--data-dir",
+    "--only", "--limit", "--precision", "--device", "--workers", "--tune", "--out", "--dry-run", "--data-dir",
 }  # fmt: skip
 
 
@@ -200,6 +200,28 @@ def test_models_lists_the_papers_networks_first(capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().out
     assert said.index("resnet18") < said.index("convnext_base")
     assert "mobilenet_v1" in said
+
+
+def test_tune_shows_every_layer_pass_and_algorithm(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("tune", "alexnet", "--input", "8", "--batch-size", "2", "--threads", "1") == 0
+    shown = capsys.readouterr().out
+    for said in ("features.10", "256>256", "to input", "to weight", "library", "matmul*", "dense", "at peak"):
+        assert said.removesuffix("*") in shown
+    assert "*" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["resnet81"], "did you mean 'resnet18'"),
+        (["resnet18", "--stem", "smal"], "did you mean 'small'"),
+        (["resnet18", "--precision", "float16"], "float32, bfloat16"),
+        (["alexnet", "--input", "16", "--stem", "original"], "16x16"),
+    ],
+)
+def test_tune_tells_bad_input(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("tune", *arguments) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_figures_are_drawn_and_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,7 @@ def run(
     out: str | Path | None = None,
     device: str = "auto",
     workers: int | None = None,
+    tune: bool = True,
     data_dir: str | Path | None = None,
     progress: bool = True,
 ) -> Study:
@@ -70,6 +71,7 @@ def run(
         out: The study's folder; default one under `results/` named after the study and its settings.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         workers: Processes at once.
+        tune: Whether convolutions choose their algorithm by measuring on this machine; False leaves all to PyTorch's own.
         data_dir: Where downloaded data sets are kept.
         progress: Whether to show progress on standard error.
 
@@ -104,6 +106,7 @@ def run(
             device=device,
             workers=workers,
             only=only,
+            tune=tune,
             data_dir=None if data_dir is None else Path(data_dir),
             on_stage=watcher.stage,
         )

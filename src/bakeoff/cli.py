@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -95,6 +96,10 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Runs at once. Default: one a core, as memory allows.")
     ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option(help="Choose each convolution's algorithm by measuring on this machine, or use PyTorch's own."),
+    ] = True,
     out: Annotated[Path | None, typer.Option(help="The study's folder. Default: results/<name>.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
     dry_run: Annotated[
@@ -129,7 +134,13 @@ def run(
                     f"a study that goes on from its folder keeps its settings, but {', '.join(given or ['out'])} was given; leave it out"
                 )
             planned = plan_folder(
-                study, device=device, workers=workers, only=patterns, data_dir=data_dir, on_stage=watcher.stage
+                study,
+                device=device,
+                workers=workers,
+                only=patterns,
+                tune=tune,
+                data_dir=data_dir,
+                on_stage=watcher.stage,
             )
         else:
             spec, adapted = adapted_spec(study, **flags)  # type: ignore[arg-type]
@@ -140,6 +151,7 @@ def run(
                 device=device,
                 workers=workers,
                 only=patterns,
+                tune=tune,
                 data_dir=data_dir,
                 on_stage=watcher.stage,
             )
@@ -241,6 +253,48 @@ def data(
     _output().print(*data_report(report), sep="\n")
     if report.problems:
         raise typer.Exit(1)
+
+
+@app.command()
+def tune(
+    model: Annotated[str, typer.Argument(help="A network, as `bakeoff models` lists them.")],
+    size: Annotated[int, typer.Option("--input", min=1, help="Side of its input in pixels.")] = 224,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a batch.")] = 64,
+    stem: Annotated[str, typer.Option(help="auto (small under 64 pixels), original, small.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads, as a worker would have. Default: all cores.")
+    ] = None,
+) -> None:
+    """Show how fast each algorithm computes each convolution of a network here, and which one training would use.
+
+    \b
+    Examples:
+      bakeoff tune resnet18 --input 32 --stem original
+      bakeoff tune mobilenet_v2 --threads 1
+    """
+    from bakeoff.report.progress import StudyProgress
+    from bakeoff.report.tuning import tuning_table
+    from bakeoff.study.tuning import tune_model
+
+    with StudyProgress() as watcher:
+        tuned = tune_model(
+            model,
+            size=size,
+            batch_size=batch_size,
+            stem=stem,
+            precision=precision,
+            threads=threads,
+            on_stage=watcher.stage,
+        )
+    _output().print(
+        tuning_table(
+            f"{model} at {size} pixels, batches of {batch_size}, {precision}",
+            [(layer.name, layer.shape, layer.macs, layer.milliseconds) for layer in tuned.layers],
+            tuned.choices,
+            tuned.peak or math.nan,
+        )
+    )
 
 
 @app.callback(invoke_without_command=True)

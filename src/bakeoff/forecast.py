@@ -11,6 +11,7 @@ from pathlib import Path
 from bakeoff.execution.probe import Probe, probe
 from bakeoff.spec import CandidateSpec, RunSpec
 from bakeoff.study import Plan
+from bakeoff.study.tuning import choose_numerics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +61,14 @@ def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
     """
     runs = planned.runs()
     candidates = {run.candidate.id: run for run in runs}
+    numerics = choose_numerics(planned, list(candidates.values()), on_stage)
     probes: dict[tuple[object, ...], Probe] = {}
     for done, run in enumerate(candidates.values()):
         if on_stage is not None:
             on_stage("trying each candidate", done, len(candidates))
         key = _what_costs(run.candidate)
         if key not in probes:
-            probes[key] = probe(planned.task(run, planned.numerics(run)))
+            probes[key] = probe(planned.task(run, numerics[run.id]))
     if on_stage is not None:
         on_stage("trying each candidate", len(candidates), len(candidates))
     rows = [_row(planned, run, probes[_what_costs(run.candidate)], runs) for run in candidates.values()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -40,6 +40,9 @@ class Numerics:
 
     micro_batch: int
     """Pictures that pass through the network at once; below the batch size, gradients are accumulated."""
+
+    convolutions: dict[str, list[str]] = field(default_factory=dict)
+    """By layer, the algorithms of its forward pass, its input's and its weight's gradient; the library's where none are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,7 @@ def assert_the_same_bits(folder: Path, uninterrupted: Path) -> None:
     assert predictions == expected_predictions
 
 
+@pytest.mark.timeout(120)  # the first one starts with the uninterrupted study
 @pytest.mark.parametrize("part", [0, 1])
 def test_a_study_killed_at_ten_random_moments_ends_with_the_same_bits(
     part: int, uninterrupted: Path, tmp_path: Path

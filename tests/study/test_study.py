@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from bakeoff.spec import StudySpec
 from bakeoff.store import Store
 from bakeoff.study import Outcome, Plan, Study, execute, facts_of, plan, plan_folder, predictions_path
 from bakeoff.study.machine import divide_cores
+from bakeoff.study.tuning import choose_numerics
+from bakeoff.training.convolution import Pass
 from bakeoff.training.predictions import load_predictions
 from tests.study.tiny import TINY, Notes, run_tiny, tiny_plan
 
@@ -167,8 +170,9 @@ def test_numerics_are_those_of_the_first_start_whatever_is_asked_later(tmp_path:
     with Store.create_or_open(tmp_path / "study/results.sqlite") as store:
         (run, *_) = planned.runs()
         stored = store.numerics(run.id)
-    assert stored == planned.numerics(run)
     assert stored is not None
+    assert stored == choose_numerics(planned, [run])[run.id]
+    assert all(len(names) == len(Pass) for names in stored.convolutions.values())
     assert stored.threads == divide_cores(2, 2, "cpu")[1]
 
 
@@ -195,14 +199,14 @@ def _with_full_disk(planned: Plan) -> None:
     sitecustomize = planned.folder.parent / "full"
     sitecustomize.mkdir()
     (sitecustomize / "sitecustomize.py").write_text(
-        "import tempfile, os\n"
-        "real = tempfile.mkstemp\n"
-        "def full(*args, **kwargs):\n"
-        "    handle, name = real(*args, **kwargs)\n"
-        "    if '.ckpt' in name:\n"
-        "        os.dup2(os.open('/dev/full', os.O_WRONLY), handle)\n"
-        "    return handle, name\n"
-        "tempfile.mkstemp = full\n"
+        "import os, pathlib\n"
+        "real = pathlib.Path.open\n"
+        "def full(path, *args, **kwargs):\n"
+        "    file = real(path, *args, **kwargs)\n"
+        "    if path.name.startswith('.last.ckpt'):\n"
+        "        os.dup2(os.open('/dev/full', os.O_WRONLY), file.fileno())\n"
+        "    return file\n"
+        "pathlib.Path.open = full\n"
     )
     before = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = f"{sitecustomize}{os.pathsep}{before}"
@@ -264,3 +268,9 @@ def test_json_of_a_study_is_valid_and_has_every_epoch(whole: Study) -> None:
         assert [epoch["epoch"] for epoch in run["epochs"]] == [1, 2]
         assert {"train_loss", "train_accuracy", "val_loss", "val_accuracy"} <= run["epochs"][0].keys()
         assert np.isfinite(run["test_loss"])
+
+
+def test_a_study_that_is_not_tuned_leaves_all_convolutions_to_the_library(tmp_path: Path) -> None:
+    planned = replace(tiny_plan(tmp_path / "study"), tune=False)
+    (run, *_) = planned.study.runs()
+    assert choose_numerics(planned, [run])[run.id].convolutions == {}

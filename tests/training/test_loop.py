@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus
 from bakeoff.spec import RunSpec, ViewSpec
 from bakeoff.training import loop
 from bakeoff.training.checkpoint import load
+from bakeoff.training.convolution import Layer, Pass, layers_of
+from bakeoff.training.convolution.algorithm import serving
 from bakeoff.training.loop import Hooks, Interrupted, Trainer, train
 from bakeoff.training.predictions import load_predictions
 from bakeoff.training.setup import build_network, split_indices, view_of
@@ -370,3 +373,47 @@ def test_only_a_last_batch_of_one_picture_is_left_out(pictures: int, batch: int,
     seen = [len(labels) for _, labels in batches.shuffled(batch, 0, 1)]
     assert batches.steps(batch) == len(seen) == steps
     assert sum(seen) == pictures - (1 if (pictures, batch) == (33, 16) else 0)
+
+
+@pytest.mark.parametrize(("model", "stem", "size"), [("resnet18", "original", 32), ("mobilenet_v2", "small", 8)])
+def test_each_of_thirty_steps_with_other_algorithms_is_a_plain_step(
+    model: str, stem: str, size: int, tmp_path: Path
+) -> None:
+    """Step by step from the same weights: other algorithms round otherwise, and rounding grows tenfold a step here.
+
+    (Two plain loops in two memory layouts part as fast.) The twin of this trainer, without chosen algorithms, is the
+    plain loop, as shown above.
+    """
+    dataset = small_dataset(train=240, classes=10, size=size)
+    run = one_run(dataset, model, study={"data": {"validation": 0}, "stem": stem}, optimizer="sgd", batch_size=8)
+    chosen = {
+        layer.name: [_another(layer, task) for task in Pass]
+        for layer in layers_of(build_network(run, dataset), batch=8, size=size, dtype=torch.float32)
+    }
+    assert all(name != "library" for names in chosen.values() for name in names)
+    plain, fast = (
+        Trainer(run, dataset, how, 8, None, tmp_path, Hooks())
+        for how in (numerics(run), numerics(run, convolutions=chosen))
+    )
+    for step, (inputs, labels) in enumerate(plain.batches.shuffled(8, run.seed, 1)):
+        fast.network.load_state_dict(plain.network.state_dict())
+        fast.optimizer.load_state_dict(copy.deepcopy(plain.optimizer.state_dict()))
+        before = [parameter.detach().clone() for parameter in plain.network.parameters()]
+        draws = torch.get_rng_state()
+        expected = float(plain.step(inputs, labels, step))
+        torch.set_rng_state(draws)
+        assert float(fast.step(inputs, labels, step)) == pytest.approx(expected, abs=1e-4)
+        for start, one, other in zip(before, plain.network.parameters(), fast.network.parameters(), strict=True):
+            # A unit whose sum is as good as zero may be on in one and off in the other; the exact comparison, in float64,
+            # is among the tests of the layer.
+            assert (other - one).norm() <= 0.05 * (one - start).norm() + 1e-6
+    assert step == 29
+
+
+def _another(layer: Layer, task: Pass) -> str:
+    """An algorithm other than the library's that is not slow here."""
+    names = [algorithm.name for algorithm in serving(layer.geometry, task)]
+    small = layer.geometry.rows.size <= 4
+    return next(
+        (name for name in ("dense", "matmul", "spread") if name in names and (small or name != "dense")), "planar"
+    )

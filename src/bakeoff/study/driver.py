@@ -21,6 +21,7 @@ from bakeoff.spec import RunSpec
 from bakeoff.store import PlannedRun, Store
 from bakeoff.study.folder import DATABASE, Study, claimed, write_study_file
 from bakeoff.study.planning import Plan
+from bakeoff.study.tuning import choose_numerics
 
 SETTLED = (RunStatus.DONE, RunStatus.DIVERGED)
 """What needs no further work. A failed run is tried again by the next command."""
@@ -82,11 +83,11 @@ def _drive(planned: Plan, store: Store, watcher: Watcher) -> Outcome:
     store.add_runs(_planned_rows(planned))
     statuses = store.statuses()
     left = [run for run in planned.runs() if statuses[run.id] not in SETTLED]
-    tasks = []
-    for run in left:
-        numerics = store.numerics(run.id) or planned.numerics(run)
-        store.set_numerics(run.id, numerics)
-        tasks.append(planned.task(run, numerics))
+    numerics = {run.id: known for run in left if (known := store.numerics(run.id)) is not None}
+    new = choose_numerics(planned, [run for run in left if run.id not in numerics], watcher.stage)
+    for run_id, decided in new.items():
+        store.set_numerics(run_id, decided)
+    tasks = [planned.task(run, (numerics | new)[run.id]) for run in left]
     names = {run.id: f"{planned.labels[run.candidate.id]} seed {run.seed}" for run in planned.study.runs()}
     by_id = {run.id: run for run in left}
     watcher.start(len(left), {run.id: names[run.id] for run in left})

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bakeoff.data import KNOWN_SOURCES, Dataset, prepare
+from bakeoff.data.cache import cache_root
 from bakeoff.errors import SpecError, StudyError, near_miss
 from bakeoff.execution.messages import Task
 from bakeoff.records import Numerics
@@ -35,6 +36,12 @@ class Plan:
     macs: dict[str, int]
     """Multiply-accumulates of one picture's forward pass, by candidate id."""
 
+    cache: Path
+    """Where decoded pictures and what was measured of this machine are kept."""
+
+    tune: bool = True
+    """Whether convolutions choose their algorithm by measuring; if not, all are the library's."""
+
     only: tuple[str, ...] = ()
     """Patterns of candidate labels that are to run now; the others stay pending."""
 
@@ -50,13 +57,14 @@ class Plan:
         label = self.labels[run.candidate.id]
         return not self.only or any(fnmatch.fnmatchcase(label, f"*{pattern}*") for pattern in self.only)
 
-    def numerics(self, run: RunSpec) -> Numerics:
-        """Return what a run that starts now would decide its last bits by."""
+    def numerics(self, run: RunSpec, convolutions: dict[str, list[str]] | None = None) -> Numerics:
+        """Return what a run that starts now would decide its last bits by, with these algorithms for its convolutions."""
         return Numerics(
             device=self.device,
             threads=self.threads,
             channels_last=True,
             micro_batch=run.candidate.recipe.batch_size,
+            convolutions=convolutions or {},
         )
 
     def remarks(self) -> list[str]:
@@ -95,6 +103,7 @@ def plan(
     device: str = "auto",
     workers: int | None = None,
     only: Sequence[str] = (),
+    tune: bool = True,
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
     on_stage: Callable[[str, int, int | None], None] | None = None,
@@ -109,8 +118,9 @@ def plan(
         device: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
         workers: Processes at once; default one a core on the CPU as memory allows, one on a GPU.
         only: Patterns of candidate labels to run now, all if empty.
+        tune: Whether convolutions choose their algorithm by measuring on this machine.
         data_dir: Where downloaded data sets are kept.
-        cache_dir: Where decoded pictures are kept.
+        cache_dir: Where decoded pictures and what was measured of this machine are kept.
         on_stage: Told of the progress of decoding.
 
     Raises:
@@ -130,7 +140,16 @@ def plan(
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": str(Path(source).resolve())})})
     study = spec.resolve(facts_of(dataset, spec.data.limit))
     folder = out or Path("results") / (f"{spec.name}-{study.id[:6]}" if adapted else spec.name)
-    return plan_resolved(study, dataset, folder=folder, device=device, workers=workers, only=only)
+    return plan_resolved(
+        study,
+        dataset,
+        folder=folder,
+        cache=cache_root(cache_dir),
+        device=device,
+        workers=workers,
+        only=only,
+        tune=tune,
+    )
 
 
 def plan_folder(
@@ -139,6 +158,7 @@ def plan_folder(
     device: str = "auto",
     workers: int | None = None,
     only: Sequence[str] = (),
+    tune: bool = True,
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
     on_stage: Callable[[str, int, int | None], None] | None = None,
@@ -151,7 +171,16 @@ def plan_folder(
     """
     study = Study(folder).spec
     dataset = prepare(study.source, size=study.size, data_dir=data_dir, cache_dir=cache_dir, on_progress=on_stage)
-    return plan_resolved(study, dataset, folder=folder, device=device, workers=workers, only=only)
+    return plan_resolved(
+        study,
+        dataset,
+        folder=folder,
+        cache=cache_root(cache_dir),
+        device=device,
+        workers=workers,
+        only=only,
+        tune=tune,
+    )
 
 
 def facts_of(dataset: Dataset, limit: int | None) -> DataFacts:
@@ -180,9 +209,11 @@ def plan_resolved(
     dataset: Dataset,
     *,
     folder: Path,
+    cache: Path,
     device: str = "auto",
     workers: int | None = None,
     only: Sequence[str] = (),
+    tune: bool = True,
 ) -> Plan:
     """Plan a study whose settings are all decided, as read back from its folder.
 
@@ -210,6 +241,8 @@ def plan_resolved(
         study=study,
         dataset=dataset,
         folder=folder,
+        cache=cache,
+        tune=tune,
         device=device,
         workers=workers,
         threads=threads,

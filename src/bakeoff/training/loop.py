@@ -22,6 +22,7 @@ from bakeoff.data.dataset import Dataset
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus, StepReport
 from bakeoff.spec import RunSpec
 from bakeoff.training import checkpoint as checkpoints
+from bakeoff.training import convolution
 from bakeoff.training.checkpoint import Checkpoint, Progress
 from bakeoff.training.optim import build_optimizer, learning_rate
 from bakeoff.training.precision import autocast
@@ -144,6 +145,7 @@ class Trainer:
         self.network = build_network(run, dataset).to(self.device)
         if numerics.channels_last:
             self.network = self.network.to(memory_format=torch.channels_last)
+        convolution.install(self.network, numerics.convolutions)
         self.optimizer = build_optimizer(self.network.parameters(), self.recipe)
         self.progress = Progress(run_id=run.id, micro_batch=micro_batch)
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)

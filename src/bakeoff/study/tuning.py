@@ -1,0 +1,113 @@
+"""What decides the last bits of a study's runs, chosen before they start: the algorithms of their convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bakeoff.data.cache import cache_root
+from bakeoff.errors import SpecError, near_miss
+from bakeoff.execution.tuner import Job, Tuned, tune
+from bakeoff.records import Numerics
+from bakeoff.spec import RunSpec
+from bakeoff.spec.candidate import SMALL_INPUT
+from bakeoff.study.machine import usable_cores
+from bakeoff.study.planning import Plan
+
+STAGE = "measuring convolutions"
+FOLDER = "convolutions"
+"""In the cache folder."""
+
+CLASSES = 10
+"""Of a network that is tuned by itself: of no weight, since the last layer is hardly ever a convolution."""
+
+
+def choose_numerics(
+    planned: Plan, runs: Sequence[RunSpec], on_stage: Callable[[str, int, int | None], None] | None = None
+) -> dict[str, Numerics]:
+    """Decide the numerics of runs that are about to start for the first time.
+
+    Args:
+        planned: The study.
+        runs: Some of its runs.
+        on_stage: Told of the progress of measuring.
+
+    Returns:
+        The numerics by run id. Runs that only differ in what does not concern a convolution have the same.
+
+    Raises:
+        StudyError: If measuring fails.
+    """
+    if not planned.tune or planned.device != "cpu":  # a GPU's library measures by itself
+        return {run.id: planned.numerics(run) for run in runs}
+    jobs = {run.id: _job(planned, run) for run in runs}
+    distinct = list(dict.fromkeys(jobs.values()))
+    if not distinct:
+        return {}
+    tuned = tune(
+        distinct,
+        threads=planned.threads,
+        folder=planned.cache / FOLDER,
+        on_layer=lambda done, total: None if on_stage is None else on_stage(STAGE, done, total),
+    )
+    choices = {job: one.choices for job, one in zip(distinct, tuned, strict=True)}
+    return {run.id: planned.numerics(run, choices[jobs[run.id]]) for run in runs}
+
+
+def tune_model(
+    model: str,
+    *,
+    size: int,
+    batch_size: int,
+    stem: str = "auto",
+    precision: str = "float32",
+    threads: int | None = None,
+    on_stage: Callable[[str, int, int | None], None] | None = None,
+) -> Tuned:
+    """Measure the convolutions of one network, and the processor's peak beside them.
+
+    Args:
+        model: Its name.
+        size: Side of its input in pixels.
+        batch_size: Pictures a batch.
+        stem: `auto`, `original` or `small`.
+        precision: `float32` or `bfloat16`.
+        threads: Default all cores.
+        on_stage: Told of the progress.
+
+    Raises:
+        SpecError: If there is no such network, it cannot take such pictures, or a setting is not allowed.
+    """
+    from bakeoff import models
+
+    _check("stem", stem, ("auto", "original", "small"))
+    _check("precision", precision, ("float32", "bfloat16"))
+    if stem == "auto":
+        stem = "small" if size < SMALL_INPUT else "original"
+    models.check_name(model)
+    models.build(model, classes=CLASSES, stem=stem, size=size)  # type: ignore[arg-type]
+    job = Job(model=model, classes=CLASSES, stem=stem, size=size, batch=batch_size, precision=precision)  # type: ignore[arg-type]
+    (tuned,) = tune(
+        [job],
+        threads=threads or usable_cores(),
+        folder=cache_root(None) / FOLDER,
+        peak=True,
+        on_layer=lambda done, total: None if on_stage is None else on_stage(STAGE, done, total),
+    )
+    return tuned
+
+
+def _check(what: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SpecError(f"{what} must be one of {', '.join(allowed)}, but got '{value}'{near_miss(value, allowed)}")
+
+
+def _job(planned: Plan, run: RunSpec) -> Job:
+    candidate = run.candidate
+    return Job(
+        model=candidate.model,
+        classes=len(planned.dataset.classes),
+        stem=candidate.stem,
+        size=candidate.input_size(planned.dataset.size),
+        batch=candidate.recipe.batch_size,
+        precision=run.precision,
+    )

@@ -1,0 +1,232 @@
+"""Measuring the algorithms on the layers of a network, and choosing among them."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bakeoff.files import write_atomically
+from bakeoff.models.skeleton import skeleton, trace
+from bakeoff.training.convolution.algorithm import LIBRARY, Algorithm, serving
+from bakeoff.training.convolution.geometry import Geometry, Pass
+from bakeoff.training.convolution.layer import choosable
+
+ROUNDS = 15
+"""Turns that each algorithm has at most, by turns with the others."""
+
+LEAST_ROUNDS = 3
+SECONDS = 0.1
+"""For which one pass of one geometry is measured, if the least number of rounds does not take longer."""
+
+HOPELESS = 2.5
+"""An algorithm that took so many times as long as the fastest in its first two turns has no more."""
+
+CLEARLY = 0.95
+"""Share of the library's time that another must keep below: within the noise, PyTorch's own way stays."""
+
+VERSION = 1
+"""Of the algorithms: raised when one becomes faster or slower, so that what was measured before is measured again."""
+
+Timings = dict[Pass, dict[str, float]]
+"""Milliseconds by pass and algorithm: the median of its turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A convolution of a network at work."""
+
+    name: str
+    geometry: Geometry
+    first: bool
+    """Whether its input is the pictures themselves, so that nobody asks for their gradient."""
+
+    def passes(self) -> list[Pass]:
+        """Return what a training step asks of it."""
+        return [task for task in Pass if not (self.first and task is Pass.INPUT_GRADIENT)]
+
+
+def layers_of(network: nn.Module, *, batch: int, size: int, dtype: torch.dtype) -> list[Layer]:
+    """Return the convolutions of a network that algorithms can be chosen for, in order of execution.
+
+    A layer that is called several times in one pass counts with its first call.
+
+    Args:
+        network: On any device; it is not changed.
+        batch: Pictures at once.
+        size: Side of the input in pixels.
+        dtype: Of the arithmetic.
+    """
+    found: dict[str, Layer] = {}
+
+    def note(name: str, layer: nn.Module, inputs: torch.Size, output: torch.Size) -> None:
+        if choosable(layer) and isinstance(layer, nn.Conv2d) and name not in found:
+            geometry = Geometry.of(layer, torch.Size((batch, *inputs[1:])), dtype)
+            found[name] = Layer(name, geometry, first=not found and inputs[1] == 3)
+
+    trace(skeleton(network), size, note)
+    return list(found.values())
+
+
+def tune(
+    layers: list[Layer], folder: Path | None, on_layer: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, Timings]:
+    """Measure every algorithm on every layer, in this process and with its threads.
+
+    Args:
+        layers: As `layers_of` gives them.
+        folder: Where what was measured on this machine is kept and found again, or None to measure anew.
+        on_layer: Told how many layers are done, of how many.
+
+    Returns:
+        The timings by name of the layer.
+    """
+    known = _Measured(folder, torch.get_num_threads())
+    for done, layer in enumerate(layers):
+        on_layer(done, len(layers))
+        known.measure(layer)
+    known.save()
+    on_layer(len(layers), len(layers))
+    return known.timings(layers)
+
+
+def recall(layers: list[Layer], folder: Path, threads: int) -> dict[str, Timings] | None:
+    """Return what `tune` would return in a process with so many threads if it had nothing to measure, else None."""
+    known = _Measured(folder, threads)
+    return known.timings(layers) if all(known.knows(layer) for layer in layers) else None
+
+
+def choose(timings: Mapping[str, Timings]) -> dict[str, list[str]]:
+    """Return the algorithms of each layer in which one is clearly faster than the library.
+
+    Returns:
+        By name of the layer, the algorithms for the forward pass, the input's and the weight's gradient.
+    """
+    chosen = {name: [_fastest(passes.get(task)) for task in Pass] for name, passes in timings.items()}
+    return {name: names for name, names in chosen.items() if set(names) != {LIBRARY.name}}
+
+
+def _fastest(milliseconds: Mapping[str, float] | None) -> str:
+    if milliseconds is None:
+        return LIBRARY.name
+    name = min(milliseconds, key=lambda name: milliseconds[name])
+    return name if milliseconds[name] < CLEARLY * milliseconds[LIBRARY.name] else LIBRARY.name
+
+
+class _Measured:
+    """What has been measured on this machine with these versions and threads, kept in a file."""
+
+    def __init__(self, folder: Path | None, threads: int) -> None:
+        self._path = None if folder is None else folder / f"{machine(threads)}.json"
+        self._known = _read(self._path)
+        self._new = False
+
+    def knows(self, layer: Layer) -> bool:
+        """Whether all passes of a layer have been measured."""
+        return all(self._has(layer.geometry, task) for task in layer.passes())
+
+    def _has(self, geometry: Geometry, task: Pass) -> bool:
+        names = {algorithm.name for algorithm in serving(geometry, task)}
+        return set(self._known.get(_key(geometry, task), {})) == names
+
+    def measure(self, layer: Layer) -> None:
+        """Time the algorithms of a layer's passes, unless that is known."""
+        for task in layer.passes():
+            if not self._has(layer.geometry, task):
+                self._known[_key(layer.geometry, task)] = measure(layer.geometry, task, serving(layer.geometry, task))
+                self._new = True
+
+    def timings(self, layers: list[Layer]) -> dict[str, Timings]:
+        """Return what is known of layers."""
+        return {
+            layer.name: {task: self._known[_key(layer.geometry, task)] for task in layer.passes()} for layer in layers
+        }
+
+    def save(self) -> None:
+        if self._path is not None and self._new:
+            # What another process has measured meanwhile is kept: the first measurement of a pass is the one that stays.
+            self._known |= _read(self._path)
+            write_atomically(self._path, json.dumps(self._known, indent=1).encode())
+
+
+def _key(geometry: Geometry, task: Pass) -> str:
+    return f"{geometry.key} {task}"
+
+
+def _read(path: Path | None) -> dict[str, dict[str, float]]:
+    """Return what was measured before; nothing where the file is missing or damaged, since it can be measured again."""
+    try:
+        content = {} if path is None else json.loads(path.read_bytes())
+        return {
+            str(key): {str(name): float(value) for name, value in timing.items()} for key, timing in content.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def machine(threads: int) -> str:
+    """Return a name for all that decides which algorithm is fastest: processor, versions, threads."""
+    processor = platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        processor = "-".join(names[:1]) or processor
+    words = [
+        processor,
+        torch.backends.cpu.get_cpu_capability(),
+        f"torch {torch.__version__}",
+        f"{threads} threads",
+        f"v{VERSION}",
+    ]
+    return "".join(letter if letter.isalnum() or letter in ".+" else "-" for letter in "_".join(words))
+
+
+def measure(geometry: Geometry, task: Pass, algorithms: list[Algorithm]) -> dict[str, float]:
+    """Time algorithms on one pass, by turns, on random numbers.
+
+    Returns:
+        Milliseconds by name, the median of each one's turns.
+    """
+    inputs, weight, gradient = _tensors(geometry)
+
+    def once(algorithm: Algorithm) -> float:
+        started = time.perf_counter()
+        if task is Pass.FORWARD:
+            algorithm.forward(inputs, weight, geometry)
+        elif task is Pass.INPUT_GRADIENT:
+            algorithm.input_gradient(gradient, weight, geometry)
+        else:
+            algorithm.weight_gradient(gradient, inputs, geometry)
+        return 1e3 * (time.perf_counter() - started)
+
+    seconds: dict[str, list[float]] = {algorithm.name: [] for algorithm in algorithms}
+    ends = time.perf_counter() + SECONDS
+    with torch.no_grad():
+        for algorithm in algorithms:
+            once(algorithm)  # builds what is built once: primitives, tables
+        for turn in range(ROUNDS):
+            best = min((min(taken) for taken in seconds.values() if taken), default=float("inf"))
+            for algorithm in algorithms:
+                taken = seconds[algorithm.name]
+                if len(taken) < 2 or min(taken) < HOPELESS * best:
+                    taken.append(once(algorithm))
+            if turn + 1 >= LEAST_ROUNDS and time.perf_counter() > ends:
+                break
+    return {name: statistics.median(taken) for name, taken in seconds.items()}
+
+
+def _tensors(geometry: Geometry) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    draws = torch.Generator().manual_seed(0)
+    shapes = (geometry.input_shape, geometry.weight_shape, geometry.output_shape)
+    inputs, weight, gradient = (
+        torch.randn(shape, generator=draws).to(geometry.dtype).contiguous(memory_format=torch.channels_last)
+        for shape in shapes
+    )
+    return inputs, weight, gradient

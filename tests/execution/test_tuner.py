@@ -1,0 +1,34 @@
+"""Convolutions are measured in a process of their own, once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bakeoff.errors import StudyError
+from bakeoff.execution import tuner
+from bakeoff.execution.tuner import Job, tune
+
+JOB = Job(model="alexnet", classes=4, stem="small", size=8, batch=2, precision="float32")
+
+
+def test_networks_are_measured_once_and_remembered_for_their_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress: list[tuple[int, int]] = []
+    (first,) = tune([JOB], threads=1, folder=tmp_path, peak=True, on_layer=lambda *told: progress.append(told))
+    assert [layer.name for layer in first.layers] == [f"features.{number}" for number in (0, 3, 6, 8, 10)]
+    assert set(first.choices) <= {layer.name for layer in first.layers}
+    assert first.peak is not None
+    assert first.peak > 1e8
+    assert progress[-1] == (5, 5)
+    monkeypatch.setattr(tuner, "_asked", lambda *_: pytest.fail("a process was started"))
+    assert tune([JOB], threads=1, folder=tmp_path) == [replace(first, peak=None)]
+
+
+def test_a_failure_is_told_with_its_last_words_and_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StudyError, match=r"file.*--no-tune"):
+        tune([JOB], threads=1, folder=tmp_path / "file")

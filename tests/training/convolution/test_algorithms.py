@@ -1,0 +1,160 @@
+"""Every algorithm computes what PyTorch's own convolution computes, in values and gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from bakeoff.training.convolution.algorithm import ALGORITHMS, Algorithm, serving
+from bakeoff.training.convolution.geometry import Axis, Geometry, Pass
+
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2}
+"""Of the largest value: bfloat16 keeps 8 bits, and sums are rounded in another order."""
+
+
+@st.composite
+def axes(draw: st.DrawFn) -> Axis:
+    kernel, dilation = draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    axis = Axis(draw(st.integers(1, 9)), kernel, draw(st.integers(1, 4)), draw(st.integers(0, 4)), dilation)
+    assume(axis.output >= 1)
+    return axis
+
+
+@st.composite
+def geometries(draw: st.DrawFn) -> Geometry:
+    groups, inputs, outputs = draw(
+        st.one_of(
+            st.tuples(st.just(1), st.integers(1, 5), st.integers(1, 5)),
+            st.integers(2, 6).map(lambda channels: (channels, channels, channels)),  # depthwise
+            st.tuples(st.just(2), st.sampled_from([2, 4]), st.sampled_from([2, 6])),
+        )
+    )
+    dtype = draw(st.sampled_from([torch.float32, torch.float32, torch.float64, torch.bfloat16]))
+    return Geometry(draw(st.integers(1, 4)), inputs, outputs, groups, draw(axes()), draw(axes()), dtype)
+
+
+def tensors(geometry: Geometry) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    draws = torch.Generator().manual_seed(1)
+    shapes = geometry.input_shape, geometry.weight_shape, geometry.output_shape
+    inputs, weight, gradient = (
+        torch.randn(shape, generator=draws).to(geometry.dtype).to(memory_format=torch.channels_last) for shape in shapes
+    )
+    return inputs, weight, gradient
+
+
+def reference(geometry: Geometry) -> dict[Pass, torch.Tensor]:
+    """What PyTorch gives in float64, through its own autograd."""
+    inputs, weight, gradient = (tensor.double() for tensor in tensors(geometry))
+    inputs.requires_grad_()
+    weight.requires_grad_()
+    rows, columns = geometry.rows, geometry.columns
+    output = F.conv2d(
+        inputs,
+        weight,
+        None,
+        (rows.stride, columns.stride),
+        (rows.padding, columns.padding),
+        (rows.dilation, columns.dilation),
+        geometry.groups,
+    )
+    output.backward(gradient)
+    assert inputs.grad is not None
+    assert weight.grad is not None
+    return {Pass.FORWARD: output.detach(), Pass.INPUT_GRADIENT: inputs.grad, Pass.WEIGHT_GRADIENT: weight.grad}
+
+
+def computed(algorithm: Algorithm, geometry: Geometry, task: Pass) -> torch.Tensor:
+    inputs, weight, gradient = tensors(geometry)
+    match task:
+        case Pass.FORWARD:
+            return algorithm.forward(inputs, weight, geometry)
+        case Pass.INPUT_GRADIENT:
+            return algorithm.input_gradient(gradient, weight, geometry)
+        case Pass.WEIGHT_GRADIENT:
+            return algorithm.weight_gradient(gradient, inputs, geometry)
+
+
+def assert_conforms(geometry: Geometry) -> None:
+    expected = reference(geometry)
+    for task in Pass:
+        for algorithm in serving(geometry, task):
+            found = computed(algorithm, geometry, task)
+            assert found.dtype is geometry.dtype
+            assert found.is_contiguous(memory_format=torch.channels_last)
+            scale = float(expected[task].abs().max()) or 1.0
+            torch.testing.assert_close(
+                found.double(),
+                expected[task],
+                rtol=0,
+                atol=TOLERANCE[geometry.dtype] * scale,
+                msg=lambda message, name=algorithm.name, task=task: f"{name}, {task}, {geometry.key}: {message}",
+            )
+
+
+@settings(max_examples=200)
+@given(geometries())
+def test_every_algorithm_conforms_to_pytorch(geometry: Geometry) -> None:
+    assert_conforms(geometry)
+
+
+def square(
+    batch: int, inputs: int, outputs: int, size: int, kernel: int, stride: int, padding: int, groups: int = 1
+) -> Geometry:
+    axis = Axis(size, kernel, stride, padding, 1)
+    return Geometry(batch, inputs, outputs, groups, axis, axis, torch.float32)
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        square(4, 3, 16, 32, 7, 2, 3),  # ResNet's stem
+        square(4, 16, 16, 1, 3, 1, 1),  # one live tap of nine
+        square(4, 16, 16, 2, 3, 2, 1),  # four of nine
+        square(4, 16, 16, 2, 3, 1, 1),
+        square(4, 16, 16, 4, 3, 1, 1),
+        square(4, 16, 8, 8, 1, 2, 0),  # a shortcut
+        square(4, 16, 8, 8, 1, 1, 0),
+        square(4, 8, 4, 3, 3, 1, 0),  # the whole map in one window
+        square(4, 16, 16, 14, 3, 2, 1, groups=16),  # MobileNet's strided depthwise
+    ],
+    ids=lambda geometry: geometry.key,
+)
+def test_the_layers_of_known_networks_conform(geometry: Geometry) -> None:
+    assert_conforms(geometry)
+
+
+def test_each_algorithm_serves_a_geometry_it_is_made_for() -> None:
+    small, strided = square(2, 4, 4, 2, 3, 1, 1), square(2, 4, 4, 8, 3, 2, 1, groups=4)
+    assert [algorithm.name for algorithm in serving(small, Pass.WEIGHT_GRADIENT)] == [
+        "library",
+        "planar",
+        "matmul",
+        "dense",
+    ]
+    assert "spread" in [algorithm.name for algorithm in serving(strided, Pass.INPUT_GRADIENT)]
+    assert "spread" not in [algorithm.name for algorithm in serving(strided, Pass.FORWARD)]
+    assert len(ALGORITHMS) == 5
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding", "live"),
+    [
+        (1, 3, 1, 1, range(1, 2)),
+        (2, 3, 2, 1, range(1, 3)),
+        (2, 3, 1, 1, range(3)),
+        (8, 3, 1, 1, range(3)),
+        (1, 1, 1, 0, range(1)),
+    ],
+)
+def test_taps_that_only_meet_padding_are_dead(size: int, kernel: int, stride: int, padding: int, live: range) -> None:
+    assert Axis(size, kernel, stride, padding, 1).live == live
+
+
+@given(axes())
+def test_dead_taps_have_no_gradient(axis: Axis) -> None:
+    geometry = Geometry(2, 2, 2, 1, axis, Axis(3, 1, 1, 0, 1), torch.float64)
+    gradient = reference(geometry)[Pass.WEIGHT_GRADIENT].abs().sum((0, 1, 3))
+    assert all(gradient[tap] == 0 for tap in range(axis.kernel) if tap not in axis.live)

@@ -1,0 +1,82 @@
+"""Algorithms are chosen by what was measured, and what was measured is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bakeoff import models
+from bakeoff.training.convolution import Layer, Pass, choice, choose, layers_of, tune
+
+
+def layers(batch: int = 2) -> list[Layer]:
+    network = models.build("resnet18", classes=4, stem="original", size=32).module
+    return layers_of(network, batch=batch, size=32, dtype=torch.float32)
+
+
+def test_the_layers_of_resnet18_are_found_with_their_shapes() -> None:
+    found = {layer.name: layer for layer in layers(64)}
+    assert len(found) == 20  # 17 on the way, 3 shortcuts
+    assert str(found["conv1"].geometry) == "3>64 7x7/2 at 32"
+    assert found["layer4.1.conv2"].geometry.key == "64x512x1x1>512 3x3 s1x1 p1x1 d1x1 g1 float32"
+    assert found["layer2.0.downsample.0"].geometry.macs == 64 * 64 * 128 * 4 * 4
+    assert found["conv1"].passes() == [Pass.FORWARD, Pass.WEIGHT_GRADIENT]  # nobody asks for the pictures' gradient
+    assert found["layer1.0.conv1"].passes() == list(Pass)
+
+
+def test_every_algorithm_that_serves_is_timed_in_every_pass() -> None:
+    timings = tune(layers()[-3:], None)
+    for passes in timings.values():
+        assert set(passes) == set(Pass)
+        for milliseconds in passes.values():
+            assert {"library", "planar", "matmul"} <= set(milliseconds)
+            assert all(0 < value < 10_000 for value in milliseconds.values())
+
+
+def test_the_fastest_is_chosen_and_the_library_where_nothing_is_clearly_faster() -> None:
+    chosen = choose(
+        {
+            "one": {
+                Pass.FORWARD: {"library": 1.0, "matmul": 0.97},
+                Pass.INPUT_GRADIENT: {"library": 3.0, "matmul": 2.0, "dense": 1.0},
+                Pass.WEIGHT_GRADIENT: {"library": 1.0, "matmul": 0.5},
+            },
+            "first": {Pass.FORWARD: {"library": 2.0, "planar": 1.0}, Pass.WEIGHT_GRADIENT: {"library": 1.0}},
+            "none": {task: {"library": 1.0, "matmul": 1.5} for task in Pass},
+        }
+    )
+    assert chosen == {"one": ["library", "dense", "matmul"], "first": ["planar", "library", "library"]}
+
+
+def test_what_was_measured_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = layers()[-3:]
+    first = tune(some, tmp_path)
+    monkeypatch.setattr(choice, "measure", lambda *_: pytest.fail("measured again"))
+    assert tune(some, tmp_path) == first
+
+
+def test_another_batch_or_thread_count_is_measured_anew(tmp_path: Path) -> None:
+    tune(layers(2)[-1:], tmp_path)
+    (file,) = tmp_path.iterdir()
+    before = len(file.read_text())
+    tune(layers(3)[-1:], tmp_path)
+    assert len(file.read_text()) > before
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        tune(layers(2)[-1:], tmp_path)
+    finally:
+        torch.set_num_threads(threads)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": {"b": "c"}}', "\xff"])
+def test_a_damaged_file_is_measured_anew(content: str, tmp_path: Path) -> None:
+    some = layers()[-1:]
+    tune(some, tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_text(content, encoding="latin-1")
+    assert set(tune(some, tmp_path)) == {some[0].name}
+    assert tune(some, tmp_path) == tune(some, tmp_path)
