@@ -89,7 +89,9 @@ class Gate:
 
     def tell(self, **content: float) -> None:
         """Write one line to the parent."""
-        self.answers.write(json.dumps(content | {"peak_memory": peak_memory()}) + "\n")
+        self.answers.write(
+            json.dumps(content | {"peak_memory": memory("VmHWM"), "private_memory": memory("RssAnon")}) + "\n"
+        )
         self.answers.flush()
 
     def pause(self) -> None:
@@ -99,12 +101,17 @@ class Gate:
             os._exit(0)
 
 
-def peak_memory() -> int:
-    """Return the peak resident bytes of this process and its children together (Linux)."""
+def memory(kind: str) -> int:
+    """Return the bytes of this process and its children together (Linux).
+
+    Args:
+        kind: `VmHWM` for the most that was ever resident, memory-mapped pictures included; `RssAnon` for what is
+            resident now and belongs to a process alone.
+    """
     total = 0
     for process in [os.getpid(), *children(os.getpid())]:
         for line in Path(f"/proc/{process}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
+            if line.startswith(kind):
                 total += int(line.split()[1]) * 1024
     return total
 

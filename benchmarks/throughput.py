@@ -69,6 +69,10 @@ class Block:
     """Of the time, spent waiting for data."""
 
     peak_memory: int
+    """Bytes: the most that was ever resident, memory-mapped pictures included."""
+
+    private_memory: int
+    """Bytes: what belonged to the processes alone when the turn ended."""
 
 
 class Running:
@@ -110,7 +114,8 @@ class Running:
         return Block(
             images_per_second=sum(one["images"] / one["seconds"] for one in told),
             wait_share=statistics.mean(one["wait"] / one["seconds"] for one in told),
-            peak_memory=sum(one["peak_memory"] for one in told),
+            peak_memory=int(sum(one["peak_memory"] for one in told)),
+            private_memory=int(sum(one["private_memory"] for one in told)),
         )
 
     def _heard(self, process: subprocess.Popen[str]) -> dict[str, float]:
@@ -179,6 +184,7 @@ def _summary(row: str, contender: str, blocks: list[Block], first: list[Block], 
         "ratio": statistics.median(ratios),
         "wait_share": statistics.median(block.wait_share for block in blocks),
         "peak_memory": max(block.peak_memory for block in blocks),
+        "private_memory": max(block.private_memory for block in blocks),
         # Forward and both gradients: three times the multiply-accumulates of a forward pass, two operations each.
         "operations_per_second": 6 * macs * statistics.median(speeds),
     }

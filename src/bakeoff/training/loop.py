@@ -142,9 +142,8 @@ class Trainer:
         self.run, self.recipe = run, run.candidate.recipe
         self.numerics, self.folder, self.hooks = numerics, folder, hooks
         self.device = torch.device(numerics.device)
-        self.network = build_network(run, dataset).to(self.device)
-        if numerics.channels_last:
-            self.network = self.network.to(memory_format=torch.channels_last)
+        self.layout = torch.channels_last if numerics.channels_last else torch.contiguous_format
+        self.network = build_network(run, dataset).to(self.device).to(memory_format=self.layout)
         convolution.install(self.network, numerics.convolutions)
         self.optimizer = build_optimizer(self.network.parameters(), self.recipe)
         self.progress = Progress(run_id=run.id, micro_batch=micro_batch)
@@ -304,8 +303,7 @@ class Trainer:
         return total
 
     def _forward(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        layout = torch.channels_last if self.numerics.channels_last else torch.contiguous_format
-        inputs = inputs.contiguous(memory_format=layout)
+        inputs = inputs.contiguous(memory_format=self.layout)
         with autocast(self.run.precision, self.device):
             logits = self.network(inputs)
         logits = logits.float()

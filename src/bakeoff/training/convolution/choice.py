@@ -22,12 +22,12 @@ from bakeoff.training.convolution.layer import choosable
 ROUNDS = 15
 """Turns that each algorithm has at most, by turns with the others."""
 
-LEAST_ROUNDS = 3
+LEAST_ROUNDS = 2
 SECONDS = 0.1
 """For which one pass of one geometry is measured, if the least number of rounds does not take longer."""
 
 HOPELESS = 2.5
-"""An algorithm that took so many times as long as the fastest in its first two turns has no more."""
+"""An algorithm that took so many times as long as the fastest in its first turn has no more."""
 
 CLEARLY = 0.95
 """Share of the library's time that another must keep below: within the noise, PyTorch's own way stays."""
@@ -215,7 +215,7 @@ def measure(geometry: Geometry, task: Pass, algorithms: list[Algorithm]) -> dict
             best = min((min(taken) for taken in seconds.values() if taken), default=float("inf"))
             for algorithm in algorithms:
                 taken = seconds[algorithm.name]
-                if len(taken) < 2 or min(taken) < HOPELESS * best:
+                if not taken or min(taken) < HOPELESS * best:
                     taken.append(once(algorithm))
             if turn + 1 >= LEAST_ROUNDS and time.perf_counter() > ends:
                 break
