@@ -16,10 +16,11 @@ import pytest
 import bakeoff
 from bakeoff.data import prepare
 from bakeoff.errors import DataError, SpecError, StudyError
+from bakeoff.execution.tuner import Job, Tuned
 from bakeoff.records import RunStatus
 from bakeoff.spec import StudySpec
 from bakeoff.store import Store
-from bakeoff.study import Outcome, Plan, Study, execute, facts_of, plan, plan_folder, predictions_path
+from bakeoff.study import Outcome, Plan, Study, execute, facts_of, plan, plan_folder, predictions_path, tuning
 from bakeoff.study.machine import divide_cores
 from bakeoff.study.tuning import choose_numerics
 from bakeoff.training.convolution import Pass
@@ -268,6 +269,20 @@ def test_json_of_a_study_is_valid_and_has_every_epoch(whole: Study) -> None:
         assert [epoch["epoch"] for epoch in run["epochs"]] == [1, 2]
         assert {"train_loss", "train_accuracy", "val_loss", "val_accuracy"} <= run["epochs"][0].keys()
         assert np.isfinite(run["test_loss"])
+
+
+def test_convolutions_are_measured_with_batches_that_occur_and_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Job] = []
+    monkeypatch.setattr(
+        tuning, "tune", lambda jobs, **_: asked.extend(jobs) or [Tuned(layers=[], choices={}, peak=None) for _ in jobs]
+    )
+    for batch_size, limit in ((35, 160), (100_000, 160), (100_000, None)):
+        changes = {"recipe": {"batch_size": batch_size}, "data": {"source": "digits", "limit": limit or 1437}}
+        planned = tiny_plan(tmp_path / "study", **changes)
+        choose_numerics(planned, planned.runs())
+    assert [job.batch for job in asked] == [35, 160, 512]  # one job for the runs of each plan
 
 
 def test_a_study_that_is_not_tuned_leaves_all_convolutions_to_the_library(tmp_path: Path) -> None:

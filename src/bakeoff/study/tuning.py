@@ -21,6 +21,11 @@ CLASSES = 10
 """Of a network that is tuned by itself: of no weight, since the last layer is hardly ever a convolution."""
 
 
+LARGEST_BATCH = 512
+"""Pictures at once with which convolutions are measured at most: what is fastest hardly changes beyond, and larger
+batches may not fit into memory, where training would take them in parts."""
+
+
 def choose_numerics(
     planned: Plan, runs: Sequence[RunSpec], on_stage: Callable[[str, int, int | None], None] | None = None
 ) -> dict[str, Numerics]:
@@ -102,12 +107,12 @@ def _check(what: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _job(planned: Plan, run: RunSpec) -> Job:
-    candidate = run.candidate
+    candidate, pictures = run.candidate, run.limit or len(planned.dataset.train)
     return Job(
         model=candidate.model,
         classes=len(planned.dataset.classes),
         stem=candidate.stem,
         size=candidate.input_size(planned.dataset.size),
-        batch=candidate.recipe.batch_size,
+        batch=min(candidate.recipe.batch_size, pictures, LARGEST_BATCH),
         precision=run.precision,
     )
