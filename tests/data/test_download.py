@@ -44,6 +44,7 @@ class Mirror:
                 """Keep the test's output clean."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.handle_error = lambda *given: None  # clients that hang up are part of the tests
         self.url = f"http://127.0.0.1:{self.server.server_port}/file"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
         self.thread.start()

@@ -15,7 +15,7 @@ from tests.builders import numerics, one_run
 
 
 def test_a_trial_measures_time_memory_and_size_and_writes_nothing(tmp_path: Path) -> None:
-    digits = prepare("digits", cache_dir=tmp_path / "cache")
+    digits = prepare("digits")
     run = one_run(digits, batch_size=32)
     task = Task(
         run=run,

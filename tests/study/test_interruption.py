@@ -19,7 +19,7 @@ from bakeoff.study import Study, predictions_path
 from bakeoff.training.checkpoint import load
 from tests.study.tiny import TINY
 
-KILLED = {"epochs": 25, "batch_size": 35, "schedule": "cosine"}
+KILLED = {"epochs": 18, "batch_size": 35, "schedule": "cosine"}
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:

@@ -165,7 +165,8 @@ def stopping_after(asked: int) -> Callable[[], bool]:
 )
 def test_a_run_that_was_stopped_equals_one_that_was_not(model: str, stem: str, precision: str, tmp_path: Path) -> None:
     dataset = small_dataset(train=16, test=4)
-    epochs = 2 if precision == "float32" else 1  # a processor that imitates bfloat16 takes seconds for a step
+    # A processor that imitates bfloat16 takes seconds for a step, and AlexNet's weights and momentum for a checkpoint.
+    epochs = 1 if precision == "bfloat16" or model == "alexnet" else 2
     run = one_run(
         dataset,
         model,
@@ -375,20 +376,17 @@ def test_only_a_last_batch_of_one_picture_is_left_out(pictures: int, batch: int,
     assert sum(seen) == pictures - (1 if (pictures, batch) == (33, 16) else 0)
 
 
-@pytest.mark.parametrize(("model", "stem", "size"), [("resnet18", "original", 32), ("mobilenet_v2", "small", 8)])
-def test_each_of_thirty_steps_with_other_algorithms_is_a_plain_step(
-    model: str, stem: str, size: int, tmp_path: Path
-) -> None:
+def test_each_step_with_other_algorithms_is_a_plain_step(tmp_path: Path) -> None:
     """Step by step from the same weights: other algorithms round otherwise, and rounding grows tenfold a step here.
 
     (Two plain loops in two memory layouts part as fast.) The twin of this trainer, without chosen algorithms, is the
     plain loop, as shown above.
     """
-    dataset = small_dataset(train=240, classes=10, size=size)
-    run = one_run(dataset, model, study={"data": {"validation": 0}, "stem": stem}, optimizer="sgd", batch_size=8)
+    dataset = small_dataset(train=96, classes=10, size=32)
+    run = one_run(dataset, "resnet18", study={"data": {"validation": 0}}, optimizer="sgd", batch_size=8)
     chosen = {
         layer.name: [_another(layer, task) for task in Pass]
-        for layer in layers_of(build_network(run, dataset), batch=8, size=size, dtype=torch.float32)
+        for layer in layers_of(build_network(run, dataset), batch=8, size=32, dtype=torch.float32)
     }
     assert all(name != "library" for names in chosen.values() for name in names)
     plain, fast = (
@@ -407,7 +405,7 @@ def test_each_of_thirty_steps_with_other_algorithms_is_a_plain_step(
             # A unit whose sum is as good as zero may be on in one and off in the other; the exact comparison, in float64,
             # is among the tests of the layer.
             assert (other - one).norm() <= 0.05 * (one - start).norm() + 1e-6
-    assert step == 29
+    assert step == 11
 
 
 def _another(layer: Layer, task: Pass) -> str:

@@ -35,7 +35,7 @@ def outputs_and_gradients(module: nn.Module, images: torch.Tensor) -> dict[str, 
     }
 
 
-@pytest.mark.parametrize(("name", "size"), [("resnet18", 32), ("alexnet", 64), ("mobilenet_v2", 64)])
+@pytest.mark.parametrize(("name", "size"), [("resnet18", 32), ("mobilenet_v2", 32)])
 def test_outputs_and_gradients_stay_the_same(name: str, size: int) -> None:
     plain, chosen = network(name, size).eval(), network(name, size).eval()
     install(chosen, all_but_the_library(name, size))
