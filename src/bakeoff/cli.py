@@ -293,6 +293,7 @@ def tune(
             [(layer.name, layer.shape, layer.macs, layer.milliseconds) for layer in tuned.layers],
             tuned.choices,
             tuned.peak or math.nan,
+            tuned.remark,
         )
     )
 

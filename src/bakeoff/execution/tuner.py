@@ -66,6 +66,9 @@ class Tuned:
     peak: float | None
     """Multiply-accumulates a second of a large matrix product in the same precision, if it was asked for."""
 
+    remark: str | None = None
+    """Why an algorithm is left out, if one is."""
+
 
 def tune(
     jobs: list[Job],
@@ -93,7 +96,12 @@ def tune(
             return known
     request = {"jobs": [asdict(job) for job in jobs], "threads": threads, "folder": str(folder), "peak": peak}
     return [
-        Tuned(layers=[TunedLayer(**layer) for layer in job["layers"]], choices=job["choices"], peak=job["peak"])
+        Tuned(
+            layers=[TunedLayer(**layer) for layer in job["layers"]],
+            choices=job["choices"],
+            peak=job["peak"],
+            remark=job["remark"],
+        )
         for job in _asked(request, threads, on_layer)
     ]
 
@@ -204,6 +212,7 @@ def _told(layers: list[Layer], timings: dict[str, Timings], peak: float | None) 
         ],
         choices=convolution.choose(timings),
         peak=peak,
+        remark=convolution.remark(),
     )
 
 

@@ -25,6 +25,7 @@ def tuning_table(
     layers: Sequence[tuple[str, str, int, Milliseconds]],
     choices: Mapping[str, Sequence[str]],
     peak: float,
+    remark: str | None = None,
 ) -> Table:
     """Return the timings, one line a kind of layer and pass, the chosen algorithm's marked.
 
@@ -33,6 +34,7 @@ def tuning_table(
         layers: Name, shape, multiply-accumulates of a pass over the batch, milliseconds by pass and algorithm.
         choices: By layer, the algorithms chosen for the forward pass, the input's and the weight's gradient.
         peak: Multiply-accumulates a second of a large matrix product.
+        remark: What else the user should know.
     """
     algorithms = list(dict.fromkeys(name for *_, known in layers for timing in known.values() for name in timing))
     table = Table(title=Text(title, style="bold"), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
@@ -59,7 +61,8 @@ def tuning_table(
     table.caption = Text(
         "Milliseconds a pass over a batch; * is what training uses. All convolutions of a step: "
         + ", ".join(f"{total:,.0f} ms {words}" for words, total in totals.items())
-        + f" ({2 * peak / 1e9:,.0f} GFLOP/s). Over 100 % where taps that only meet padding are left out.",
+        + f" ({2 * peak / 1e9:,.0f} GFLOP/s). Over 100 % where an algorithm needs fewer multiplications: dead taps left out, "
+        "or Winograd's." + ("" if remark is None else f" {clean(remark)}."),
         style="none",
     )
     table.caption_justify = "left"

@@ -8,8 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from bakeoff.training.convolution.algorithm import ALGORITHMS, Algorithm, serving
+from bakeoff.training.convolution import winograd
+from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorithm, serving
 from bakeoff.training.convolution.geometry import Axis, Geometry, Pass
+from bakeoff.training.convolution.winograd import WINOGRAD, unavailable
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2}
 """Of the largest value: bfloat16 keeps 8 bits, and sums are rounded in another order."""
@@ -100,6 +102,66 @@ def test_every_algorithm_conforms_to_pytorch(geometry: Geometry) -> None:
     assert_conforms(geometry)
 
 
+@st.composite
+def winograd_geometries(draw: st.DrawFn) -> Geometry:
+    """Those that Winograd's algorithm is for; drawn from all, they would be few."""
+    kernel = draw(st.sampled_from([3, 5]))
+    rows, columns = (Axis(draw(st.integers(3, 14)), kernel, 1, draw(st.integers(0, 5)), 1) for _ in range(2))
+    assume(min(rows.output, columns.output) >= 3)
+    channels, outputs = draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    return Geometry(draw(st.integers(1, 4)), channels, outputs, 1, rows, columns, dtype)
+
+
+@pytest.fixture
+def _compiler() -> None:
+    reason = unavailable()
+    if reason is not None:
+        pytest.skip(reason)
+
+
+@pytest.mark.usefixtures("_compiler")
+@given(winograd_geometries())
+def test_winograd_conforms_to_pytorch(geometry: Geometry) -> None:
+    assert all(WINOGRAD in serving(geometry, task) for task in Pass)
+    assert_conforms(geometry)
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_winograd_rounds_at_most_a_few_times_as_much_as_the_library() -> None:
+    geometry = square(16, 64, 64, 16, 3, 1, 1)
+    for task, expected in reference(geometry).items():
+        errors = {
+            algorithm.name: float((computed(algorithm, geometry, task).double() - expected).square().mean().sqrt())
+            for algorithm in (LIBRARY, WINOGRAD)
+        }
+        assert errors["winograd"] < 6 * errors["library"], (task, errors)
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_winograd_hides_no_number_that_is_none() -> None:
+    geometry = square(2, 4, 4, 8, 3, 1, 1)
+    inputs, weight, _ = tensors(geometry)
+    inputs[1, 2, 3, 3] = torch.nan
+    output = WINOGRAD.forward(inputs, weight, geometry)
+    assert output[1, :, 2:5, 2:5].isnan().all()
+    assert output[0].isfinite().all()
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_winograd_gives_the_same_bits_each_time_whatever_the_parts_of_the_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    geometry = square(5, 20, 12, 9, 3, 1, 1)
+    outputs = []
+    for bytes_at_once in (1, 1, 2**23):
+        monkeypatch.setattr(winograd, "WORKING_SET", bytes_at_once)
+        outputs.append([computed(WINOGRAD, geometry, task) for task in Pass])
+    assert all(torch.equal(one, other) for one, other in zip(outputs[0], outputs[1], strict=True))
+    for one, other in zip(outputs[0], outputs[2], strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * float(one.abs().max()))
+
+
 def square(
     batch: int, inputs: int, outputs: int, size: int, kernel: int, stride: int, padding: int, groups: int = 1
 ) -> Geometry:
@@ -136,7 +198,7 @@ def test_each_algorithm_serves_a_geometry_it_is_made_for() -> None:
     ]
     assert "spread" in [algorithm.name for algorithm in serving(strided, Pass.INPUT_GRADIENT)]
     assert "spread" not in [algorithm.name for algorithm in serving(strided, Pass.FORWARD)]
-    assert len(ALGORITHMS) == 5
+    assert len(ALGORITHMS) == 6
 
 
 @pytest.mark.parametrize(

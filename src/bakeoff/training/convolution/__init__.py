@@ -4,8 +4,9 @@ What cuDNN's benchmark mode does on a GPU, for the CPU. `tune` measures a networ
 the choice into a network under an unchanged `state_dict`. Each algorithm has a file of its own.
 """
 
+from bakeoff.training.convolution.algorithm import remark
 from bakeoff.training.convolution.choice import Layer, Timings, choose, layers_of, recall, tune
 from bakeoff.training.convolution.geometry import Geometry, Pass
 from bakeoff.training.convolution.layer import install
 
-__all__ = ["Geometry", "Layer", "Pass", "Timings", "choose", "install", "layers_of", "recall", "tune"]
+__all__ = ["Geometry", "Layer", "Pass", "Timings", "choose", "install", "layers_of", "recall", "remark", "tune"]

@@ -11,6 +11,7 @@ from bakeoff.training.convolution.geometry import Geometry, Pass
 from bakeoff.training.convolution.library import CHANNELS_LAST, PLANAR
 from bakeoff.training.convolution.matmul import MATMUL
 from bakeoff.training.convolution.spread import SPREAD
+from bakeoff.training.convolution.winograd import WINOGRAD, unavailable
 
 
 class Algorithm(Protocol):
@@ -41,9 +42,17 @@ class Algorithm(Protocol):
 LIBRARY: Algorithm = CHANNELS_LAST
 """What PyTorch would do: it serves everything, and stays where nothing else is clearly faster."""
 
-ALGORITHMS: dict[str, Algorithm] = {algorithm.name: algorithm for algorithm in (LIBRARY, PLANAR, MATMUL, DENSE, SPREAD)}
+ALGORITHMS: dict[str, Algorithm] = {
+    algorithm.name: algorithm for algorithm in (LIBRARY, PLANAR, MATMUL, DENSE, SPREAD, WINOGRAD)
+}
 
 
 def serving(geometry: Geometry, task: Pass) -> list[Algorithm]:
     """Return the algorithms that can compute a pass, the library first."""
     return [algorithm for algorithm in ALGORITHMS.values() if algorithm.serves(geometry, task)]
+
+
+def remark() -> str | None:
+    """Return why an algorithm is left out on this machine, or None if none is."""
+    reason = unavailable()
+    return None if reason is None else f"{WINOGRAD.name} is left out: {reason}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from bakeoff.models.skeleton import skeleton, trace
 from bakeoff.training.convolution.algorithm import LIBRARY, Algorithm, serving
 from bakeoff.training.convolution.geometry import Geometry, Pass
 from bakeoff.training.convolution.layer import choosable
+from bakeoff.training.native import processor
 
 ROUNDS = 15
 """Turns that each algorithm has at most, by turns with the others."""
@@ -173,13 +173,8 @@ def _read(path: Path | None) -> dict[str, dict[str, float]]:
 
 def machine(threads: int) -> str:
     """Return a name for all that decides which algorithm is fastest: processor, versions, threads."""
-    processor = platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        processor = "-".join(names[:1]) or processor
     words = [
-        processor,
+        processor(),
         torch.backends.cpu.get_cpu_capability(),
         f"torch {torch.__version__}",
         f"{threads} threads",

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorithm
+from bakeoff.errors import StudyError
+from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorithm, remark
 from bakeoff.training.convolution.geometry import DTYPES, Geometry, Pass
+from bakeoff.training.convolution.winograd import WINOGRAD
 
 
 class ChosenConv2d(nn.Conv2d):
@@ -103,7 +105,14 @@ def install(network: nn.Module, choices: Mapping[str, Sequence[str]]) -> None:
     Raises:
         AttributeError: If there is no layer of a name.
         KeyError: If there is no algorithm of a name.
+        StudyError: If an algorithm cannot be had on this machine, though it was chosen, perhaps on another.
     """
+    wanted = any(WINOGRAD.name in names for names in choices.values())
+    if wanted and (reason := remark()) is not None:
+        raise StudyError(
+            f"this run's convolutions were chosen with {WINOGRAD.name}, and go on as they began, but {reason}; provide a C "
+            "compiler, or train anew with --no-tune"
+        )
     for name, names in choices.items():
         layer = network.get_submodule(name)
         assert isinstance(layer, nn.Conv2d), name

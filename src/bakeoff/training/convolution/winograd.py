@@ -1,0 +1,199 @@
+"""Winograd's minimal filtering: a 3x3 or 5x5 convolution with 2 to 4 times fewer multiplications.
+
+A tile of TILE x TILE outputs is a small convolution, which is computed as polynomials are multiplied: evaluate inputs
+and kernel at POINTS = TILE + TAPS - 1 points, multiply value by value, interpolate (Lavin & Gray 2016, "Fast Algorithms
+for Convolutional Neural Networks"). Over channels the values become POINTS x POINTS matrix products. The gradients are
+the transposed computations. cuDNN does the same on a GPU.
+
+The price is rounding: 2 to 4 times the library's error in float32, with points chosen for accuracy. Evaluation and
+interpolation need a C compiler, since as PyTorch calls they would take longer than they save.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import torch
+
+from bakeoff.training import native
+from bakeoff.training.convolution.geometry import Geometry, Pass
+
+EVALUATED_AT = (0.0, 1.0, -1.0, 0.5, -2.0)
+"""The points, besides infinity: among those of small fractions the most accurate (Barabasz et al. 2020, "Error Analysis
+and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", table 1)."""
+
+TILES = {3: 4, 5: 2}
+"""Outputs a side of a tile by taps a side of the kernel: the points are the same."""
+
+REALS = {torch.float32: "float", torch.float64: "double"}
+
+WORKING_SET = 2**23
+"""Bytes of transformed inputs and outputs at once: pictures are taken in parts that stay in the processor's cache."""
+
+LEAST_SIDE = 3
+"""Pixels of a map's side below which a tile is mostly empty."""
+
+
+class Winograd:
+    """Convolutions in one group at stride 1 with a square kernel of 3 or 5 taps a side."""
+
+    name = "winograd"
+
+    def serves(self, geometry: Geometry, task: Pass) -> bool:
+        """Whether this pass of this geometry can be computed."""
+        rows, columns = geometry.rows, geometry.columns
+        return (
+            geometry.groups == 1
+            and rows.kernel == columns.kernel
+            and rows.kernel in TILES
+            and rows.stride == columns.stride == rows.dilation == columns.dilation == 1
+            and min(rows.output, columns.output, rows.size, columns.size) >= LEAST_SIDE
+            and geometry.dtype in REALS
+            and unavailable(geometry.dtype) is None
+        )
+
+    def forward(self, inputs: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
+        """Return the output, without a bias."""
+        padding = geometry.rows.padding, geometry.columns.padding
+        return _convolved(inputs, weight, padding, geometry.output_shape)
+
+    def input_gradient(self, gradient: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
+        """Return the gradient of the inputs from that of the output: a convolution with the kernel turned round."""
+        padding = tuple(axis.kernel - 1 - axis.padding for axis in (geometry.rows, geometry.columns))
+        return _convolved(gradient, weight.flip(2, 3).transpose(0, 1), padding, geometry.input_shape)
+
+    def weight_gradient(self, gradient: torch.Tensor, inputs: torch.Tensor, geometry: Geometry) -> torch.Tensor:
+        """Return the gradient of the weight from that of the output."""
+        tiling = _Tiling.of(geometry.weight_shape[2], geometry.output_shape, geometry.dtype)
+        padding = geometry.rows.padding, geometry.columns.padding
+        points, channels, outputs = tiling.transforms.points**2, geometry.channels, geometry.outputs
+        values = gradient.new_zeros(points, outputs, channels)
+        for part in tiling.parts(geometry.batch, channels + outputs):
+            of_gradient = tiling.cut("cut_gradients", gradient[part], (0, 0))
+            of_inputs = tiling.cut("cut_inputs", inputs[part], padding)
+            values.baddbmm_(of_gradient.transpose(1, 2), of_inputs)
+        taps = tiling.transforms.taps
+        kernels = tiling.transforms.kernel.t() @ values.view(points, -1)
+        return (
+            kernels.view(taps, taps, outputs, channels)
+            .permute(2, 3, 0, 1)
+            .contiguous(memory_format=torch.channels_last)
+        )
+
+
+def unavailable(dtype: torch.dtype = torch.float32) -> str | None:
+    """Return why this machine cannot compute this way, or None if it can."""
+    try:
+        _transforms(3, dtype)
+    except native.UnavailableError as error:
+        return str(error)
+    return None
+
+
+class _Maps(ctypes.Structure):
+    """`Maps` of winograd.c."""
+
+    _fields_ = [
+        (name, ctypes.c_long) for name in ("batch", "height", "width", "channels", "down", "across", "above", "before")
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Transforms:
+    """The transforms of one kernel size in one dtype."""
+
+    tile: int
+    taps: int
+    points: int
+    kernel: torch.Tensor
+    """Evaluates a kernel at all points: shape (points x points, taps x taps)."""
+
+    library: ctypes.CDLL
+
+
+@cache
+def _transforms(taps: int, dtype: torch.dtype) -> _Transforms:
+    tile = TILES[taps]
+    points = tile + taps - 1
+    outputs, kernel = _evaluation(points, tile), _evaluation(points, taps)
+    inputs = torch.linalg.inv(_evaluation(points, points)).t()
+    lines = [f"#define REAL {REALS[dtype]}", f"#define TILE {tile}", f"#define TAPS {taps}", f"#define POINTS {points}"]
+    for name, matrix in (("INPUT", inputs), ("OUTPUT", outputs.t()), ("GRADIENT", outputs)):
+        rows = ", ".join("{" + ", ".join(map(_number, row)) + "}" for row in matrix.tolist())
+        lines.append(f"static const REAL {name}[{matrix.shape[0]}][{matrix.shape[1]}] = {{{rows}}};")
+    source = resources.files(__package__).joinpath("winograd.c").read_text(encoding="utf-8")
+    library = native.load("\n".join(lines) + "\n" + source)
+    for function in (library.cut_inputs, library.cut_gradients, library.join_outputs):
+        function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_void_p, _Maps], None
+    return _Transforms(tile, taps, points, torch.kron(kernel, kernel).to(dtype), library)
+
+
+def _number(value: float) -> str:
+    return repr(value if abs(value) > 1e-12 else 0.0)  # an inverse's zeros, rounded
+
+
+def _evaluation(points: int, coefficients: int) -> torch.Tensor:
+    """Return the matrix that evaluates polynomials at all points, the last being infinity."""
+    powers = torch.arange(coefficients, dtype=torch.float64)
+    finite = torch.tensor(EVALUATED_AT[: points - 1], dtype=torch.float64)[:, None] ** powers
+    infinite = torch.zeros(1, coefficients, dtype=torch.float64)
+    infinite[0, -1] = 1
+    return torch.cat([finite, infinite])
+
+
+@dataclass(frozen=True, slots=True)
+class _Tiling:
+    """How output maps are divided into tiles."""
+
+    transforms: _Transforms
+    down: int
+    across: int
+    size: int
+    """Bytes of a number."""
+
+    @classmethod
+    def of(cls, taps: int, output: tuple[int, int, int, int], dtype: torch.dtype) -> _Tiling:
+        transforms = _transforms(taps, dtype)
+        down, across = (-(-side // transforms.tile) for side in output[2:])
+        return cls(transforms, down, across, dtype.itemsize)
+
+    def parts(self, batch: int, channels: int) -> list[slice]:
+        """Return slices of the batch whose transformed maps, of so many channels in all, stay in the cache."""
+        picture = self.down * self.across * self.transforms.points**2 * channels * self.size
+        step = max(1, WORKING_SET // picture)
+        return [slice(start, min(start + step, batch)) for start in range(0, batch, step)]
+
+    def cut(self, function: str, maps: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
+        """Return the transformed tiles of maps, shape (points x points, tiles, channels)."""
+        pixels = maps.permute(0, 2, 3, 1).contiguous()
+        batch, _, _, channels = pixels.shape
+        planes = pixels.new_empty(self.transforms.points**2, batch * self.down * self.across, channels)
+        shape = _Maps(*pixels.shape, self.down, self.across, *padding)
+        getattr(self.transforms.library, function)(pixels.data_ptr(), planes.data_ptr(), shape)
+        return planes
+
+    def join(self, planes: torch.Tensor, pixels: torch.Tensor) -> None:
+        """Write what transformed tiles stand for into maps of shape (batch, height, width, channels)."""
+        shape = _Maps(*pixels.shape, self.down, self.across, 0, 0)
+        self.transforms.library.join_outputs(planes.data_ptr(), pixels.data_ptr(), shape)
+
+
+def _convolved(
+    inputs: torch.Tensor, weight: torch.Tensor, padding: tuple[int, ...], output: tuple[int, int, int, int]
+) -> torch.Tensor:
+    """Convolve inputs with a weight of shape (outputs, channels, taps, taps)."""
+    outputs, channels, taps, _ = weight.shape
+    tiling = _Tiling.of(taps, output, inputs.dtype)
+    kernels = tiling.transforms.kernel @ weight.permute(2, 3, 1, 0).reshape(taps**2, -1)
+    kernels = kernels.view(-1, channels, outputs)
+    pixels = inputs.new_empty(output[0], *output[2:], outputs)
+    for part in tiling.parts(output[0], channels + outputs):
+        values = torch.bmm(tiling.cut("cut_inputs", inputs[part], (padding[0], padding[1])), kernels)
+        tiling.join(values, pixels[part])
+    return pixels.permute(0, 3, 1, 2)
+
+
+WINOGRAD = Winograd()

@@ -1,0 +1,111 @@
+"""Small C kernels, compiled on first use for this processor where there is a C compiler.
+
+They only ever make faster what also works without them. A compiled kernel is kept in the cache folder, by the text it
+was made from, the compiler and the processor.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from bakeoff.data.cache import cache_root
+from bakeoff.errors import StudyError
+from bakeoff.files import unfinished_folder
+
+FOLDER = "kernels"
+"""In the cache folder."""
+
+COMPILERS = ("cc", "gcc", "clang")
+"""Tried in this order; the environment variable CC goes first."""
+
+FLAGS = ("-O3", "-march=native", "-fPIC", "-fopenmp", "-std=gnu11")
+
+COMPILE_SECONDS = 120.0
+
+
+class UnavailableError(Exception):
+    """This machine cannot make or use kernels; the message says why."""
+
+
+@cache
+def load(source: str) -> ctypes.CDLL:
+    """Return the library compiled from C text, from the cache folder if it was compiled before.
+
+    Args:
+        source: A whole C file. Its loops may use OpenMP: they run in PyTorch's own threads, as many as PyTorch uses.
+
+    Raises:
+        UnavailableError: If there is no compiler, or it fails, or the result cannot be loaded.
+    """
+    compiler = _compiler()
+    name = hashlib.sha256("\0".join((source, *FLAGS, _version(compiler), processor())).encode()).hexdigest()[:16]
+    folder = cache_root(None) / FOLDER
+    library = folder / f"{name}.so"
+    if not library.exists():
+        _compile(compiler, source, library)
+    try:
+        # PyTorch has loaded its OpenMP for all to see; the kernels are not linked with another, whose threads would get
+        # in the way of PyTorch's.
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise UnavailableError(f"a kernel compiled by {compiler} cannot be loaded: {error}") from error
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        if names:
+            return names[0]
+    return platform.machine()
+
+
+def _compiler() -> str:
+    wanted = [os.environ["CC"]] if os.environ.get("CC") else list(COMPILERS)
+    for name in wanted:
+        found = shutil.which(name)
+        if found:
+            return found
+    raise UnavailableError(f"there is no C compiler: tried {', '.join(wanted)}")
+
+
+@cache
+def _version(compiler: str) -> str:
+    return _run([compiler, "--version"], None)
+
+
+def _compile(compiler: str, source: str, library: Path) -> None:
+    try:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        work = unfinished_folder(library)
+    except (OSError, StudyError) as error:
+        raise UnavailableError(f"a kernel cannot be compiled: {error}") from error
+    try:
+        (work / "kernel.c").write_text(source)
+        _run([compiler, *FLAGS, "-c", "kernel.c", "-o", "kernel.o"], work)
+        _run([compiler, "-shared", "kernel.o", "-o", "kernel.so"], work)
+        os.replace(work / "kernel.so", library)
+    except OSError as error:
+        raise UnavailableError(f"a kernel cannot be compiled: {error}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _run(command: list[str], folder: Path | None) -> str:
+    """Run a compiler and return what it prints."""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=True)
+    except subprocess.CalledProcessError as error:
+        last_words = error.stderr.strip().splitlines()[-1:] or [f"exit status {error.returncode}"]
+        raise UnavailableError(f"{command[0]} failed: {last_words[0]}") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UnavailableError(f"{command[0]} failed: {error}") from error
+    return done.stdout
