@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,18 @@ def test_what_was_measured_is_found_again(tmp_path: Path, monkeypatch: pytest.Mo
     first = tune(some, tmp_path)
     monkeypatch.setattr(choice, "measure", lambda *_: pytest.fail("measured again"))
     assert tune(some, tmp_path) == first
+
+
+def test_what_was_measured_when_algorithms_were_fewer_is_measured_anew(tmp_path: Path) -> None:
+    (one,) = some = layers()[-1:]
+    tune(some, tmp_path)
+    (file,) = tmp_path.iterdir()
+    known = json.loads(file.read_text())
+    for timing in known.values():
+        del timing["matmul"]
+    file.write_text(json.dumps(known))
+    assert all("matmul" in timing for timing in tune(some, tmp_path)[one.name].values())
+    assert all("matmul" in timing for timing in json.loads(file.read_text()).values())
 
 
 def test_another_batch_or_thread_count_is_measured_anew(tmp_path: Path) -> None:
