@@ -57,11 +57,11 @@ def run(
         study: A study file or specification; default: the paper's three networks.
         data: A data set's name, a folder of pictures, or a zip or tar of one.
         models: Names as `bakeoff models` lists them.
-        optimizers: `adam`, `adamw`, `sgd`.
+        optimizers: `adam`, `adamw`, `sgd`, `muon`.
         lrs: Learning rates.
         epochs: Epochs of training.
         batch_size: Pictures a batch.
-        schedule: `constant`, `cosine`, `one_cycle`.
+        schedule: `constant`, `cosine`, `one_cycle`, `linear`.
         seeds: One run each of every candidate.
         stem: `auto`, `original` or `small`.
         validation: Share or number of training pictures held out; 0 for none.

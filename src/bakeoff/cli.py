@@ -74,11 +74,13 @@ def run(
         str | None, typer.Option(help="digits, cifar10, cifar100, a folder of pictures, or a zip or tar of one.")
     ] = None,
     models: Annotated[str | None, typer.Option(help="Networks, as `bakeoff models` lists them.")] = None,
-    optimizers: Annotated[str | None, typer.Option(help="adam, adamw, sgd.")] = None,
-    lrs: Annotated[str | None, typer.Option(help="Learning rates. Default: adam and adamw 0.001, sgd 0.01.")] = None,
+    optimizers: Annotated[str | None, typer.Option(help="adam, adamw, sgd, muon.")] = None,
+    lrs: Annotated[
+        str | None, typer.Option(help="Learning rates. Default: adam and adamw 0.001, sgd 0.01, muon 0.1.")
+    ] = None,
     epochs: Annotated[str | None, typer.Option(help="Epochs of training. Default 10.")] = None,
     batch_size: Annotated[str | None, typer.Option(help="Pictures a batch. Default 64.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="constant, cosine, one_cycle. Default cosine.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="constant, cosine, one_cycle, linear. Default cosine.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Such as 0,1,2 or 0-4: one run each of every candidate.")] = None,
     stem: Annotated[str | None, typer.Option(help="auto (small under 64 pixels), original, small.")] = None,
     validation: Annotated[

@@ -10,7 +10,7 @@ import torchvision.models
 
 from bakeoff import cost
 from bakeoff.errors import MissingExtraError, SpecError
-from bakeoff.models import available, build, check_name
+from bakeoff.models import available, build, check_early_size, check_name
 
 
 @pytest.mark.parametrize(("name", "size"), [("resnet18", 32), ("mobilenet_v2", 32), ("alexnet", 64)])
@@ -125,7 +125,7 @@ def test_checking_a_name_builds_nothing() -> None:
 def test_the_papers_networks_are_listed_first_and_each_name_once() -> None:
     infos = available()
     names = [info.name for info in infos]
-    assert names[:4] == ["resnet18", "alexnet", "mobilenet_v2", "mobilenet_v1"]
+    assert names[:5] == ["resnet18", "alexnet", "mobilenet_v2", "mobilenet_v1", "speednet"]
     assert len(set(names)) == len(names)
     assert {info.source for info in infos} == {"torchvision", "bakeoff"}
     assert {"vgg11_bn", "densenet121", "vit_b_16"} <= set(names)
@@ -151,3 +151,10 @@ def test_without_timm_its_networks_name_the_extra_to_install(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingExtraError, match=r"bakeoff\[timm\]"):
         check_name("timm/resnet10t")
+
+
+def test_an_early_size_that_a_network_cannot_take_is_told_before_training() -> None:
+    module = build("alexnet", classes=10, stem="original", size=64).module
+    check_early_size(module, "alexnet", 63)
+    with pytest.raises(SpecError, match=r"alexnet must accept the inputs of 8x8 pixels that `early_sizes`"):
+        check_early_size(module, "alexnet", 8)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bakeoff.errors import SpecError
 from bakeoff.spec import (
     DEFAULT_LEARNING_RATES,
+    RECIPES,
     CandidateGrid,
     DataFacts,
     DataSpec,
@@ -34,9 +35,9 @@ def one_or_more(values: st.SearchStrategy) -> st.SearchStrategy:
 
 recipes = st.fixed_dictionaries(
     {
-        "optimizer": one_or_more(st.sampled_from(["adam", "adamw", "sgd"])),
+        "optimizer": one_or_more(st.sampled_from(["adam", "adamw", "sgd", "muon"])),
         "learning_rate": one_or_more(st.floats(1e-6, 1.0)),
-        "schedule": st.one_of(st.none(), st.sampled_from(["constant", "cosine", "one_cycle"])),
+        "schedule": st.one_of(st.none(), st.sampled_from(["constant", "cosine", "one_cycle", "linear"])),
         "epochs": one_or_more(st.integers(2, 300)),
         "batch_size": st.one_of(st.none(), st.integers(1, 4096)),
         "warmup_epochs": st.one_of(st.none(), st.sampled_from([0.0, 0.5, 1.0])),
@@ -197,7 +198,7 @@ def test_a_grid_is_every_combination() -> None:
 
 def test_each_optimizer_has_its_own_default_learning_rate() -> None:
     study = StudySpec(
-        recipe=RecipeGrid(optimizer=["adam", "adamw", "sgd"]), candidates=[CandidateGrid(model="resnet18")]
+        recipe=RecipeGrid(optimizer=["adam", "adamw", "sgd", "muon"]), candidates=[CandidateGrid(model="resnet18")]
     )
     found = {
         candidate.recipe.optimizer: candidate.recipe.learning_rate for candidate in study.resolve(CIFAR).candidates
@@ -311,3 +312,46 @@ def test_a_study_folder_of_another_format_is_refused() -> None:
     text = StudySpec().resolve(CIFAR).to_toml().replace("format = 1", "format = 7")
     with pytest.raises(SpecError, match="format = 7"):
         ResolvedStudy.from_toml(text)
+
+
+def test_ids_stay_what_they_were_before_there_were_early_sizes_and_muon() -> None:
+    study = StudySpec(recipe=RecipeGrid(optimizer=["adam", "sgd"]), candidates=[CandidateGrid(model="resnet18")])
+    assert [run.id for run in study.resolve(CIFAR).runs()] == ["c75bf0fd2945", "ca64e936d82c"]
+
+
+def test_a_recipe_by_name_goes_before_the_studys_and_after_what_stands_beside_it() -> None:
+    study = StudySpec(
+        recipe=RecipeGrid(optimizer="sgd", learning_rate=0.03, epochs=[2, 3]),
+        candidates=[CandidateGrid(model="speednet", recipe="speed", epochs=5), CandidateGrid(model="resnet18")],
+    )
+    speed, *others = study.resolve(CIFAR).candidates
+    assert (speed.recipe.optimizer, speed.recipe.schedule, speed.recipe.epochs) == ("muon", "linear", 5)
+    assert speed.recipe.early_sizes == RECIPES["speed"]["early_sizes"]
+    assert speed.recipe.momentum == 0.6
+    assert speed.train_view == ViewSpec(flip="alternate", crop=32, padding=2, random=True)
+    assert [(other.recipe.optimizer, other.recipe.epochs) for other in others] == [("sgd", 2), ("sgd", 3)]
+    assert others[0].train_view.flip is True
+
+
+def test_a_recipe_by_name_mirrors_nothing_that_has_a_handedness_and_keeps_a_view_of_ones_own() -> None:
+    digits = replace(CIFAR, flippable=False)
+    study = StudySpec(candidates=[CandidateGrid(model="speednet", recipe="speed")])
+    assert study.resolve(digits).candidates[0].train_view.flip is False
+    own = Views(train=ViewSpec(flip=True, random=True))
+    study = StudySpec(candidates=[CandidateGrid(model="speednet", recipe="speed", view=own)])
+    assert study.resolve(CIFAR).candidates[0].train_view.flip is True
+
+
+def test_early_sizes_survive_toml_and_must_be_below_the_views_size() -> None:
+    text = 'format = 1\n[[candidates]]\nmodel = "resnet18"\nearly_sizes = [[16, 0.5], [24, 0.25]]\n'
+    study = StudySpec.from_toml(text)
+    resolved = study.resolve(CIFAR)
+    assert resolved.candidates[0].recipe.early_sizes == ((16, 0.5), (24, 0.25))
+    assert ResolvedStudy.from_toml(resolved.to_toml()) == resolved
+    with pytest.raises(SpecError, match=r"below the view.s 32 pixels, but resnet18 has 32"):
+        StudySpec.from_toml(text.replace("24", "32")).resolve(CIFAR)
+
+
+def test_an_unknown_recipe_name_is_told_with_those_there_are() -> None:
+    with pytest.raises(SpecError, match="speed"):
+        StudySpec.from_toml('format = 1\n[[candidates]]\nmodel = "resnet18"\nrecipe = "fast"\n')

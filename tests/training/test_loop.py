@@ -358,6 +358,51 @@ def test_training_leaves_the_callers_random_numbers_and_threads_alone(tmp_path: 
     assert torch.get_num_threads() == threads
 
 
+def test_alternating_flips_show_every_picture_from_both_sides_in_two_epochs() -> None:
+    dataset = small_dataset(train=40, classes=4, size=16)
+    view = View(ViewSpec(flip="alternate", random=True), dataset.mean, dataset.std, dataset.size)
+    plain = View(ViewSpec(), dataset.mean, dataset.std, dataset.size)
+    rows = np.arange(40)
+    upright = torch.cat(
+        [inputs for inputs, _ in Batches(dataset.train, rows, plain, torch.device("cpu")).in_order(40, 0, 1)]
+    )
+
+    def mirrored(epoch: int, seed: int = 3) -> list[bool]:
+        order = torch.randperm(40, generator=generator(seed, epoch, "order"))
+        batches = Batches(dataset.train, rows, view, torch.device("cpu")).shuffled(16, seed, epoch)
+        seen = torch.cat([inputs for inputs, _ in batches])
+        found = {}
+        for picture, image in zip(order.tolist(), seen, strict=True):
+            found[picture] = not torch.equal(image, upright[picture])
+            assert torch.equal(image, upright[picture].flip(2) if found[picture] else upright[picture])
+        return [found[picture] for picture in range(40)]
+
+    first = mirrored(1)
+    assert 10 < sum(first) < 30
+    assert mirrored(2) == [not flipped for flipped in first]
+    assert mirrored(3) == first
+    assert mirrored(1, seed=4) != first
+
+
+def test_the_recipe_for_speed_learns_and_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    dataset = small_dataset(train=96, classes=4, size=32)
+    run = one_run(
+        dataset,
+        study={"candidates": [{"model": "speednet", "recipe": "speed", "epochs": 4, "batch_size": 24}]},
+    )
+    records, result = trained(run, dataset, tmp_path / "whole")
+    assert result.status is RunStatus.DONE
+    assert records[-1].train_loss < records[0].train_loss
+    stops = iter([False, False, False, False, False, True])
+    with pytest.raises(Interrupted):
+        trained(run, dataset, tmp_path / "parts", hooks=Hooks(stop=lambda: next(stops, True)))
+    again, other = trained(run, dataset, tmp_path / "parts")
+    assert without_seconds(again) == without_seconds(records)
+    assert other.test_accuracy == result.test_accuracy
+    whole, parts = weights(tmp_path / "whole", run), weights(tmp_path / "parts", run)
+    assert all(torch.equal(value, parts[name]) for name, value in whole.items())
+
+
 def test_progress_is_told_and_ends_with_the_epochs_means(tmp_path: Path) -> None:
     dataset = small_dataset()
     reports: list[Any] = []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from bakeoff.data.dataset import Pictures
-from bakeoff.data.view import View
+from bakeoff.data.view import Draws, View
 
 
 def derived_seed(seed: int, epoch: int, purpose: str) -> int:
@@ -61,10 +61,12 @@ class Batches:
         Yields:
             Inputs, float32 of shape (batch, 3, size, size), and labels, int64 of shape (batch,), on the device.
         """
-        order = torch.randperm(len(self.indices), generator=generator(seed, epoch, "order")).numpy()
-        yield from self._assembled(
-            self.indices[order], batch_size, generator(seed, epoch, "view"), first_step, self.steps(batch_size)
-        )
+        order = torch.randperm(len(self.indices), generator=generator(seed, epoch, "order"))
+        draws = self.view.draw(len(order), generator(seed, epoch, "view"))
+        if draws is not None and self.view.spec.flip == "alternate":
+            first = torch.rand(len(order), generator=generator(seed, 1, "flip")) < 0.5
+            draws = replace(draws, flip=first[order] ^ (epoch % 2 == 0))
+        yield from self._assembled(self.indices[order.numpy()], batch_size, draws, first_step, self.steps(batch_size))
 
     def in_order(self, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the batches of an evaluation, every picture once; the seed matters only to a random view.
@@ -73,12 +75,12 @@ class Batches:
             As `shuffled`.
         """
         steps = -(-len(self.indices) // batch_size)
-        yield from self._assembled(self.indices, batch_size, generator(seed, epoch, "evaluation view"), 0, steps)
+        draws = self.view.draw(len(self.indices), generator(seed, epoch, "evaluation view"))
+        yield from self._assembled(self.indices, batch_size, draws, 0, steps)
 
     def _assembled(
-        self, indices: NDArray[np.int64], batch_size: int, draws_from: torch.Generator, first: int, steps: int
+        self, indices: NDArray[np.int64], batch_size: int, draws: Draws | None, first: int, steps: int
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        draws = self.view.draw(len(indices), draws_from)
         for step in range(first, steps):
             chosen = slice(step * batch_size, (step + 1) * batch_size)
             rows = indices[chosen]

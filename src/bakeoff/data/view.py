@@ -59,7 +59,7 @@ class View:
             places = (self.spec.resize or self.picture) + 2 * self.spec.padding - self.spec.crop + 1
         top, left = torch.randint(places, (2, count), generator=generator)
         flip = torch.zeros(count, dtype=torch.bool)
-        if self.spec.flip:
+        if self.spec.flip:  # `alternate` is decided over the epochs, by `Batches`
             flip = torch.rand(count, generator=generator) < 0.5
         return Draws(top, left, flip)
 

@@ -12,7 +12,7 @@ from bakeoff.errors import SpecError
 from bakeoff.models import small_input
 from bakeoff.models.skeleton import FAILURES, first_line, forward
 from bakeoff.models.small_input import SMALLEST_MAP
-from bakeoff.models.zoo import create
+from bakeoff.models.zoo import MADE_SMALL, create
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def build(name: str, *, classes: int, stem: Literal["original", "small"], size: 
     """
     network = create(name, classes)
     changes: list[str] = []
-    if stem == "small":
+    if stem == "small" and name not in MADE_SMALL:
         padded = _pad_alexnet_pools(network) if name == "alexnet" and not small_input.fits(network, size) else []
         try:
             changes += small_input.adapt(network, size)
@@ -91,3 +91,18 @@ def _check(network: nn.Module, name: str, classes: int, size: int, stem: str) ->
             f"a network must give one logit for each of {classes} classes, but {name} gives {given} for one picture; "
             "choose another"
         )
+
+
+def check_early_size(network: nn.Module, name: str, side: int) -> None:
+    """Check on a blank picture that a network takes a smaller one than it was built for.
+
+    Raises:
+        SpecError: If it does not.
+    """
+    try:
+        forward(network, side)
+    except FAILURES as error:
+        raise SpecError(
+            f"{name} must accept the inputs of {side}x{side} pixels that `early_sizes` gives it, but fails: "
+            f"{first_line(error)}; choose a larger size there, or none"
+        ) from error

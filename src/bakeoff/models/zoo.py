@@ -11,6 +11,7 @@ from torch import nn
 
 from bakeoff.errors import MissingExtraError, SpecError, near_miss
 from bakeoff.models.mobilenet_v1 import MobileNetV1
+from bakeoff.models.speednet import SpeedNet
 
 TIMM = "timm/"
 """Prefix of timm's names."""
@@ -20,7 +21,14 @@ FEATURED = {
     "alexnet": "Krizhevsky 2014 (one tower); wide linear layers",
     "mobilenet_v2": "Sandler et al. 2018; inverted residuals; what the paper ran as MobileNet",
     "mobilenet_v1": "Howard et al. 2017; depthwise separable convolutions; what the paper describes",
+    "speednet": 'after Jordan 2024; made to be trained fast on small pictures, with recipe = "speed"',
 }
+
+OWN = {"mobilenet_v1": MobileNetV1, "speednet": SpeedNet}
+"""Networks of bakeoff's own."""
+
+MADE_SMALL = ("speednet",)
+"""Networks made for small pictures, which the small-input rule leaves alone."""
 
 # Without the side outputs that exist only in training: every candidate is trained on one loss.
 EXTRA = {name: {"aux_logits": False, "init_weights": True} for name in ("googlenet", "inception_v3")}
@@ -39,9 +47,7 @@ class ModelInfo:
 
 def available() -> list[ModelInfo]:
     """Return the networks by name, the paper's first; timm's are named `timm/NAME` and listed by timm itself."""
-    featured = [
-        ModelInfo(name, "bakeoff" if name == "mobilenet_v1" else "torchvision", note) for name, note in FEATURED.items()
-    ]
+    featured = [ModelInfo(name, "bakeoff" if name in OWN else "torchvision", note) for name, note in FEATURED.items()]
     return featured + [ModelInfo(name, "torchvision", "") for name in _torchvision_names() if name not in FEATURED]
 
 
@@ -75,8 +81,8 @@ def create(name: str, classes: int) -> nn.Module:
     """
     check_name(name)
     network: nn.Module
-    if name == "mobilenet_v1":
-        network = MobileNetV1(classes)
+    if name in OWN:
+        network = OWN[name](classes)
     elif name.startswith(TIMM):
         network = _timm().create_model(name.removeprefix(TIMM), pretrained=False, num_classes=classes)
     else:

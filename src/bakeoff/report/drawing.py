@@ -44,8 +44,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 HATCHES = ("", "///", "...", "xx", "\\\\\\", "++")
 
 # The paper's: Adam red, SGD blue. Lightness and markers differ too, for print in grey.
-OPTIMIZER_COLOURS = {"adam": "#D7301F", "sgd": "#08458F", "adamw": "#9A5FB0"}
-OPTIMIZER_MARKERS = {"adam": "o", "sgd": "s", "adamw": "^"}
+OPTIMIZER_COLOURS = {"adam": "#D7301F", "sgd": "#08458F", "adamw": "#9A5FB0", "muon": "#2B8A3E"}
+OPTIMIZER_MARKERS = {"adam": "o", "sgd": "s", "adamw": "^", "muon": "D"}
 
 FAINT = "#aaaaaa"
 
@@ -289,7 +289,7 @@ def _scaled(values: Sequence[float], metric: str) -> list[float]:
 
 
 def _recipe(made: Configuration) -> str:
-    names = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
+    names = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "muon": "Muon"}
     return f"{names[made.optimizer]} {made.learning_rate:g}"
 
 

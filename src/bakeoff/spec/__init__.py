@@ -10,13 +10,14 @@ from __future__ import annotations
 from bakeoff.spec.base import PrecisionName, content_id
 from bakeoff.spec.candidate import CandidateGrid, CandidateSpec, labels
 from bakeoff.spec.data import DataFacts, DataSpec, resolve_validation
-from bakeoff.spec.recipe import DEFAULT_LEARNING_RATES, Recipe, RecipeGrid
+from bakeoff.spec.recipe import DEFAULT_LEARNING_RATES, RECIPES, Recipe, RecipeGrid
 from bakeoff.spec.study import ResolvedStudy, RunSpec, StudySpec
 from bakeoff.spec.view import NORMALIZATIONS, Normalization, Views, ViewSpec
 
 __all__ = [
     "DEFAULT_LEARNING_RATES",
     "NORMALIZATIONS",
+    "RECIPES",
     "CandidateGrid",
     "CandidateSpec",
     "DataFacts",

@@ -17,8 +17,8 @@ from bakeoff.spec.mistakes import explained
 FORMAT: Literal[1] = 1
 """Version of the TOML layout. Raised when an older bakeoff could misread a file."""
 
-OptimizerName = Literal["adam", "adamw", "sgd"]
-ScheduleName = Literal["constant", "cosine", "one_cycle"]
+OptimizerName = Literal["adam", "adamw", "sgd", "muon"]
+ScheduleName = Literal["constant", "cosine", "one_cycle", "linear"]
 StemName = Literal["auto", "original", "small"]
 PrecisionName = Literal["float32", "bfloat16"]
 

@@ -12,11 +12,22 @@ from bakeoff.errors import SpecError
 from bakeoff.spec.base import Spec, StemName, content_id
 from bakeoff.spec.data import DataFacts
 from bakeoff.spec.mistakes import explained
-from bakeoff.spec.recipe import DEFAULT_LEARNING_RATES, RECIPE_DEFAULTS, Recipe, RecipeGrid
+from bakeoff.spec.recipe import (
+    DEFAULT_LEARNING_RATES,
+    DEFAULT_MOMENTA,
+    RECIPE_DEFAULTS,
+    RECIPES,
+    Recipe,
+    RecipeGrid,
+    RecipeName,
+)
 from bakeoff.spec.view import NORMALIZATIONS, Normalization, Views, ViewSpec
 
 SMALL_INPUT = 64
 """Inputs with fewer pixels a side get a small-input stem under `stem = "auto"`."""
+
+UNUSED_MOMENTUM = 0.9
+"""Stands in the recipes of optimizers that have none of ours; it decides nothing."""
 
 
 class CandidateGrid(RecipeGrid):
@@ -24,6 +35,9 @@ class CandidateGrid(RecipeGrid):
 
     model: str | Annotated[list[str], Field(min_length=1)]
     """Names as `bakeoff models` lists them."""
+
+    recipe: RecipeName | None = None
+    """A recipe by name, `speed`, instead of the study's `[recipe]` and `[view]`; what stands beside it goes before."""
 
     stem: StemName | None = None
     """`auto` (small under 64 pixels), `original`, or `small`. Default: the study's `stem`."""
@@ -50,8 +64,10 @@ class CandidateSpec(Spec):
     def identity(self) -> dict[str, Any]:
         """Return what decides this candidate's numbers, as plain JSON values."""
         content = self.model_dump(mode="json", exclude={"name"})
-        if self.recipe.optimizer != "sgd":
+        if self.recipe.optimizer not in DEFAULT_MOMENTA:
             del content["recipe"]["momentum"]
+        if not self.recipe.early_sizes:  # as before there was such a thing
+            del content["recipe"]["early_sizes"]
         if isinstance(self.normalization, str) and self.normalization != "data":
             content["normalization"] = NORMALIZATIONS[self.normalization].model_dump(mode="json")
         return content
@@ -91,6 +107,7 @@ def labels(candidates: list[CandidateSpec]) -> dict[str, str]:
             "weight_decay": f"decay {recipe.weight_decay:g}",
             "momentum": f"momentum {recipe.momentum:g}",
             "label_smoothing": f"smoothing {recipe.label_smoothing:g}",
+            "early_sizes": " ".join(["sizes", *(f"{side}:{share:g}" for side, share in recipe.early_sizes)]),
             "stem": f"{candidate.stem} stem",
             "view": f"view {content_id([candidate.train_view.model_dump(), candidate.evaluate_view.model_dump(), str(candidate.normalization)])[:4]}",
         }
@@ -114,16 +131,25 @@ def expand(
     """
     given = {key: value for key in RecipeGrid.model_fields if (value := getattr(grid, key)) is not None}
     shared = {key: value for key in RecipeGrid.model_fields if (value := getattr(recipe, key)) is not None}
+    if grid.recipe is not None:
+        shared, view = RECIPES[grid.recipe], _view_of_recipe(facts)
     if "optimizer" in given and "learning_rate" not in given and not isinstance(shared.get("learning_rate"), list):
         # A rate shared by the study belongs to the study's optimizer: another optimizer gets its own default.
-        shared.pop("learning_rate", None)
+        shared = {key: value for key, value in shared.items() if key != "learning_rate"}
     merged = RECIPE_DEFAULTS | shared | given
     axes = {key: value if isinstance(value, list) else [value] for key, value in merged.items()}
     models = grid.model if isinstance(grid.model, list) else [grid.model]
     for model, *values in itertools.product(models, *axes.values()):
         chosen = dict(zip(axes, values, strict=True))
         chosen.setdefault("learning_rate", DEFAULT_LEARNING_RATES[chosen["optimizer"]])
+        chosen.setdefault("momentum", DEFAULT_MOMENTA.get(chosen["optimizer"], UNUSED_MOMENTUM))
         yield _candidate(model, chosen, grid.view or view, grid.stem or stem, grid.name, facts)
+
+
+def _view_of_recipe(facts: DataFacts) -> Views:
+    """Return the view of the recipe `speed`: mirrored every other epoch, moved by up to 1/16 of the picture."""
+    flip: bool | Literal["alternate"] = "alternate" if facts.flippable else False
+    return Views(train=ViewSpec(flip=flip, crop=facts.size, padding=max(1, facts.size // 16), random=True))
 
 
 def _candidate(
@@ -147,6 +173,11 @@ def _candidate(
         decided = Recipe.model_validate(recipe)
     except ValidationError as error:
         raise SpecError(explained(error, Recipe, f"recipe of {model}")) from error
+    for side, _ in decided.early_sizes:
+        if side >= size:
+            raise SpecError(
+                f"`early_sizes` must be below the view's {size} pixels, but {model} has {side}; lower it or leave it out"
+            )
     return CandidateSpec(
         model=model,
         stem=("small" if size < SMALL_INPUT else "original") if stem == "auto" else stem,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,8 +16,10 @@ class ViewSpec(Spec):
     resize: Side | None = None
     """Side of the square that the picture is scaled to first (bilinear, antialiased), in pixels."""
 
-    flip: bool = False
-    """Mirror left-right with probability 1/2. Needs `random`."""
+    flip: bool | Literal["alternate"] = False
+    """Mirror left-right with probability 1/2, or `alternate`: a random half of the pictures in the first epoch, the
+    other half in the next, and so on, so that every two epochs show both sides (Jordan 2024, arXiv:2404.00498, section
+    3.6). Needs `random`."""
 
     crop: Side | None = None
     """Side of the square cut out, in pixels; where is random if `random`, else the centre."""
@@ -60,7 +62,7 @@ class ViewSpec(Spec):
         crop, padding = self.crop, self.padding
         if crop == (resize or picture) and (padding == 0 or not self.random):
             crop, padding = None, 0
-        random = self.random and (self.flip or crop is not None)
+        random = self.random and (self.flip is not False or crop is not None)
         return ViewSpec(resize=resize, flip=self.flip, crop=crop, padding=padding, random=random)
 
 

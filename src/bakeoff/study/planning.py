@@ -232,6 +232,8 @@ def plan_resolved(
     for candidate in study.candidates:
         size = candidate.input_size(dataset.size)
         built = models.build(candidate.model, classes=len(dataset.classes), stem=candidate.stem, size=size)
+        for side, _ in candidate.recipe.early_sizes:
+            models.check_early_size(built.module, candidate.model, side)
         changes[candidate.id] = built.changes
         parameters[candidate.id] = cost.parameters(built.module)
         macs[candidate.id] = cost.macs(built.module, size)

@@ -24,6 +24,7 @@ from bakeoff.spec import RunSpec
 from bakeoff.training import checkpoint as checkpoints
 from bakeoff.training import convolution
 from bakeoff.training.checkpoint import Checkpoint, Progress
+from bakeoff.training.early_sizes import sized
 from bakeoff.training.optim import build_optimizer, learning_rate
 from bakeoff.training.precision import autocast
 from bakeoff.training.predictions import save_predictions
@@ -282,6 +283,7 @@ class Trainer:
         Returns:
             The batch's mean loss as it was minimised, a scalar on the device.
         """
+        inputs = sized(inputs, self.recipe, (self.progress.epoch - 1 + step / self.steps) / self.recipe.epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(step)
         self.optimizer.zero_grad(set_to_none=True)

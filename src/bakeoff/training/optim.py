@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from bakeoff.spec import Recipe
+from bakeoff.training.muon import Muon
 
 ONE_CYCLE_START = 1 / 25
 """Of the peak rate, where a one-cycle schedule begins (the default of torch's OneCycleLR)."""
@@ -21,7 +22,10 @@ ONE_CYCLE_RISE = 0.3
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer over these parameters: torch's own, in its fused form, which passes over memory once."""
+    """Return the recipe's optimizer over these parameters.
+
+    Torch's own, in its fused form, which passes over memory once; or our Muon.
+    """
     wanted = [parameter for parameter in parameters if parameter.requires_grad]
     rate, decay = recipe.learning_rate, recipe.weight_decay
     match recipe.optimizer:
@@ -31,6 +35,8 @@ def build_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch
             return torch.optim.AdamW(wanted, lr=rate, weight_decay=decay, fused=True)
         case "sgd":
             return torch.optim.SGD(wanted, lr=rate, weight_decay=decay, momentum=recipe.momentum, fused=True)
+        case "muon":
+            return Muon(wanted, lr=rate, weight_decay=decay, momentum=recipe.momentum)
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
@@ -38,7 +44,7 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
 
     Warm-up climbs linearly to the full rate; the schedule then covers the steps that are left. `one_cycle` rises from
     1/25 of the rate to all of it in 30 % of the steps and falls to nearly zero, both along a cosine, as torch's
-    OneCycleLR does (without its momentum cycle).
+    OneCycleLR does (without its momentum cycle). `linear` falls to nearly zero: a triangle, if it follows a warm-up.
 
     Args:
         recipe: Of the run.
@@ -55,6 +61,8 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
             return peak
         case "cosine":
             return _between(peak, 0.0, step / steps)
+        case "linear":
+            return peak * (1 - step / steps)
         case "one_cycle":
             top = ONE_CYCLE_RISE * steps - 1
             if step <= top:

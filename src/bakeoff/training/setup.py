@@ -16,6 +16,9 @@ from bakeoff.data.splits import split_validation, stratified_subset
 from bakeoff.data.view import View
 from bakeoff.spec import NORMALIZATIONS, CandidateSpec, RunSpec, ViewSpec
 
+PREPARED_WITH = 2000
+"""Training pictures that a network may look at before training, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class SplitIndices:
@@ -57,10 +60,19 @@ def view_of(spec: ViewSpec, candidate: CandidateSpec, dataset: Dataset) -> View:
 
 
 def build_network(run: RunSpec, dataset: Dataset) -> nn.Module:
-    """Return the run's network on the CPU with the weights that its seed gives, leaving the caller's draws alone."""
+    """Return the run's network on the CPU with the weights that its seed gives, leaving the caller's draws alone.
+
+    A network with a method `prepare(inputs)` is shown some training pictures, as evaluation would see them.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(run.seed, 0, "weights"))
         candidate = run.candidate
-        return models.build(
+        network = models.build(
             candidate.model, classes=len(dataset.classes), stem=candidate.stem, size=candidate.input_size(dataset.size)
         ).module
+    prepare = getattr(network, "prepare", None)
+    if callable(prepare):
+        chosen = split_indices(dataset, run).train[:PREPARED_WITH]
+        pixels = torch.from_numpy(dataset.train.pixels[chosen])
+        prepare(view_of(candidate.evaluate_view, candidate, dataset).apply(pixels, None))
+    return network

@@ -1,0 +1,94 @@
+"""Muon: momentum whose step on each bank of filters is made orthogonal.
+
+Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks" (kellerjordan.github.io/posts/muon). torch's
+own `torch.optim.Muon` takes matrices only; a convolution's filters are one too, a filter a row. As in the CIFAR-10 speed
+runs a bank keeps the norm it began with, so that the learning rate is the relative change of a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of the Newton-Schulz polynomial (Jordan et al. 2024): steep at zero; takes singular values to between 0.7 and 1.2."""
+
+ITERATIONS = 3
+"""Of the polynomial: what the CIFAR-10 speed runs use; torch's default for language models is 5."""
+
+OTHERS = 0.25
+"""Of the learning rate, for what is no filter bank: 0.053 to 0.24 in the CIFAR-10 speed runs."""
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for filters, Nesterov's momentum for biases, normalisation and linear layers.
+
+    A bank of filters W with gradient G and momentum m moves by `W -= rate * |W| * O / |O|`, with O the orthogonalised
+    `G + m * M` and `M = m * M + G`, and is then brought back to the norm it began with. It is meant for filters whose
+    output is normalised, which makes their norm free.
+
+    Args:
+        parameters: Those with four dimensions are banks of filters.
+        lr: Relative change of a bank in a step; the other parameters learn with a quarter of it.
+        momentum: Of all.
+        weight_decay: Of the other parameters, added to their gradient.
+    """
+
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.6, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Move every parameter that has a gradient."""
+        assert closure is None, "bakeoff computes gradients before the step"
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if parameter.ndim == 4:
+                    _move_filters(parameter, state, group["lr"], group["momentum"])
+                else:
+                    gradient = parameter.grad.add(parameter, alpha=group["weight_decay"])
+                    step = _momentum(state, gradient, group["momentum"])
+                    parameter.sub_(step, alpha=OTHERS * group["lr"])
+
+
+def _move_filters(filters: torch.Tensor, state: dict[str, torch.Tensor], rate: float, momentum: float) -> None:
+    if "norm" not in state:
+        state["norm"] = filters.norm()
+    assert filters.grad is not None
+    step = orthogonalised(_momentum(state, filters.grad, momentum).flatten(1)).view_as(filters)
+    norm = state["norm"]
+    filters.sub_(step * (rate * norm / step.norm().clamp_min(torch.finfo(step.dtype).tiny)))
+    filters.mul_(norm / filters.norm().clamp_min(torch.finfo(step.dtype).tiny))
+
+
+def _momentum(state: dict[str, torch.Tensor], gradient: torch.Tensor, momentum: float) -> torch.Tensor:
+    """Return Nesterov's step and keep the momentum in the state."""
+    if "momentum" not in state:
+        state["momentum"] = torch.zeros_like(gradient)
+    state["momentum"].mul_(momentum).add_(gradient)
+    return gradient.add(state["momentum"], alpha=momentum)
+
+
+def orthogonalised(matrix: torch.Tensor, iterations: int = ITERATIONS) -> torch.Tensor:
+    """Return a matrix with the same singular vectors and singular values near 1, by Newton and Schulz's iteration.
+
+    Args:
+        matrix: Shape (rows, columns).
+        iterations: Of the polynomial; each costs three products of the smaller side.
+    """
+    first, second, third = COEFFICIENTS
+    tall = matrix.shape[0] > matrix.shape[1]
+    near = matrix.t() if tall else matrix
+    near = near / near.norm().clamp_min(1e-7)
+    for _ in range(iterations):
+        square = near @ near.t()
+        near = torch.addmm(near, torch.addmm(square, square, square, beta=second, alpha=third), near, beta=first)
+    return near.t() if tall else near
