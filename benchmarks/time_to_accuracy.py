@@ -111,6 +111,7 @@ def main() -> None:
             "data": pictures.name,
             "target": arguments.target,
             "hardware": hardware(),
+            "candidates": [candidate.model_dump(mode="json") for candidate in plan.study.candidates],
             "results": results,
         }
         (HERE / "results" / f"{arguments.save}.json").write_text(json.dumps(content, indent=1) + "\n")

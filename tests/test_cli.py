@@ -236,7 +236,7 @@ def test_the_studies_that_ship_can_be_read() -> None:
     from bakeoff.spec import DataFacts, StudySpec
 
     studies = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
-    assert [study.stem for study in studies] == ["classics", "demo", "realm-of-deep-learning"]
+    assert [study.stem for study in studies] == ["classics", "demo", "realm-of-deep-learning", "speed"]
     cifar = DataFacts(fingerprint="f", size=32, train_pictures=50_000, classes=10, has_validation=False, flippable=True)
     runs = {study.stem: StudySpec.from_file(study).resolve(cifar).runs() for study in studies if study.stem != "demo"}
     assert len(runs["realm-of-deep-learning"]) == 8

@@ -459,5 +459,6 @@ def _another(layer: Layer, task: Pass) -> str:
     names = [algorithm.name for algorithm in serving(layer.geometry, task)]
     small = layer.geometry.rows.size <= 4
     return next(
-        (name for name in ("dense", "matmul", "spread") if name in names and (small or name != "dense")), "planar"
+        (name for name in ("winograd", "dense", "matmul", "spread") if name in names and (small or name != "dense")),
+        "planar",
     )

@@ -22,7 +22,7 @@ SOURCE = "int twice(int value) { return 2 * value; }\n"
 def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A cache folder of its own, and nothing remembered in this process before or after."""
     monkeypatch.setenv("BAKEOFF_CACHE_DIR", str(tmp_path / "cache"))
-    caches = native.load, native._version, winograd._transforms
+    caches = native.load, native._version, winograd._transforms, winograd.unavailable
     for cached in caches:
         cached.cache_clear()
     yield

@@ -114,12 +114,12 @@ RECIPES: dict[RecipeName, dict[str, Any]] = {
     # inputs first (Howard 2018, DAWNBench).
     "speed": {
         "optimizer": "muon",
-        "learning_rate": 0.2,
+        "learning_rate": 0.1,
         "schedule": "linear",
         "epochs": 8,
         "batch_size": 500,
         "label_smoothing": 0.2,
-        "early_sizes": ((20, 0.25), (24, 0.5)),
+        "early_sizes": ((20, 0.4), (24, 0.4)),
     },
 }
 """Recipes by name: what a candidate's `recipe` stands for, where it does not say otherwise."""

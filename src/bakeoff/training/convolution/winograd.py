@@ -84,6 +84,7 @@ class Winograd:
         )
 
 
+@cache
 def unavailable(dtype: torch.dtype = torch.float32) -> str | None:
     """Return why this machine cannot compute this way, or None if it can."""
     try:
