@@ -9,7 +9,7 @@ import numpy as np
 
 from bakeoff.data import Dataset, Pictures
 from bakeoff.records import Numerics
-from bakeoff.spec import RunSpec, StudySpec
+from bakeoff.spec import Recipe, RunSpec, StudySpec
 from bakeoff.study import facts_of
 
 
@@ -65,3 +65,19 @@ def numerics(run: RunSpec, **changes: Any) -> Numerics:
     """One thread on the CPU."""
     values = {"device": "cpu", "threads": 1, "channels_last": True, "micro_batch": run.candidate.recipe.batch_size}
     return Numerics(**values | changes)
+
+
+def recipe(**changes: object) -> Recipe:
+    """A recipe with every value decided."""
+    values: dict = {
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "schedule": "constant",
+        "epochs": 4,
+        "batch_size": 64,
+        "warmup_epochs": 0.0,
+        "weight_decay": 0.0,
+        "momentum": 0.9,
+        "label_smoothing": 0.0,
+    }
+    return Recipe.model_validate(values | changes)

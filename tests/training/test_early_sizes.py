@@ -7,37 +7,23 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from bakeoff.spec import Recipe
 from bakeoff.training.early_sizes import sized
+from tests.builders import recipe
 
-
-def recipe(**changes: object) -> Recipe:
-    values: dict = {
-        "optimizer": "muon",
-        "learning_rate": 0.1,
-        "schedule": "linear",
-        "epochs": 8,
-        "batch_size": 64,
-        "warmup_epochs": 0.0,
-        "weight_decay": 0.0,
-        "momentum": 0.6,
-        "label_smoothing": 0.0,
-        "early_sizes": [[16, 0.5], [24, 0.25]],
-    }
-    return Recipe.model_validate(values | changes)
+SIZES = [[16, 0.5], [24, 0.25]]
 
 
 @pytest.mark.parametrize(("done", "side"), [(0.0, 16), (0.49, 16), (0.5, 24), (0.74, 24), (0.75, 32), (0.99, 32)])
 def test_the_size_follows_the_share_of_training_that_is_done(done: float, side: int) -> None:
-    assert sized(torch.zeros(2, 3, 32, 32), recipe(), done).shape == (2, 3, side, side)
+    assert sized(torch.zeros(2, 3, 32, 32), recipe(early_sizes=SIZES), done).shape == (2, 3, side, side)
 
 
 def test_pictures_are_scaled_as_by_torch_and_left_alone_at_the_end() -> None:
     images = torch.rand(2, 3, 32, 32)
-    assert sized(images, recipe(), 0.9) is images
-    assert sized(images, recipe(early_sizes=[]), 0.0) is images
+    assert sized(images, recipe(early_sizes=SIZES), 0.9) is images
+    assert sized(images, recipe(), 0.0) is images
     torch.testing.assert_close(
-        sized(images, recipe(), 0.1), F.interpolate(images, (16, 16), mode="bilinear", antialias=True)
+        sized(images, recipe(early_sizes=SIZES), 0.1), F.interpolate(images, (16, 16), mode="bilinear", antialias=True)
     )
 
 

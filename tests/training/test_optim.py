@@ -8,23 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from bakeoff.spec import Recipe
 from bakeoff.training.optim import build_optimizer, learning_rate
-
-
-def recipe(**changes: object) -> Recipe:
-    values: dict = {
-        "optimizer": "sgd",
-        "learning_rate": 0.1,
-        "schedule": "constant",
-        "epochs": 4,
-        "batch_size": 64,
-        "warmup_epochs": 0.0,
-        "weight_decay": 0.0,
-        "momentum": 0.9,
-        "label_smoothing": 0.0,
-    }
-    return Recipe.model_validate(values | changes)
+from tests.builders import recipe
 
 
 def rates_of_torch(scheduler_class: type, steps: int, **arguments: object) -> list[float]:

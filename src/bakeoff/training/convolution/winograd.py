@@ -5,7 +5,7 @@ and kernel at POINTS = TILE + TAPS - 1 points, multiply value by value, interpol
 for Convolutional Neural Networks"). Over channels the values become POINTS x POINTS matrix products. The gradients are
 the transposed computations. cuDNN does the same on a GPU.
 
-The price is rounding: 2 to 4 times the library's error in float32, with points chosen for accuracy. Evaluation and
+The price is rounding: a few times the library's error in float32, with points chosen for accuracy. Evaluation and
 interpolation need a C compiler, since as PyTorch calls they would take longer than they save.
 """
 
