@@ -221,6 +221,43 @@ def test_a_database_of_another_version_names_both_versions(path: Path) -> None:
             opening(path)
 
 
+def former(path: Path) -> None:
+    """Make a database as version 1 wrote it."""
+    with Store.create_or_open(path) as store:
+        fill(store, [Run()])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("ALTER TABLE runs DROP COLUMN health")
+        connection.execute("DROP TABLE costs")
+        connection.execute("UPDATE meta SET value = '1'")
+
+
+def test_a_database_of_version_1_is_read_as_it_is(path: Path) -> None:
+    former(path)
+    before = path.read_bytes()
+    with Store.open_read_only(path) as store:
+        assert store.runs_frame()["health"].tolist() == [None]
+        assert store.costs() == {}
+    assert path.read_bytes() == before
+
+
+def test_a_database_of_version_1_is_upgraded_when_written_to(path: Path) -> None:
+    former(path)
+    with Store.create_or_open(path) as store:
+        store.set_health("alpha/0", {"first_loss": 2.3})
+        store.set_costs("alpha", {"latency": 0.1})
+    with Store.open_read_only(path) as store:
+        assert store.runs_frame()["health"].tolist() == [{"first_loss": 2.3}]
+        assert store.costs() == {"alpha": {"latency": 0.1}}
+        assert store.statuses() == {"alpha/0": RunStatus.DONE}
+
+
+def test_costs_measured_again_replace_those_before(path: Path) -> None:
+    with Store.create_or_open(path) as store:
+        store.set_costs("alpha", {"latency": 0.1})
+        store.set_costs("alpha", {"latency": 0.2})
+        assert store.costs() == {"alpha": {"latency": 0.2}}
+
+
 def test_another_programs_database_is_left_alone(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE passwords (secret TEXT)")

@@ -44,8 +44,10 @@ from sqlalchemy.pool import NullPool
 from bakeoff.errors import StudyError
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus
 
-SCHEMA = 1
-"""Version of the tables below."""
+SCHEMA = 2
+"""Version of the tables below. Version 1 had neither costs nor health; it is read, and upgraded when written to."""
+
+READABLE = ("1", "2")
 
 REPAIR = (
     "move it away: the checkpoints beside it hold every finished epoch, and the same command fills a new one from them"
@@ -75,6 +77,7 @@ RUNS = Table(
     Column("seconds_test", Float),
     Column("started_at", DateTime),
     Column("finished_at", DateTime),
+    Column("health", JSON),  # what was seen of the training itself, for the audit
 )
 EPOCHS = Table(
     "epochs",
@@ -92,6 +95,13 @@ EPOCHS = Table(
     Column("seconds_evaluate", Float, nullable=False),
     Column("seconds_wait", Float, nullable=False),
     Column("micro_batch", Integer, nullable=False),
+)
+COSTS = Table(
+    "costs",
+    metadata,
+    Column("candidate_id", String, primary_key=True),
+    Column("measured", JSON, nullable=False),  # figures with the conditions they were measured under
+    Column("measured_at", DateTime, nullable=False),
 )
 
 
@@ -140,7 +150,8 @@ class Store:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 begins none for tables: all or nothing
                     metadata.create_all(connection)
                     connection.execute(insert(META).values(key="schema", value=str(SCHEMA)))
-        store._check_version()
+        if store._check_version() != SCHEMA:
+            store._upgrade()
         return store
 
     @classmethod
@@ -220,9 +231,35 @@ class Store:
             finished_at=_now(),
         )
 
+    def set_health(self, run_id: str, health: dict[str, Any]) -> None:
+        """Store what was seen of a run's training, as plain JSON values."""
+        self._set(run_id, health=health)
+
+    def set_costs(self, candidate_id: str, measured: dict[str, Any]) -> None:
+        """Store what a candidate costs, as plain JSON values, in place of what was measured before."""
+        values = {"measured": measured, "measured_at": _now()}
+        with self._explained(), self._engine.begin() as connection:
+            statement = insert(COSTS).values(candidate_id=candidate_id, **values)
+            connection.execute(statement.on_conflict_do_update(index_elements=["candidate_id"], set_=values))
+
+    def costs(self) -> dict[str, dict[str, Any]]:
+        """Return what candidates cost, by candidate id; nothing of those not measured."""
+        with self._explained(), self._engine.connect() as connection:
+            if COSTS.name not in inspect(connection).get_table_names():
+                return {}
+            return {row.candidate_id: row.measured for row in connection.execute(select(COSTS))}
+
     def runs_frame(self) -> pd.DataFrame:
         """Return one row a run, in the study's order."""
-        return self._frame(select(RUNS).order_by(RUNS.c.position))
+        if "health" in self._columns(RUNS):
+            return self._frame(select(RUNS).order_by(RUNS.c.position))
+        return self._frame(select(*(c for c in RUNS.c if c.name != "health")).order_by(RUNS.c.position)).assign(
+            health=None
+        )
+
+    def _columns(self, table: Table) -> set[str]:
+        with self._explained(), self._engine.connect() as connection:
+            return {column["name"] for column in inspect(connection).get_columns(table.name)}
 
     def epochs_frame(self) -> pd.DataFrame:
         """Return one row an epoch record, by run and epoch."""
@@ -251,15 +288,24 @@ class Store:
         if found != "ok":
             raise StudyError(f"{self._where} must be a whole results database, but {found}; {REPAIR}")
 
-    def _check_version(self) -> None:
+    def _upgrade(self) -> None:
+        """Bring the tables of version 1 up to this one."""
+        with self._explained(), self._engine.begin() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql(f"ALTER TABLE {RUNS.name} ADD COLUMN health JSON")
+            COSTS.create(connection)
+            connection.execute(update(META).where(META.c.key == "schema").values(value=str(SCHEMA)))
+
+    def _check_version(self) -> int:
         with self._explained(), self._engine.connect() as connection:
             if not {META.name, RUNS.name, EPOCHS.name} <= set(inspect(connection).get_table_names()):
                 raise StudyError(f"{self._where} must be a results database, but is another program's; move it away")
             found = connection.execute(select(META.c.value).where(META.c.key == "schema")).scalar_one_or_none()
-        if found != str(SCHEMA):
+        if found not in READABLE:
             raise StudyError(
                 f"{self._where} must be of version {SCHEMA}, but is of version {found}; use the bakeoff that wrote it"
             )
+        return int(found)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

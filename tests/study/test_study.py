@@ -17,6 +17,7 @@ import bakeoff
 from bakeoff.data import prepare
 from bakeoff.errors import DataError, SpecError, StudyError
 from bakeoff.execution.tuner import Job, Tuned
+from bakeoff.predictions import load_predictions
 from bakeoff.records import RunStatus
 from bakeoff.spec import StudySpec
 from bakeoff.store import Store
@@ -24,7 +25,6 @@ from bakeoff.study import Outcome, Plan, Study, execute, facts_of, plan, plan_fo
 from bakeoff.study.machine import divide_cores
 from bakeoff.study.tuning import choose_numerics
 from bakeoff.training.convolution import Pass
-from bakeoff.training.predictions import load_predictions
 from tests.study.tiny import TINY, Notes, run_tiny, tiny_plan
 
 

@@ -18,6 +18,7 @@ from torchvision.transforms.v2 import functional as TF
 from bakeoff.data import Dataset
 from bakeoff.data.batches import Batches, derived_seed, generator
 from bakeoff.data.view import View
+from bakeoff.predictions import load_predictions
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus
 from bakeoff.spec import RunSpec, ViewSpec
 from bakeoff.training import loop
@@ -25,7 +26,6 @@ from bakeoff.training.checkpoint import load
 from bakeoff.training.convolution import Layer, Pass, layers_of
 from bakeoff.training.convolution.algorithm import serving
 from bakeoff.training.loop import Hooks, Interrupted, Trainer, train
-from bakeoff.training.predictions import load_predictions
 from bakeoff.training.setup import build_network, split_indices, view_of
 from tests.builders import numerics, one_run, small_dataset
 

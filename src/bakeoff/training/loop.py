@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from bakeoff.data.batches import Batches, derived_seed
 from bakeoff.data.dataset import Dataset
+from bakeoff.predictions import save_predictions
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus, StepReport
 from bakeoff.spec import RunSpec
 from bakeoff.training import checkpoint as checkpoints
@@ -27,7 +28,6 @@ from bakeoff.training.checkpoint import Checkpoint, Progress
 from bakeoff.training.early_sizes import sized
 from bakeoff.training.optim import build_optimizer, learning_rate
 from bakeoff.training.precision import autocast
-from bakeoff.training.predictions import save_predictions
 from bakeoff.training.setup import build_network, split_indices, view_of
 
 EVALUATION_BATCH = 256
