@@ -39,6 +39,11 @@ def build_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch
             return Muon(wanted, lr=rate, weight_decay=decay, momentum=recipe.momentum)
 
 
+def only_gradients_move(recipe: Recipe) -> bool:
+    """Whether a weight whose gradient is always zero never moves, and moves no other: there is neither decay nor a norm."""
+    return recipe.weight_decay == 0 and recipe.optimizer != "muon"
+
+
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """Return the learning rate of one step: a pure function, so that a resumed run needs no schedule state.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -128,14 +130,12 @@ def test_winograd_conforms_to_pytorch(geometry: Geometry) -> None:
 
 
 @pytest.mark.usefixtures("_compiler")
-def test_winograd_rounds_at_most_a_few_times_as_much_as_the_library() -> None:
+def test_winograd_rounds_as_float32_does_within_a_factor() -> None:
+    """Held against the format's own step: the library's error is half as large on one processor as on another."""
     geometry = square(16, 64, 64, 16, 3, 1, 1)
     for task, expected in reference(geometry).items():
-        errors = {
-            algorithm.name: float((computed(algorithm, geometry, task).double() - expected).square().mean().sqrt())
-            for algorithm in (LIBRARY, WINOGRAD)
-        }
-        assert errors["winograd"] < 6 * errors["library"], (task, errors)
+        error = (computed(WINOGRAD, geometry, task).double() - expected).square().mean().sqrt()
+        assert error < 32 * torch.finfo(torch.float32).eps * expected.square().mean().sqrt(), task
 
 
 @pytest.mark.usefixtures("_compiler")
@@ -220,3 +220,32 @@ def test_dead_taps_have_no_gradient(axis: Axis) -> None:
     geometry = Geometry(2, 2, 2, 1, axis, Axis(3, 1, 1, 0, 1), torch.float64)
     gradient = reference(geometry)[Pass.WEIGHT_GRADIENT].abs().sum((0, 1, 3))
     assert all(gradient[tap] == 0 for tap in range(axis.kernel) if tap not in axis.live)
+
+
+@given(geometries())
+def test_living_taps_alone_give_the_same_output(geometry: Geometry) -> None:
+    inputs, weight, _ = tensors(replace(geometry, dtype=torch.float64))
+    rows, columns = geometry.taps
+    trimmed = geometry.trimmed
+    assert trimmed.output_shape == geometry.output_shape
+    torch.testing.assert_close(
+        LIBRARY.forward(inputs, weight[:, :, rows, columns], replace(trimmed, dtype=torch.float64)),
+        LIBRARY.forward(inputs, weight, replace(geometry, dtype=torch.float64)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding", "taps", "left"),
+    [
+        (1, 3, 1, 1, slice(1, 2), 0),
+        (2, 3, 2, 1, slice(1, 3), 0),
+        (2, 5, 1, 2, slice(1, 4), 1),
+        (4, 3, 1, 1, slice(0, 3), 1),
+    ],
+)
+def test_taps_that_only_meet_padding_are_trimmed(
+    size: int, kernel: int, stride: int, padding: int, taps: slice, left: int
+) -> None:
+    geometry = square(1, 2, 2, size, kernel, stride, padding)
+    assert geometry.taps == (taps, taps)
+    assert (geometry.trimmed.rows.kernel, geometry.trimmed.rows.padding) == (taps.stop - taps.start, left)

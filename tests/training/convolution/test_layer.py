@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bakeoff import models
-from bakeoff.training.convolution import install, layers_of
+from bakeoff.training.convolution import install, layers_of, load_state, saved_state
 from bakeoff.training.convolution.algorithm import serving
 from bakeoff.training.convolution.geometry import Pass
 from bakeoff.training.convolution.layer import ChosenConv2d, choosable
@@ -23,16 +23,30 @@ def all_but_the_library(name: str = "resnet18", size: int = 32) -> dict[str, lis
     """For every layer and pass the last algorithm that serves, which is the library only where nothing else does."""
     module = models.build(name, classes=4, stem="original", size=size).module
     found = layers_of(module, batch=8, size=size, dtype=torch.float64)
-    return {layer.name: [serving(layer.geometry, task)[-1].name for task in Pass] for layer in found}
+    return {layer.name: [serving(layer.geometry.trimmed, task)[-1].name for task in Pass] for layer in found}
+
+
+def living_taps(name: str = "resnet18", size: int = 32) -> dict[str, tuple[slice, slice]]:
+    module = models.build(name, classes=4, stem="original", size=size).module
+    return {layer.name: layer.geometry.taps for layer in layers_of(module, batch=8, size=size, dtype=torch.float64)}
 
 
 def outputs_and_gradients(module: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
     module.zero_grad()
     output = module(images)
     output.square().sum().backward()
-    return {"output": output.detach()} | {
-        name: parameter.grad.clone() for name, parameter in module.named_parameters() if parameter.grad is not None
-    }
+    found = {"output": output.detach()}
+    for name, parameter in module.named_parameters():
+        if parameter.grad is None:
+            continue
+        owner, _, own_name = name.rpartition(".")
+        layer = module.get_submodule(owner)
+        if isinstance(layer, ChosenConv2d) and own_name == "kernel":
+            rest = None if layer.resting is None else torch.zeros_like(layer.resting)
+            found[f"{owner}.weight"] = layer.whole(parameter.grad, rest)
+        else:
+            found[name] = parameter.grad.clone()
+    return found
 
 
 @pytest.mark.parametrize(("name", "size"), [("resnet18", 32), ("mobilenet_v2", 32)])
@@ -47,13 +61,60 @@ def test_outputs_and_gradients_stay_the_same(name: str, size: int) -> None:
         torch.testing.assert_close(found[key], value, rtol=1e-9, atol=1e-9 * float(value.abs().max()))
 
 
-def test_the_state_dict_stays_as_it_is_and_the_parameters_are_the_same_objects() -> None:
-    module = network()
-    before, parameters = module.state_dict(), list(module.parameters())
-    install(module, all_but_the_library())
-    assert list(module.state_dict()) == list(before)
-    assert all(one is other for one, other in zip(module.parameters(), parameters, strict=True))
-    network().load_state_dict(module.state_dict())
+@pytest.mark.parametrize("moving", [False, True], ids=["all taps", "living taps"])
+def test_the_state_dict_stays_as_it_is_and_goes_both_ways(moving: bool) -> None:
+    plain, chosen, other = network(), network(), network()
+    expected = {name: value.clone() for name, value in plain.state_dict().items()}
+    for module in (chosen, other):
+        install(module, all_but_the_library(), living_taps() if moving else None)
+    assert {name: value.shape for name, value in chosen.state_dict().items()} == {
+        name: value.shape for name, value in expected.items()
+    }
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1)
+    other.load_state_dict(chosen.state_dict())
+    plain.load_state_dict(other.state_dict())
+    assert all(torch.equal(value, expected[name]) for name, value in plain.state_dict().items())
+
+
+def test_taps_that_only_meet_padding_take_no_part_in_training() -> None:
+    """Seven of ResNet-18's eleven million weights, at 32 pixels: nothing moves them, and nothing is spent on them."""
+    plain, chosen = network(), network()
+    before = sum(parameter.numel() for parameter in chosen.parameters())
+    install(chosen, all_but_the_library(), living_taps())
+    assert sum(parameter.numel() for parameter in chosen.parameters()) < 0.4 * before
+    images = torch.randn(8, 3, 32, 32, dtype=torch.float64)
+    for _ in range(3):
+        for module in (plain, chosen):
+            outputs_and_gradients(module, images)
+            torch.optim.SGD(module.parameters(), lr=1e-4).step()
+    for name, value in chosen.state_dict().items():
+        torch.testing.assert_close(value, plain.state_dict()[name], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.SGD])
+def test_an_optimizers_state_is_saved_in_the_weights_shapes(kind: type[torch.optim.Optimizer]) -> None:
+    settings = {"momentum": 0.9} if kind is torch.optim.SGD else {}
+    plain, chosen, other = network(), network(), network()
+    for module in (chosen, other):
+        install(module, all_but_the_library(), living_taps())
+    images = torch.randn(8, 3, 32, 32, dtype=torch.float64)
+    optimizers = []
+    for module in (plain, chosen):
+        optimizer = kind(module.parameters(), lr=1e-4, **settings)
+        outputs_and_gradients(module, images)
+        optimizer.step()
+        optimizers.append(optimizer)
+    expected, saved = optimizers[0].state_dict()["state"], saved_state(chosen, optimizers[1])
+    for number, values in saved["state"].items():
+        for key, value in values.items():
+            torch.testing.assert_close(value, expected[number][key], rtol=1e-6, atol=1e-9)
+    again = kind(other.parameters(), lr=1e-4, **settings)
+    load_state(other, again, saved)
+    for number, values in again.state_dict()["state"].items():
+        for key, value in values.items():
+            assert torch.equal(value, optimizers[1].state_dict()["state"][number][key])
 
 
 def test_other_batch_and_picture_sizes_are_served_too() -> None:
@@ -87,10 +148,10 @@ def test_under_autocast_it_computes_in_the_narrow_format_and_weights_keep_theirs
     assert found.dtype is expected.dtype is torch.bfloat16
     found.float().sum().backward()
     expected.float().sum().backward()
-    assert chosen[0].weight.grad is not None
-    assert chosen[0].weight.grad.dtype is torch.float32
+    assert chosen[0].kernel.grad is not None
+    assert chosen[0].kernel.grad.dtype is torch.float32
     torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
-    torch.testing.assert_close(chosen[0].weight.grad, plain[0].weight.grad, rtol=0.02, atol=0.05)
+    torch.testing.assert_close(chosen[0].kernel.grad.permute(0, 3, 1, 2), plain[0].weight.grad, rtol=0.02, atol=0.05)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,22 @@ the choice into a network under an unchanged `state_dict`. Each algorithm has a 
 from bakeoff.training.convolution.algorithm import remark
 from bakeoff.training.convolution.choice import Layer, Timings, choose, layers_of, recall, tune
 from bakeoff.training.convolution.geometry import Geometry, Pass
-from bakeoff.training.convolution.layer import install
+from bakeoff.training.convolution.layer import install, library_for_all, load_state, saved_state
 
-__all__ = ["Geometry", "Layer", "Pass", "Timings", "choose", "install", "layers_of", "recall", "remark", "tune"]
+__all__ = [
+    "Geometry",
+    "Layer",
+    "Pass",
+    "Timings",
+    "as_kernels",
+    "as_weights",
+    "choose",
+    "install",
+    "layers_of",
+    "library_for_all",
+    "load_state",
+    "recall",
+    "remark",
+    "saved_state",
+    "tune",
+]

@@ -32,7 +32,7 @@ HOPELESS = 2.5
 CLEARLY = 0.95
 """Share of the library's time that another must keep below: within the noise, PyTorch's own way stays."""
 
-VERSION = 2
+VERSION = 3
 """Of the algorithms: raised when one becomes faster or slower, so that what was measured before is measured again."""
 
 Timings = dict[Pass, dict[str, float]]
@@ -45,6 +45,8 @@ class Layer:
 
     name: str
     geometry: Geometry
+    """As the network has it; what is measured is its `trimmed` work."""
+
     first: bool
     """Whether its input is the pictures themselves, so that nobody asks for their gradient."""
 
@@ -104,13 +106,12 @@ def recall(layers: list[Layer], folder: Path, threads: int) -> dict[str, Timings
 
 
 def choose(timings: Mapping[str, Timings]) -> dict[str, list[str]]:
-    """Return the algorithms of each layer in which one is clearly faster than the library.
+    """Return the algorithms of each layer: the fastest, and the library where none is clearly faster.
 
     Returns:
         By name of the layer, the algorithms for the forward pass, the input's and the weight's gradient.
     """
-    chosen = {name: [_fastest(passes.get(task)) for task in Pass] for name, passes in timings.items()}
-    return {name: names for name, names in chosen.items() if set(names) != {LIBRARY.name}}
+    return {name: [_fastest(passes.get(task)) for task in Pass] for name, passes in timings.items()}
 
 
 def _fastest(milliseconds: Mapping[str, float] | None) -> str:
@@ -130,7 +131,7 @@ class _Measured:
 
     def knows(self, layer: Layer) -> bool:
         """Whether all passes of a layer have been measured."""
-        return all(self._has(layer.geometry, task) for task in layer.passes())
+        return all(self._has(layer.geometry.trimmed, task) for task in layer.passes())
 
     def _has(self, geometry: Geometry, task: Pass) -> bool:
         names = {algorithm.name for algorithm in serving(geometry, task)}
@@ -138,15 +139,17 @@ class _Measured:
 
     def measure(self, layer: Layer) -> None:
         """Time the algorithms of a layer's passes, unless that is known."""
+        work = layer.geometry.trimmed
         for task in layer.passes():
-            if not self._has(layer.geometry, task):
-                self._known[_key(layer.geometry, task)] = measure(layer.geometry, task, serving(layer.geometry, task))
+            if not self._has(work, task):
+                self._known[_key(work, task)] = measure(work, task, serving(work, task))
                 self._new = True
 
     def timings(self, layers: list[Layer]) -> dict[str, Timings]:
         """Return what is known of layers."""
         return {
-            layer.name: {task: self._known[_key(layer.geometry, task)] for task in layer.passes()} for layer in layers
+            layer.name: {task: self._known[_key(layer.geometry.trimmed, task)] for task in layer.passes()}
+            for layer in layers
         }
 
     def save(self) -> None:

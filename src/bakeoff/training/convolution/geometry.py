@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -72,6 +72,14 @@ class Axis:
         last = self.first + (self.output - 1) * self.stride + (len(self.live) - 1) * self.dilation
         return max(0, last - self.size + 1)
 
+    @cached_property
+    def trimmed(self) -> Axis | None:
+        """The same convolution with the live taps alone, or None where its padding would differ on the two sides."""
+        if not self.live or self.first > 0:
+            return None
+        trimmed = Axis(self.size, len(self.live), self.stride, -self.first, self.dilation)
+        return trimmed if trimmed.output == self.output else None
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -109,6 +117,20 @@ class Geometry:
             for axis in (0, 1)
         )
         return cls(inputs[0], layer.in_channels, layer.out_channels, layer.groups, rows, columns, dtype)
+
+    @cached_property
+    def taps(self) -> tuple[slice, slice]:
+        """The rows and columns of the kernel that are computed with: the live ones, or all where they cannot stand alone."""
+        if self.rows.trimmed is None or self.columns.trimmed is None:
+            return slice(0, self.rows.kernel), slice(0, self.columns.kernel)
+        rows, columns = self.rows.live, self.columns.live
+        return slice(rows.start, rows.stop), slice(columns.start, columns.stop)
+
+    @cached_property
+    def trimmed(self) -> Geometry:
+        """The geometry that is left with `taps` alone: the same output from fewer operations."""
+        rows, columns = self.rows.trimmed, self.columns.trimmed
+        return self if rows is None or columns is None else replace(self, rows=rows, columns=columns)
 
     @property
     def depthwise(self) -> bool:

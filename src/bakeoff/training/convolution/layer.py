@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,23 +13,37 @@ from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorith
 from bakeoff.training.convolution.geometry import DTYPES, Geometry, Pass
 from bakeoff.training.convolution.winograd import WINOGRAD
 
+Taps = tuple[slice, slice]
+"""Rows and columns of a kernel."""
+
 
 class ChosenConv2d(nn.Conv2d):
-    """A `Conv2d` with the same parameters, whose passes are computed by chosen algorithms.
+    """A `Conv2d` with the same `state_dict`, whose passes are computed by chosen algorithms.
 
     Where an algorithm cannot serve what it is given (pictures of another size, say), the library does.
+
+    The parameter is `kernel`, shape (outputs, rows, columns, channels / groups): the weight as algorithms with the
+    channels innermost read it, and contiguous, since PyTorch's fused optimizers copy whatever is not, which more than
+    doubles the time of a step. It may hold some of the taps alone, those that ever meet a pixel: the others are part of
+    the weight, but nothing of the training touches them.
     """
 
     algorithms: dict[Pass, Algorithm]
+    kernel: nn.Parameter
+    _taps: Taps
+    resting: torch.Tensor | None
+    """The whole weight, if the kernel holds some of it alone."""
+
     _geometries: dict[tuple[torch.Size, torch.dtype], Geometry]
 
     @classmethod
-    def of(cls, layer: nn.Conv2d, names: Sequence[str]) -> ChosenConv2d:
-        """Return a layer that shares another's parameters.
+    def of(cls, layer: nn.Conv2d, names: Sequence[str], taps: Taps | None = None) -> ChosenConv2d:
+        """Return a layer that takes another's place.
 
         Args:
             layer: One for which `choosable` is true.
             names: Of the algorithms for the forward pass, the input's and the weight's gradient.
+            taps: Those that training can move; all by default.
 
         Raises:
             KeyError: If there is no such algorithm.
@@ -38,27 +52,70 @@ class ChosenConv2d(nn.Conv2d):
         chosen.__dict__ = layer.__dict__.copy()
         chosen.algorithms = {task: ALGORITHMS[name] for task, name in zip(Pass, names, strict=True)}
         chosen._geometries = {}
+        weight = layer.weight
+        whole = (slice(0, layer.kernel_size[0]), slice(0, layer.kernel_size[1]))
+        chosen._taps = taps or whole
+        chosen.resting = None if chosen._taps == whole else weight.detach().clone()
+        kernel = nn.Parameter(chosen.cut(weight.detach()), weight.requires_grad)
+        chosen._parameters = {"kernel": kernel, "bias": layer._parameters["bias"]}
         return chosen
+
+    def cut(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return of a tensor of the weight's shape what belongs to the kernel, in the kernel's shape."""
+        return weight.permute(0, 2, 3, 1)[:, self._taps[0], self._taps[1]].contiguous()
+
+    def whole(self, kernel: torch.Tensor, rest: torch.Tensor | None) -> torch.Tensor:
+        """Return a tensor of the kernel's shape in the weight's, with `rest` for taps that the kernel does not hold."""
+        if rest is None:
+            return kernel.permute(0, 3, 1, 2)
+        weight = rest.detach().clone()
+        weight[:, :, self._taps[0], self._taps[1]] = kernel.permute(0, 3, 1, 2)
+        return weight
+
+    @property
+    def weight(self) -> torch.Tensor:  # type: ignore[override]
+        """The weight, shape (outputs, channels / groups, kernel height, kernel width)."""
+        return self.whole(self.kernel, self.resting)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Convolve inputs of shape (batch, channels, height, width)."""
-        weight = self.weight
+        geometry = self._geometry(inputs.shape, inputs.dtype)
+        weight = self._read(geometry.taps)
         if torch.is_autocast_enabled(inputs.device.type):
             dtype = torch.get_autocast_dtype(inputs.device.type)
             inputs, weight = inputs.to(dtype), weight.to(dtype)
-        output: torch.Tensor = _Convolution.apply(inputs, weight, self, self._geometry(inputs))
+            geometry = self._geometry(inputs.shape, dtype)
+        output: torch.Tensor = _Convolution.apply(inputs, weight, self, geometry.trimmed)
         return output if self.bias is None else output + self.bias.to(output.dtype)[:, None, None]
 
-    def _geometry(self, inputs: torch.Tensor) -> Geometry:
-        key = (inputs.shape, inputs.dtype)
+    def _read(self, taps: Taps) -> torch.Tensor:
+        """Return these taps of the weight."""
+        return self.kernel.permute(0, 3, 1, 2) if taps == self._taps else self.weight[:, :, taps[0], taps[1]]
+
+    def _geometry(self, shape: torch.Size, dtype: torch.dtype) -> Geometry:
+        key = (shape, dtype)
         if key not in self._geometries:
-            self._geometries[key] = Geometry.of(self, inputs.shape, inputs.dtype)
+            self._geometries[key] = Geometry.of(self, shape, dtype)
         return self._geometries[key]
 
     def serving(self, geometry: Geometry, task: Pass) -> Algorithm:
         """Return what computes a pass."""
         algorithm = self.algorithms[task]
         return algorithm if algorithm.serves(geometry, task) else LIBRARY
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        destination[f"{prefix}weight"] = self.weight if keep_vars else self.weight.detach()
+        if self.bias is not None:
+            destination[f"{prefix}bias"] = self.bias if keep_vars else self.bias.detach()
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *arguments: Any) -> None:
+        own = {key: value for key, value in state_dict.items() if key.startswith(prefix)}
+        weight = own.pop(f"{prefix}weight", None)
+        if weight is not None:
+            own[f"{prefix}kernel"] = self.cut(weight)
+            if self.resting is not None:
+                self.resting.copy_(weight)
+        super()._load_from_state_dict(own, prefix, *arguments)
 
 
 class _Convolution(torch.autograd.Function):
@@ -95,12 +152,18 @@ def choosable(layer: nn.Module) -> bool:
     )
 
 
-def install(network: nn.Module, choices: Mapping[str, Sequence[str]]) -> None:
+def library_for_all(network: nn.Module) -> dict[str, list[str]]:
+    """Return the choice of the library for every layer that has one."""
+    return {name: [LIBRARY.name] * len(Pass) for name, layer in network.named_modules() if choosable(layer)}
+
+
+def install(network: nn.Module, choices: Mapping[str, Sequence[str]], moving: Mapping[str, Taps] | None = None) -> None:
     """Put chosen algorithms into a network's layers, by name. Its `state_dict` stays as it is.
 
     Args:
         network: To be changed.
         choices: Names of layers, each with those of its algorithms: forward, input gradient, weight gradient.
+        moving: Names of layers, each with the taps that training can move, where those are not all.
 
     Raises:
         AttributeError: If there is no layer of a name.
@@ -116,4 +179,44 @@ def install(network: nn.Module, choices: Mapping[str, Sequence[str]]) -> None:
     for name, names in choices.items():
         layer = network.get_submodule(name)
         assert isinstance(layer, nn.Conv2d), name
-        network.set_submodule(name, ChosenConv2d.of(layer, names))
+        network.set_submodule(name, ChosenConv2d.of(layer, names, (moving or {}).get(name)))
+
+
+def saved_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return an optimizer's `state_dict` in the weights' shapes, which does not depend on the choice of algorithms.
+
+    Args:
+        network: Whose parameters it moves.
+        optimizer: With one group. Momenta of taps that nothing moves are zero.
+    """
+    return _reshaped(network, optimizer, optimizer.state_dict(), _as_weight)
+
+
+def load_state(network: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Give an optimizer the state that `saved_state` returned."""
+    optimizer.load_state_dict(_reshaped(network, optimizer, state, ChosenConv2d.cut))
+
+
+def _as_weight(layer: ChosenConv2d, value: torch.Tensor) -> torch.Tensor:
+    rest = layer.resting
+    return layer.whole(value, None if rest is None else torch.zeros_like(rest, dtype=value.dtype))
+
+
+def _reshaped(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    shape: Callable[[ChosenConv2d, torch.Tensor], torch.Tensor],
+) -> dict[str, Any]:
+    """Return a state with the tensors that belong to kernels brought into another shape."""
+    layers = {id(layer.kernel): layer for layer in network.modules() if isinstance(layer, ChosenConv2d)}
+    (group,) = optimizer.param_groups
+    reshaped = dict(state["state"])
+    for number, parameter in enumerate(group["params"]):
+        layer = layers.get(id(parameter))
+        if layer is not None and number in reshaped:
+            reshaped[number] = {
+                key: shape(layer, value) if isinstance(value, torch.Tensor) and value.ndim == 4 else value
+                for key, value in reshaped[number].items()
+            }
+    return state | {"state": reshaped}
