@@ -30,6 +30,7 @@ from bakeoff.data.cache import cache_root
 from bakeoff.records import Numerics
 from bakeoff.spec import RunSpec, StudySpec
 from bakeoff.study import facts_of
+from bakeoff.training import normalization
 from bakeoff.training.convolution import choose, layers_of, tune
 from bakeoff.training.loop import Hooks, Trainer
 from bakeoff.training.setup import build_network
@@ -285,6 +286,7 @@ def bakeoff(work: Work, dataset: Dataset, gate: Gate) -> None:
         channels_last=True,
         micro_batch=work.batch,
         convolutions=choose(tune(layers, cache_root(None) / "convolutions")) if work.tuned else {},
+        normalization="compiled" if work.tuned and normalization.unavailable() is None else "library",
     )
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(run, dataset, numerics, work.batch, None, Path(folder), Hooks())

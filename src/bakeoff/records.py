@@ -44,6 +44,9 @@ class Numerics:
     convolutions: dict[str, list[str]] = field(default_factory=dict)
     """By layer, the algorithms of its forward pass, its input's and its weight's gradient; the library's where none are named."""
 
+    normalization: str = "library"
+    """Batch normalisation by PyTorch's `library`, or `compiled`: by bakeoff's kernels, with the activation after it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRecord:

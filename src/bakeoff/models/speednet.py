@@ -71,19 +71,18 @@ class SpeedNet(nn.Module):
         self.whitening.weight.copy_(torch.cat([filters, -filters]))
 
 
-class _Block(nn.Module):
+class _Block(nn.Sequential):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.pool = nn.MaxPool2d(2)
         self.norm1 = _norm(outputs)
+        self.relu1 = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.norm2 = _norm(outputs)
+        self.relu2 = nn.ReLU(inplace=True)
         for layer in (self.conv1, self.conv2):
             nn.init.dirac_(layer.weight[: layer.in_channels])
-
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        maps = F.relu(self.norm1(F.max_pool2d(self.conv1(maps), 2)), inplace=True)
-        return F.relu(self.norm2(self.conv2(maps)), inplace=True)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

@@ -40,7 +40,7 @@ class Plan:
     """Where decoded pictures and what was measured of this machine are kept."""
 
     tune: bool = True
-    """Whether convolutions choose their algorithm by measuring; if not, all are the library's."""
+    """Whether convolutions choose their algorithm by measuring and normalisation is compiled; if not, all is PyTorch's."""
 
     only: tuple[str, ...] = ()
     """Patterns of candidate labels that are to run now; the others stay pending."""
@@ -59,12 +59,16 @@ class Plan:
 
     def numerics(self, run: RunSpec, convolutions: dict[str, list[str]] | None = None) -> Numerics:
         """Return what a run that starts now would decide its last bits by, with these algorithms for its convolutions."""
+        from bakeoff.training import normalization
+
+        compiled = self.tune and self.device == "cpu" and normalization.unavailable() is None
         return Numerics(
             device=self.device,
             threads=self.threads,
             channels_last=True,
             micro_batch=run.candidate.recipe.batch_size,
             convolutions=convolutions or {},
+            normalization="compiled" if compiled else "library",
         )
 
     def remarks(self) -> list[str]:

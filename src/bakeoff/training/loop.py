@@ -23,7 +23,7 @@ from bakeoff.predictions import save_predictions
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus, StepReport
 from bakeoff.spec import RunSpec
 from bakeoff.training import checkpoint as checkpoints
-from bakeoff.training import convolution
+from bakeoff.training import convolution, normalization
 from bakeoff.training.checkpoint import Checkpoint, Progress
 from bakeoff.training.early_sizes import sized
 from bakeoff.training.optim import build_optimizer, learning_rate, only_gradients_move
@@ -147,6 +147,8 @@ class Trainer:
         self.network = build_network(run, dataset).to(self.device).to(memory_format=self.layout)
         choices = self._convolutions()
         convolution.install(self.network, choices, self._moving_taps(dataset) if choices else None)
+        if numerics.normalization == "compiled":
+            normalization.install(self.network)
         self.optimizer = build_optimizer(self.network.parameters(), self.recipe)
         self.progress = Progress(run_id=run.id, micro_batch=micro_batch)
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)

@@ -14,8 +14,6 @@ __all__ = [
     "Layer",
     "Pass",
     "Timings",
-    "as_kernels",
-    "as_weights",
     "choose",
     "install",
     "layers_of",

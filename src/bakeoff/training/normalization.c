@@ -1,0 +1,210 @@
+// Batch normalisation with the activation after it, of maps whose channels lie innermost: shape (rows, channels), a row
+// for each pixel of each picture.
+//
+// The text before this, written by normalization.py, defines VALUE (the type of a number in memory) and, for bfloat16,
+// NARROW. Arithmetic is float32, sums over rows are float64 in the end; they are added up in an order that depends neither
+// on the threads nor on their number.
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define LANES 16 // channels at once: one cache line of float32
+#define CHUNK 512 // rows that are summed in float32 before the sum goes to float64
+
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
+typedef int32_t bits __attribute__((vector_size(LANES * sizeof(int32_t)), aligned(4)));
+typedef uint32_t words __attribute__((vector_size(LANES * sizeof(uint32_t)), aligned(4)));
+typedef VALUE values __attribute__((vector_size(LANES * sizeof(VALUE)), aligned(sizeof(VALUE))));
+
+static inline values read_values(const VALUE *from, long count) {
+  if (count == LANES) return *(const values *)from;
+  values some = {0};
+  memcpy(&some, from, count * sizeof(VALUE));
+  return some;
+}
+
+static inline void write_values(VALUE *to, values value, long count) {
+  if (count == LANES) *(values *)to = value;
+  else memcpy(to, &value, count * sizeof(VALUE));
+}
+
+static inline lanes widened(values some) {
+#ifdef NARROW // bfloat16 is the upper half of a float32
+  return (lanes)(__builtin_convertvector(some, words) << 16);
+#else
+  return some;
+#endif
+}
+
+static inline values narrowed(lanes value) {
+#ifdef NARROW // to the nearest, halves to the even one; what is not a number stays so
+  const words whole = (words)value;
+  const words rounded = (whole + 0x7fff + ((whole >> 16) & 1)) >> 16;
+  const words strange = (words)(value != value);
+  return __builtin_convertvector((rounded & ~strange) | (0x7fc0 & strange), values);
+#else
+  return value;
+#endif
+}
+
+static inline lanes load(const VALUE *from, long count) { return widened(read_values(from, count)); }
+
+static inline lanes load_floats(const float *from, long count) {
+  if (count == LANES) return *(const lanes *)from;
+  lanes some = {0};
+  memcpy(&some, from, count * sizeof(float));
+  return some;
+}
+
+static inline lanes chosen(bits which, lanes value) { return (lanes)((bits)value & which); }
+
+typedef struct {
+  long rows, channels;
+  float low, high; // of the activation: minus and plus infinity where there is none
+  float momentum;  // with which running statistics follow
+  float epsilon;   // added to variances
+} Layer;
+
+// What the way back needs of a channel: outputs = activation(inputs * scale + shift).
+typedef struct {
+  float *scale, *shift, *mean, *inverse;
+} Kept;
+
+static inline Kept kept_at(float *kept, Layer s) {
+  return (Kept){kept, kept + s.channels, kept + 2 * s.channels, kept + 3 * s.channels};
+}
+
+static inline long chunks_of(Layer s) { return (s.rows + CHUNK - 1) / CHUNK; }
+
+// The two sums of a channel over all rows, from those over each chunk.
+static inline void add_up(const float *partial, long channel, Layer s, double *first, double *second) {
+  *first = *second = 0;
+  for (long chunk = 0; chunk < chunks_of(s); chunk++) {
+    *first += partial[(2 * chunk) * s.channels + channel];
+    *second += partial[(2 * chunk + 1) * s.channels + channel];
+  }
+}
+
+// For each chunk, the sums of x - pivot and of its square, with the first row as the pivot: squares of small numbers lose
+// no digits.
+static void measure(const VALUE *inputs, float *partial, Layer s) {
+#pragma omp parallel for schedule(static)
+  for (long chunk = 0; chunk < chunks_of(s); chunk++) {
+    const long start = chunk * CHUNK, stop = start + CHUNK < s.rows ? start + CHUNK : s.rows;
+    for (long channel = 0; channel < s.channels; channel += LANES) {
+      const long count = s.channels - channel < LANES ? s.channels - channel : LANES;
+      const lanes pivot = load(inputs + channel, count);
+      lanes first = {0}, second = {0}, other_first = {0}, other_second = {0};
+      long row = start;
+      for (; row + 1 < stop; row += 2) {
+        const lanes one = load(inputs + row * s.channels + channel, count) - pivot;
+        const lanes other = load(inputs + (row + 1) * s.channels + channel, count) - pivot;
+        first += one, second += one * one, other_first += other, other_second += other * other;
+      }
+      if (row < stop) {
+        const lanes one = load(inputs + row * s.channels + channel, count) - pivot;
+        first += one, second += one * one;
+      }
+      first += other_first, second += other_second;
+      memcpy(partial + (2 * chunk) * s.channels + channel, &first, count * sizeof(float));
+      memcpy(partial + (2 * chunk + 1) * s.channels + channel, &second, count * sizeof(float));
+    }
+  }
+}
+
+// The activation: what lies outside low and high is brought to them; what is not a number stays so.
+static inline lanes activated(lanes value, Layer s) {
+  const bits below = value <= s.low, above = value >= s.high;
+  return (lanes)(((bits)value & ~(below | above)) | (below & (bits)((lanes){0} + s.low)) |
+                 (above & (bits)((lanes){0} + s.high)));
+}
+
+// outputs = activation(inputs * scale + shift)
+void apply(const VALUE *inputs, VALUE *outputs, const float *scale, const float *shift, Layer s) {
+#pragma omp parallel for schedule(static)
+  for (long row = 0; row < s.rows; row++)
+    for (long channel = 0; channel < s.channels; channel += LANES) {
+      const long count = s.channels - channel < LANES ? s.channels - channel : LANES;
+      const lanes input = load(inputs + row * s.channels + channel, count);
+      const lanes value = input * load_floats(scale + channel, count) + load_floats(shift + channel, count);
+      write_values(outputs + row * s.channels + channel, narrowed(activated(value, s)), count);
+    }
+}
+
+// Normalise by the batch, and let the running statistics follow it.
+void forward(const VALUE *inputs, VALUE *outputs, const float *weight, const float *bias, float *running_mean,
+             float *running_variance, float *kept, float *partial, Layer s) {
+  const Kept k = kept_at(kept, s);
+  measure(inputs, partial, s);
+  for (long channel = 0; channel < s.channels; channel++) {
+    double first, second;
+    add_up(partial, channel, s, &first, &second);
+    const double moved = first / s.rows, mean = widened(read_values(inputs + channel, 1))[0] + moved;
+    double variance = second / s.rows - moved * moved;
+    if (variance < 0) variance = 0;
+    const double inverse = 1 / sqrt(variance + s.epsilon);
+    running_mean[channel] += s.momentum * (float)(mean - running_mean[channel]);
+    running_variance[channel] += s.momentum * (float)(variance * s.rows / (s.rows - 1) - running_variance[channel]);
+    k.mean[channel] = mean, k.inverse[channel] = inverse;
+    k.scale[channel] = weight[channel] * inverse;
+    k.shift[channel] = bias[channel] - mean * weight[channel] * inverse;
+  }
+  apply(inputs, outputs, k.scale, k.shift, s);
+}
+
+// The gradient that passes the activation: where its input lies between low and high.
+static inline lanes passed(lanes gradient, lanes input, lanes scale, lanes shift, Layer s) {
+  const lanes value = input * scale + shift;
+  return (lanes)((bits)gradient & (value > s.low) & (value < s.high));
+}
+
+// For each chunk, the sums of the gradient that passes the activation, and of its product with x - mean.
+static void measure_gradient(const VALUE *inputs, const VALUE *gradients, Kept k, float *partial, Layer s) {
+#pragma omp parallel for schedule(static)
+  for (long chunk = 0; chunk < chunks_of(s); chunk++) {
+    const long start = chunk * CHUNK, stop = start + CHUNK < s.rows ? start + CHUNK : s.rows;
+    for (long channel = 0; channel < s.channels; channel += LANES) {
+      const long count = s.channels - channel < LANES ? s.channels - channel : LANES;
+      const lanes scale = load_floats(k.scale + channel, count), shift = load_floats(k.shift + channel, count);
+      const lanes mean = load_floats(k.mean + channel, count);
+      lanes first = {0}, second = {0};
+      for (long row = start; row < stop; row++) {
+        const lanes input = load(inputs + row * s.channels + channel, count);
+        const lanes gradient = passed(load(gradients + row * s.channels + channel, count), input, scale, shift, s);
+        first += gradient, second += gradient * (input - mean);
+      }
+      memcpy(partial + (2 * chunk) * s.channels + channel, &first, count * sizeof(float));
+      memcpy(partial + (2 * chunk + 1) * s.channels + channel, &second, count * sizeof(float));
+    }
+  }
+}
+
+// The gradients of inputs, weight and bias. An input moves its own normalised value, and the batch's mean and deviation
+// with it: to_inputs = passed gradient * scale + inputs * slope + constant.
+void backward(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, float *to_weight, float *to_bias,
+              float *kept, float *partial, Layer s) {
+  const Kept k = kept_at(kept, s);
+  measure_gradient(inputs, gradients, k, partial, s);
+  float *slope = partial, *constant = partial + s.channels; // no chunk's sums of a channel are read after its own
+  for (long channel = 0; channel < s.channels; channel++) {
+    double first, second;
+    add_up(partial, channel, s, &first, &second);
+    to_bias[channel] = first, to_weight[channel] = second * k.inverse[channel];
+    const double steepness = -(double)k.scale[channel] * k.inverse[channel] * k.inverse[channel] * second / s.rows;
+    slope[channel] = steepness;
+    constant[channel] = -(double)k.scale[channel] * first / s.rows - steepness * k.mean[channel];
+  }
+#pragma omp parallel for schedule(static)
+  for (long row = 0; row < s.rows; row++)
+    for (long channel = 0; channel < s.channels; channel += LANES) {
+      const long count = s.channels - channel < LANES ? s.channels - channel : LANES;
+      const lanes input = load(inputs + row * s.channels + channel, count);
+      const lanes scale = load_floats(k.scale + channel, count);
+      const lanes gradient = passed(load(gradients + row * s.channels + channel, count), input, scale,
+                                    load_floats(k.shift + channel, count), s);
+      const lanes value =
+          gradient * scale + input * load_floats(slope + channel, count) + load_floats(constant + channel, count);
+      write_values(to_inputs + row * s.channels + channel, narrowed(value), count);
+    }
+}

@@ -1,0 +1,188 @@
+"""Batch normalisation with the activation after it, in as few passes over memory as can be.
+
+Networks of depthwise convolutions spend half their time on normalising and clipping maps that no longer fit into any
+cache. PyTorch does each by itself; here one pass measures, one normalises and clips, and the way back takes two more.
+Whether an activation let a value pass is computed again from the normalisation's input, so that nothing is kept for it.
+
+The kernels need a C compiler; without one, PyTorch's own layers stay.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import math
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bakeoff.errors import StudyError
+from bakeoff.training import native
+
+CHUNK = 512
+"""Rows that the kernels sum in float32: as in normalization.c."""
+
+VALUES = {torch.float32: "#define VALUE float\n", torch.bfloat16: "#define VALUE uint16_t\n#define NARROW\n"}
+"""How the kernels name the numbers of a dtype."""
+
+ACTIVATIONS: dict[type[nn.Module], tuple[float, float]] = {nn.ReLU: (0.0, math.inf), nn.ReLU6: (0.0, 6.0)}
+"""Activations that clip, with their bounds."""
+
+NONE = (-math.inf, math.inf)
+
+
+class _Layer(ctypes.Structure):
+    """`Layer` of normalization.c."""
+
+    _fields_ = [
+        ("rows", ctypes.c_long),
+        ("channels", ctypes.c_long),
+        ("low", ctypes.c_float),
+        ("high", ctypes.c_float),
+        ("momentum", ctypes.c_float),
+        ("epsilon", ctypes.c_float),
+    ]
+
+
+@cache
+def _kernels(dtype: torch.dtype) -> ctypes.CDLL:
+    text = resources.files("bakeoff.training").joinpath("normalization.c").read_text()
+    library = native.load("#include <stdint.h>\n" + VALUES[dtype] + text)
+    for name, pointers in (("forward", 8), ("apply", 4), ("backward", 7)):
+        getattr(library, name).argtypes = [ctypes.c_void_p] * pointers + [_Layer]
+        getattr(library, name).restype = None
+    return library
+
+
+@cache
+def unavailable() -> str | None:
+    """Return why this machine cannot compute this way, or None if it can."""
+    try:
+        for dtype in VALUES:
+            _kernels(dtype)
+    except native.UnavailableError as error:
+        return str(error)
+    return None
+
+
+class FusedBatchNorm2d(nn.BatchNorm2d):
+    """A `BatchNorm2d` with the same `state_dict`, and perhaps the activation after it."""
+
+    bounds: tuple[float, float]
+    """Between which the output is clipped."""
+
+    @classmethod
+    def of(cls, layer: nn.BatchNorm2d, bounds: tuple[float, float]) -> FusedBatchNorm2d:
+        """Return a layer that shares another's parameters and running statistics."""
+        fused = cls.__new__(cls)
+        fused.__dict__ = layer.__dict__.copy()
+        fused.bounds = bounds
+        return fused
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Normalise inputs of shape (batch, channels, height, width), by the batch in training."""
+        rows = inputs.numel() // inputs.shape[1]
+        served = inputs.device.type == "cpu" and inputs.dtype in VALUES and rows > 1
+        if not served or (not self.training and torch.is_grad_enabled()):
+            return self._plain(inputs)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        if self.training:
+            output: torch.Tensor = _Normalization.apply(inputs, self.weight, self.bias, self)
+            return output
+        return self._by_running_statistics(inputs)
+
+    def _plain(self, inputs: torch.Tensor) -> torch.Tensor:
+        output = super().forward(inputs)
+        return output if self.bounds == NONE else F.hardtanh(output, *self.bounds)
+
+    def _by_running_statistics(self, inputs: torch.Tensor) -> torch.Tensor:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        output = torch.empty_like(inputs)
+        tensors = (inputs, output, scale, self.bias - self.running_mean * scale)
+        _kernels(inputs.dtype).apply(*(tensor.data_ptr() for tensor in tensors), self.settings(inputs))
+        return output
+
+    def settings(self, inputs: torch.Tensor) -> _Layer:
+        """Return what the kernels must know of this layer for such inputs."""
+        channels = inputs.shape[1]
+        return _Layer(inputs.numel() // channels, channels, *self.bounds, self.momentum, self.eps)
+
+
+class _Normalization(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, layer: FusedBatchNorm2d
+    ) -> torch.Tensor:
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        assert layer.num_batches_tracked is not None
+        settings, output = layer.settings(inputs), torch.empty_like(inputs)
+        kept = torch.empty(4, settings.channels)
+        tensors = (inputs, output, weight, bias, layer.running_mean, layer.running_var, kept, _partial(settings))
+        _kernels(inputs.dtype).forward(*(tensor.data_ptr() for tensor in tensors), settings)
+        layer.num_batches_tracked.add_(1)
+        ctx.save_for_backward(inputs, kept)
+        ctx.settings = settings
+        return output
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        inputs, kept = ctx.saved_tensors
+        gradient, settings = gradient.contiguous(memory_format=torch.channels_last), ctx.settings
+        to_inputs, to_weight, to_bias = torch.empty_like(inputs), *torch.empty(2, settings.channels)
+        tensors = (inputs, gradient, to_inputs, to_weight, to_bias, kept, _partial(settings))
+        _kernels(inputs.dtype).backward(*(tensor.data_ptr() for tensor in tensors), settings)
+        needed = ctx.needs_input_grad
+        return to_inputs, to_weight if needed[1] else None, to_bias if needed[2] else None, None
+
+
+def _partial(settings: _Layer) -> torch.Tensor:
+    """Return room for the sums over each chunk of rows."""
+    return torch.empty(2 * -(-settings.rows // CHUNK), settings.channels)
+
+
+def fusable(layer: nn.Module) -> bool:
+    """Whether a layer is a plain batch normalisation with weights and running statistics."""
+    return (
+        type(layer) is nn.BatchNorm2d
+        and layer.affine
+        and layer.track_running_stats
+        and layer.momentum is not None
+        and layer.weight.dtype is torch.float32
+    )
+
+
+def install(network: nn.Module) -> None:
+    """Normalise a network's maps by these kernels, with the activation that follows one directly in a `Sequential`.
+
+    Its `state_dict` stays as it is.
+
+    Raises:
+        StudyError: If this machine cannot compute this way.
+    """
+    if (reason := unavailable()) is not None:
+        raise StudyError(
+            f"this run began with compiled batch normalisation, and goes on as it began, but {reason}; provide a C "
+            "compiler, or train anew with --no-tune"
+        )
+    for parent in list(network.modules()):
+        names = list(parent._modules)
+        for name, follower in itertools.zip_longest(names, names[1:]):
+            layer = parent._modules[name]
+            if layer is None or not fusable(layer):
+                continue
+            assert isinstance(layer, nn.BatchNorm2d)
+            in_order = type(parent).forward is nn.Sequential.forward
+            after = parent._modules[follower] if follower is not None and in_order else None
+            bounds = ACTIVATIONS.get(type(after)) if after is not None else None
+            parent._modules[name] = FusedBatchNorm2d.of(layer, bounds or NONE)
+            if bounds is not None:
+                assert follower is not None
+                parent._modules[follower] = nn.Identity()
