@@ -7,6 +7,7 @@ hash of everything that decides its numbers and of nothing else.
 
 from __future__ import annotations
 
+from bakeoff.spec.audit import AuditSpec
 from bakeoff.spec.base import PrecisionName, content_id
 from bakeoff.spec.candidate import CandidateGrid, CandidateSpec, labels
 from bakeoff.spec.data import DataFacts, DataSpec, resolve_validation
@@ -18,6 +19,7 @@ __all__ = [
     "DEFAULT_LEARNING_RATES",
     "NORMALIZATIONS",
     "RECIPES",
+    "AuditSpec",
     "CandidateGrid",
     "CandidateSpec",
     "DataFacts",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator
 
 from bakeoff.errors import SpecError
+from bakeoff.spec.audit import AuditSpec
 from bakeoff.spec.base import FORMAT, Document, PrecisionName, Spec, StemName, content_id, to_toml
 from bakeoff.spec.candidate import CandidateGrid, CandidateSpec, describe, expand
 from bakeoff.spec.data import DataFacts, DataSpec, resolve_validation
@@ -28,6 +29,7 @@ class StudySpec(Document):
     stem: StemName = "auto"
     recipe: RecipeGrid = RecipeGrid()
     view: Views = Views()
+    audit: AuditSpec = AuditSpec()
     candidates: Annotated[list[CandidateGrid], Field(min_length=1)] = [  # noqa: RUF012
         CandidateGrid(model=["resnet18", "alexnet", "mobilenet_v2"])
     ]
@@ -83,6 +85,7 @@ class StudySpec(Document):
             seeds=self.seeds,
             precision=self.precision,
             candidates=list(candidates.values()),
+            audit=self.audit,
         )
 
 
@@ -102,6 +105,8 @@ class ResolvedStudy(Document):
     seeds: list[int]
     precision: PrecisionName
     candidates: list[CandidateSpec]
+    audit: AuditSpec = AuditSpec()
+    """What is declared to the audit; decides no number."""
 
     @property
     def id(self) -> str:
@@ -129,15 +134,22 @@ class ResolvedStudy(Document):
         return to_toml(self.model_dump(mode="json"))
 
     def differences(self, other: ResolvedStudy) -> list[str]:
-        """Return one line for each key in which another study differs, as `key: this -> that`."""
-        mine, theirs = (
-            dict(_flatten(study.model_dump(mode="json", exclude={"description", "source"}))) for study in (self, other)
-        )
+        """Return one line for each key in which another study differs, as `key: this -> that`.
+
+        What is declared to the audit may differ, but for the smallest difference that matters: who has seen results
+        must not choose it.
+        """
+        mine, theirs = (dict(_flatten(study._fixed())) for study in (self, other))
         return [
             f"{key}: {mine.get(key, '(absent)')} -> {theirs.get(key, '(absent)')}"
             for key in sorted(mine.keys() | theirs.keys())
             if mine.get(key) != theirs.get(key)
         ]
+
+    def _fixed(self) -> dict[str, Any]:
+        """Return what must stay as it is once a study has begun."""
+        content = self.model_dump(mode="json", exclude={"description", "source", "audit"})
+        return content | {"audit": {"smallest_difference": self.audit.smallest_difference}}
 
 
 class RunSpec(Spec):
