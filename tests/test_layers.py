@@ -44,9 +44,10 @@ BELOW = {
         "store",
         "analysis",
         "audit",
+        "flags",
     },
     "forecast": {"errors", "spec", "execution", "study"},
-    "cli": {"errors", "flags", "data", "models", "report", "study", "forecast", "__init__"},
+    "cli": {"errors", "flags", "data", "models", "audit", "report", "study", "forecast", "__init__"},
     "__init__": {"errors", "flags", "spec", "report", "study"},
 }
 

@@ -15,13 +15,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.errors import BakeoffError, DataError, SpecError, StudyError
+from bakeoff.errors import AuditError, BakeoffError, DataError, SpecError, StudyError
 
 if TYPE_CHECKING:
     from bakeoff.spec import StudySpec
     from bakeoff.study import Study
 
-__all__ = ["BakeoffError", "DataError", "SpecError", "Study", "StudyError", "StudySpec", "__version__", "load", "run"]
+__all__ = [
+    "AuditError",
+    "BakeoffError",
+    "DataError",
+    "SpecError",
+    "Study",
+    "StudyError",
+    "StudySpec",
+    "__version__",
+    "load",
+    "run",
+]
 
 __version__ = "0.1.0"
 
@@ -42,6 +53,7 @@ def run(
     limit: int | None = None,
     precision: str | None = None,
     only: Sequence[str] = (),
+    despite: Sequence[str] = (),
     out: str | Path | None = None,
     device: str = "auto",
     workers: int | None = None,
@@ -68,6 +80,7 @@ def run(
         limit: About how many training pictures to use, to try things out.
         precision: `float32` or `bfloat16`.
         only: Patterns of candidate labels to run now.
+        despite: Rules of the audit, such as `D1`, whose errors do not keep the study from being trained.
         out: The study's folder; default one under `results/` named after the study and its settings.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         workers: Processes at once.
@@ -76,6 +89,7 @@ def run(
         progress: Whether to show progress on standard error.
 
     Raises:
+        AuditError: If the audit finds that training would be a waste; `despite` insists.
         BakeoffError: If something asked for does not exist, cannot be read, or cannot be written.
         KeyboardInterrupt: After Ctrl-C; the study is saved and the same call goes on.
     """
@@ -97,6 +111,7 @@ def run(
         validation=validation,
         limit=limit,
         precision=precision,
+        despite=list(despite) or None,
     )
     with StudyProgress(quiet=not progress) as watcher:
         planned = plan(

@@ -102,6 +102,9 @@ def run(
         bool,
         typer.Option(help="Choose each convolution's algorithm by measuring on this machine, or use PyTorch's own."),
     ] = True,
+    despite: Annotated[
+        str | None, typer.Option(help="Train in spite of these rules of the audit, such as D1; their findings stay.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The study's folder. Default: results/<name>.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
     dry_run: Annotated[
@@ -127,7 +130,7 @@ def run(
         "limit": limit,
         "precision": precision,
     }
-    patterns = _words(only) or []
+    patterns, insisted = _words(only) or [], _words(despite)
     with StudyProgress() as watcher:
         if study is not None and study.is_dir():
             given = [name for name, value in flags.items() if value is not None]
@@ -141,11 +144,12 @@ def run(
                 workers=workers,
                 only=patterns,
                 tune=tune,
+                despite=insisted or [],
                 data_dir=data_dir,
                 on_stage=watcher.stage,
             )
         else:
-            spec, adapted = adapted_spec(study, **flags)  # type: ignore[arg-type]
+            spec, adapted = adapted_spec(study, despite=insisted, **flags)  # type: ignore[arg-type]
             planned = plan(
                 spec,
                 out=out,
@@ -192,8 +196,49 @@ def show(
         _print_table(folder)
         return
     study = Study(folder)
-    text = console.to_csv(study.table()) if csv else console.to_json(study.spec.name, study.runs(), study.epochs())
+    if csv:
+        text = console.to_csv(study.table())
+    else:
+        text = console.to_json(
+            study.spec.name, study.runs(), study.epochs(), unranked=study.unranked(), findings=study.findings()
+        )
     typer.echo(text, nl=not text.endswith("\n"))
+
+
+@app.command()
+def audit(
+    study: Annotated[Path, typer.Argument(help="A study's folder, or a study file that was not run yet.")],
+    data: Annotated[str | None, typer.Option(help="Pictures to use instead of the study file's.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
+) -> None:
+    """Say whether a comparison is fair and its runs are sound. Exit code 1 means that an error is open.
+
+    \b
+    Examples:
+      bakeoff audit results/classics
+      bakeoff audit studies/classics.toml
+    """
+    from bakeoff.audit import open_errors
+    from bakeoff.audit.kept import document
+    from bakeoff.report.audit import audit_report
+    from bakeoff.report.progress import StudyProgress
+    from bakeoff.study.auditing import audit_file, audit_folder
+
+    with StudyProgress() as watcher:
+        if study.is_dir():
+            if data is not None:
+                raise SpecError("a study's folder keeps its pictures, but --data was given; leave it out")
+            audited = audit_folder(study, data_dir=data_dir, on_stage=watcher.stage)
+        else:
+            audited = audit_file(study, data=data, data_dir=data_dir, on_stage=watcher.stage)
+    if json:
+        typer.echo(document(audited.study.name, audited.findings, audited.labels), nl=False)
+    else:
+        for line in audit_report(audited.findings, whole=True):
+            _output().print(line, soft_wrap=True)
+    if open_errors(audited.findings):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -310,6 +355,7 @@ def _version(
 
 
 def _print_table(folder: Path) -> None:
+    from bakeoff.report.audit import audit_report
     from bakeoff.report.console import ranked_table
     from bakeoff.report.words import clean
     from bakeoff.study import Study
@@ -318,6 +364,8 @@ def _print_table(folder: Path) -> None:
     console.print(ranked_table(study.table(), study.spec.name))
     for remark in study.remarks():
         console.print(f"- {clean(remark)}", markup=False, highlight=False)
+    for line in audit_report(study.findings()):
+        console.print(line)
     console.print(f"Written to {folder}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -61,13 +61,12 @@ def test_equal_accuracies_share_a_rank(tmp_path: Path) -> None:
     assert dict(zip(table["candidate"], table["rank"], strict=True)) == {"b": 1, "c": 1, "a": 3, "d": 4}
 
 
-def test_without_a_validation_split_the_test_set_ranks_and_a_remark_says_so(tmp_path: Path) -> None:
+def test_without_a_validation_split_the_test_set_ranks(tmp_path: Path) -> None:
     runs = [Run(candidate="a", val=None, test=0.6), Run(candidate="b", val=None, test=0.7)]
     tables = frames(tmp_path, *runs)
     table = rank(*tables)
     assert table["candidate"].tolist() == ["b", "a"]
     assert set(table["ranked_by"]) == {"test"}
-    assert any("ranked on the test set" in one for one in remarks(*tables))
 
 
 def test_only_finished_seeds_count(tmp_path: Path) -> None:

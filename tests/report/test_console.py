@@ -146,7 +146,12 @@ def test_what_is_not_finite_is_null_in_json(tmp_path: Path) -> None:
 
 
 def test_json_of_no_runs_is_a_document(tmp_path: Path) -> None:
-    assert strict(to_json("demo", *frames(tmp_path))) == {"study": "demo", "candidates": [], "runs": []}
+    assert strict(to_json("demo", *frames(tmp_path))) == {
+        "study": "demo",
+        "candidates": [],
+        "findings": [],
+        "runs": [],
+    }
 
 
 def test_json_holds_no_character_that_a_terminal_obeys(tmp_path: Path) -> None:

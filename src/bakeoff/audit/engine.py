@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from bakeoff.audit.evidence import AbsentError, Evidence
 from bakeoff.audit.finding import Finding, Ranking, Severity, State
@@ -39,11 +40,20 @@ def audit(evidence: Evidence, *, of: Sequence[Rule] | None = None, stage: Stage 
 
 def _answers(one: Rule, evidence: Evidence) -> list[Finding]:
     try:
-        return list(one.check(**evidence.named(one.needs))) or [one.passes()]
+        return [_plain(finding) for finding in one.check(**evidence.named(one.needs, one.uses))] or [one.passes()]
     except AbsentError as absent:
         return [one.not_run(str(absent))]
     except Exception as error:  # a rule that breaks must not take the others' findings with it
         return [one.not_run(f"the rule failed with {type(error).__name__}: {error}")]
+
+
+def _plain(finding: Finding) -> Finding:
+    """Return a finding whose evidence is of Python's own numbers, whatever library they came from."""
+    evidence: dict[str, Any] = {}
+    for key, value in finding.evidence.items():
+        number: Any = value
+        evidence[key] = number.item() if hasattr(number, "item") else number
+    return replace(finding, evidence=evidence)
 
 
 def _unknown(silence: Mapping[str, str], asked: Sequence[Rule]) -> list[Finding]:

@@ -69,13 +69,13 @@ class NetworkProbe:
     map_side: int | None
     """Side of its last feature map at the size of its input; None where it has none."""
 
-    initial_loss: float
-    """Cross-entropy in nats of a first batch in training mode."""
+    initial_loss: float | None
+    """Cross-entropy in nats of a first batch in training mode; None if it is not finite."""
 
-    repeat_difference: float
-    """Largest difference between the logits of one batch seen twice in evaluation."""
+    repeat_difference: float | None
+    """Largest difference between the logits of one batch seen twice in evaluation; None if they are not finite."""
 
-    company_difference: float
+    company_difference: float | None
     """Largest difference between a picture's logits alone and in a batch, in standard deviations of the logits."""
 
     pictures: int
@@ -179,20 +179,29 @@ class Evidence:
 
     data: DataProbe | None = None
     baseline: Baseline | None = None
+    macs: Mapping[str, int] | None = None
+    """Multiply-accumulates of one picture's forward pass, by candidate id."""
+
+    validated: bool | None = None
+    """Whether a validation split decides, not the test set."""
+
     absent: Mapping[str, str] = field(default_factory=dict)
     """Why a field is None, by its name."""
 
-    def named(self, needs: tuple[str, ...]) -> dict[str, Any]:
+    def named(self, needs: tuple[str, ...], uses: tuple[str, ...] = ()) -> dict[str, Any]:
         """Return these fields by name.
 
+        Args:
+            needs: Those that must be there.
+            uses: Those that may be None.
+
         Raises:
-            AbsentError: If one is absent; the message is why.
+            AbsentError: If one that must be there is absent; the message is why.
         """
-        taken = {name: getattr(self, name) for name in needs}
-        for name, value in taken.items():
-            if value is None:
+        for name in needs:
+            if getattr(self, name) is None:
                 raise AbsentError(self.absent.get(name, f"there is no record of its {name}"))
-        return taken
+        return {name: getattr(self, name) for name in (*needs, *uses)}
 
 
 class AbsentError(Exception):

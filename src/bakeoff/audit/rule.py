@@ -39,6 +39,9 @@ class Rule:
     check: Callable[..., Iterable[Finding]]
     """From evidence to what was found: nothing where all is well, or findings made with `fires`, `passes`, `not_run`."""
 
+    uses: tuple[str, ...] = ()
+    """Further fields, which `check` takes as None where they are absent."""
+
     stops: bool = False
     """Whether an error, known before training, makes training a waste."""
 
@@ -99,6 +102,7 @@ def rule(
     severity: Severity,
     blocks: str,
     needs: tuple[str, ...],
+    uses: tuple[str, ...] = (),
     stops: bool = False,
     ranking: Ranking = Ranking.ACCURACY,
 ) -> Callable[[Callable[..., Iterable[Finding]]], Rule]:
@@ -113,6 +117,7 @@ def rule(
             blocks=blocks,
             needs=needs,
             check=check,
+            uses=uses,
             stops=stops,
             ranking=ranking,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,6 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bakeoff.analysis.ranking import rank
+from bakeoff.audit import Finding
+from bakeoff.audit.kept import plain
+from bakeoff.report.audit import reasons
 from bakeoff.report.words import clean, count, duration, with_spread
 
 DROPPED_FIRST = ("ended early", "MACs", "images/s", "params", "train time")
@@ -57,7 +60,11 @@ class RankedTable:
 
     def _without(self, dropped: tuple[str, ...]) -> Table:
         by_test = bool(len(self._table)) and bool((self._table["ranked_by"] == "test").all())
+        unranked = {row["candidate_id"]: row["unranked"] for row in self._table.to_dict("records") if row["unranked"]}
+        labels = dict(zip(self._table["candidate_id"], self._table["candidate"], strict=True))
         shown = Table(
+            caption=Text("\n".join(clean(line) for line in reasons(unranked, labels))) if unranked else None,
+            caption_justify="left",
             title=Text(f"{clean(self._name)}: ranked by {'test' if by_test else 'validation'} accuracy", style="bold"),
             box=box.SIMPLE_HEAD,
             title_justify="left",
@@ -112,18 +119,33 @@ def to_csv(table: pd.DataFrame) -> str:
     ).to_csv(index=False)
 
 
-def to_json(name: str, runs: pd.DataFrame, epochs: pd.DataFrame) -> str:
-    """Return a study as JSON: the ranking, and each run with its epoch records and test result.
+def to_json(
+    name: str,
+    runs: pd.DataFrame,
+    epochs: pd.DataFrame,
+    *,
+    unranked: Mapping[str, str] | None = None,
+    findings: Sequence[Finding] = (),
+) -> str:
+    """Return a study as JSON: the ranking, what the audit says, and each run with its epoch records and test result.
 
     What is not finite becomes null.
+
+    Args:
+        name: The study's.
+        runs: One row a run.
+        epochs: One row an epoch record.
+        unranked: Candidates that are not ranked, by id, with the reason.
+        findings: What the audit says.
     """
     records = dict(iter(epochs.groupby("run_id", sort=False)))
     document = {
         "study": name,
         "candidates": [
             {str(column): _plain(value) for column, value in row.items()}
-            for row in rank(runs, epochs).to_dict("records")
+            for row in rank(runs, epochs, unranked).to_dict("records")
         ],
+        "findings": plain(findings),
         "runs": [
             {"id": run["run_id"], "candidate": run["label"]}
             | {column: _plain(run[column]) for column in RUN_COLUMNS}

@@ -10,6 +10,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from bakeoff.analysis import ranking
+from bakeoff.audit import Finding, unranked
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.files import write_atomically
 from bakeoff.spec import ResolvedStudy
@@ -52,9 +53,22 @@ class Study:
         """Return one row an epoch record."""
         return self._frames()[1]
 
+    def findings(self) -> list[Finding]:
+        """Return what the audit says of the study, what fires first."""
+        from bakeoff.study.auditing import findings_of  # torch loads with it
+
+        return findings_of(self)
+
     def table(self) -> pd.DataFrame:
-        """Return one row a candidate, best first: accuracies over seeds, and costs."""
-        return ranking.rank(*self._frames())
+        """Return one row a candidate, best first: accuracies over seeds, and costs.
+
+        A candidate that an open error of the audit touches has no rank; `unranked` says why.
+        """
+        return ranking.rank(*self._frames(), unranked=self.unranked())
+
+    def unranked(self) -> dict[str, str]:
+        """Return the candidates that open errors of the audit take out of the ranking, by id, with the reason."""
+        return unranked(self.findings(), [candidate.id for candidate in self.spec.candidates])
 
     def curves(self) -> pd.DataFrame:
         """Return the epoch records in long form: candidate, seed, epoch and the metrics."""
@@ -99,14 +113,16 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def write_study_file(folder: Path, study: ResolvedStudy) -> None:
-    """Write a new study's file, or check that the one in the folder says the same.
+    """Write a new study's file, or check that the one in the folder says the same and renew what it declares to the audit.
 
     Raises:
         StudyError: If the folder holds other settings or other things, or cannot be written to.
     """
     path = folder / STUDY_FILE
     if path.exists():
-        _check_same(folder, study)
+        begun = _checked(folder, study)
+        if begun.audit != study.audit:
+            write_atomically(path, begun.model_copy(update={"audit": study.audit}).to_toml().encode())
         return
     strangers = sorted(
         entry.name for entry in folder.iterdir() if entry.name != "lock" and not entry.name.startswith(".")
@@ -118,10 +134,13 @@ def write_study_file(folder: Path, study: ResolvedStudy) -> None:
     write_atomically(path, study.to_toml().encode())
 
 
-def _check_same(folder: Path, study: ResolvedStudy) -> None:
-    differing = Study(folder).spec.differences(study)
+def _checked(folder: Path, study: ResolvedStudy) -> ResolvedStudy:
+    """Return the study that a folder holds, which must have the same settings."""
+    begun = Study(folder).spec
+    differing = begun.differences(study)
     if differing:
         shown = "\n  ".join(differing[:12] + ([f"and {len(differing) - 12} more"] if len(differing) > 12 else []))
         raise StudyError(
             f"{folder} holds a study with other settings:\n  {shown}\nchoose another folder with --out, or undo the change"
         )
+    return begun

@@ -72,10 +72,6 @@ class Plan:
         from bakeoff.training.precision import emulated
 
         said = list(self.dataset.notes)
-        if self.study.validation == 0 and self.dataset.validation is None:
-            said.append(
-                "no validation split is kept: candidates can only be told apart on the test set, which flatters the winner"
-            )
         if len(self.study.seeds) == 1 and len(self.study.candidates) > 1:
             said.append("one seed: differences between candidates may be chance; add --seeds 0,1,2 to see how much")
         if emulated(self.study.precision, self.device):
@@ -159,17 +155,32 @@ def plan_folder(
     workers: int | None = None,
     only: Sequence[str] = (),
     tune: bool = True,
+    despite: Sequence[str] = (),
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
     on_stage: Callable[[str, int, int | None], None] | None = None,
 ) -> Plan:
     """Plan to go on with a study from its folder alone.
 
+    Args:
+        folder: Of the study.
+        device: As `plan`.
+        workers: As `plan`.
+        only: As `plan`.
+        tune: As `plan`.
+        despite: Rules of the audit whose errors do not keep it from being trained, besides those that it names.
+        data_dir: As `plan`.
+        cache_dir: As `plan`.
+        on_stage: As `plan`.
+
     Raises:
         StudyError: If it is no study folder, or its pictures have changed.
         DataError: If its pictures cannot be found.
     """
     study = Study(folder).spec
+    if despite:
+        insisted = dict.fromkeys(despite, "") | study.audit.despite
+        study = study.model_copy(update={"audit": study.audit.model_copy(update={"despite": insisted})})
     dataset = prepare(study.source, size=study.size, data_dir=data_dir, cache_dir=cache_dir, on_progress=on_stage)
     return plan_resolved(
         study,
@@ -229,14 +240,16 @@ def plan_resolved(
         )
     device = resolve_device(device)
     changes, parameters, macs = {}, {}, {}
+    known: dict[tuple[object, ...], tuple[tuple[str, ...], int, int]] = {}
     for candidate in study.candidates:
         size = candidate.input_size(dataset.size)
-        built = models.build(candidate.model, classes=len(dataset.classes), stem=candidate.stem, size=size)
-        for side, _ in candidate.recipe.early_sizes:
-            models.check_early_size(built.module, candidate.model, side)
-        changes[candidate.id] = built.changes
-        parameters[candidate.id] = cost.parameters(built.module)
-        macs[candidate.id] = cost.macs(built.module, size)
+        network = (candidate.model, candidate.stem, size, candidate.recipe.early_sizes)
+        if network not in known:  # candidates of a sweep share theirs
+            built = models.build(candidate.model, classes=len(dataset.classes), stem=candidate.stem, size=size)
+            for side, _ in candidate.recipe.early_sizes:
+                models.check_early_size(built.module, candidate.model, side)
+            known[network] = (built.changes, cost.parameters(built.module), cost.macs(built.module, size))
+        changes[candidate.id], parameters[candidate.id], macs[candidate.id] = known[network]
     names = labels(study.candidates)
     workers, threads = divide_cores(len(study.runs()), workers, device)
     planned = Plan(
