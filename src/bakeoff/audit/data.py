@@ -350,8 +350,8 @@ def _uneven(data: DataProbe) -> Iterator[Finding]:
 
 
 def _constants(data: DataProbe) -> Iterator[Finding]:
-    for split, count in data.constant.items():
-        pictures = sum(data.counts[split])
+    for split, counts in data.counts.items():
+        pictures, count = sum(counts), data.constant.get(split, 0)
         if count > MANY_CONSTANT * pictures:
             yield integrity.fires(
                 Severity.WARNING,

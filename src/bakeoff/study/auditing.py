@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bakeoff.audit import Evidence, Finding, Rule, Stage, audit, kept, open_errors, rules
 from bakeoff.audit.evidence import Probes
-from bakeoff.errors import AuditError, BakeoffError, SpecError, StudyError, near_miss
+from bakeoff.errors import AuditError, BakeoffError, SpecError, StudyError
 from bakeoff.flags import adapted_spec
 from bakeoff.predictions import Predictions, load_predictions
 from bakeoff.records import RunStatus
@@ -72,7 +72,7 @@ def check_names(study: ResolvedStudy, asked: Sequence[Rule]) -> None:
         for name in names:
             if name not in known:
                 raise SpecError(
-                    f"`audit.{key}` must name rules, but there is no rule '{name}'{near_miss(name, known)} (there are: {', '.join(known)})"
+                    f"`audit.{key}` must name rules, but there is no rule '{name}' (there are: {', '.join(known)})"
                 )
 
 

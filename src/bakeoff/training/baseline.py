@@ -24,6 +24,7 @@ SIDE = 32
 STEPS = 240
 BATCH = 250
 LEARNING_RATE = 0.001
+"""For pictures of `SIDE` pixels; with fewer values a step moves the scores less, and the rate is higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,13 @@ def _fitted(
     pictures: Pictures, chosen: NDArray[np.int64], view: View, classes: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the weight, shape (classes, values), and the bias after `STEPS` steps of Adam with a falling rate."""
-    weight = torch.zeros(classes, 3 * min(SIDE, view.size) ** 2, requires_grad=True)
+    side = min(SIDE, view.size)
+    weight, peak = torch.zeros(classes, 3 * side**2, requires_grad=True), LEARNING_RATE * SIDE / side
     bias = torch.zeros(classes, requires_grad=True)
-    optimizer = torch.optim.Adam([weight, bias], lr=LEARNING_RATE)
+    optimizer = torch.optim.Adam([weight, bias], lr=peak)
     draws = generator(0, 0, "linear baseline")
     for step in range(STEPS):
-        optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / STEPS)
+        optimizer.param_groups[0]["lr"] = peak * (1 - step / STEPS)
         drawn = torch.randint(len(chosen), (min(BATCH, len(chosen)),), generator=draws)
         inputs, labels = _raw(pictures, chosen[drawn.numpy()], view)
         loss = F.cross_entropy(inputs @ weight.T + bias, labels)

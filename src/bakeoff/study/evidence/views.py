@@ -97,10 +97,11 @@ def geometry(spec: ViewSpec, picture: int) -> Geometry:
         seen = view.apply(_coordinates(picture).expand(count, -1, -1, -1), view.draw(count, chance))
         parts.append(_extents(seen))
     ranges, pixels = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-    coverage = ranges.prod(dim=1)
     # In pixels of the picture: from the first coordinate seen to the last, over the steps between their pixels.
     scales = ranges * (picture - 1) / (pixels - 1).clamp_min(1)
-    window = ((ranges * (picture - 1) + scales) * (pixels > 0)).median(dim=0).values
+    # With half a pixel beyond the outermost coordinates, but where the picture's own border was repeated instead.
+    shares = torch.maximum(ranges, (ranges * (picture - 1) + scales) / picture).clamp_max(1) * (pixels > 0)
+    coverage, window = shares.prod(dim=1), shares.median(dim=0).values * picture
     return Geometry(
         coverage=float(coverage.mean()),
         least=float(coverage.min()),
