@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
 from bakeoff.analysis import ranking
+from bakeoff.analysis.time_to_accuracy import time_to_accuracy, usual_targets
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.files import write_atomically
 from bakeoff.spec import ResolvedStudy
 from bakeoff.store import Store
+
+if TYPE_CHECKING:
+    from bakeoff.analysis.recommendation import Recommendation
+    from bakeoff.analysis.verdict import Verdict
 
 STUDY_FILE = "study.toml"
 
@@ -63,6 +69,79 @@ class Study:
     def remarks(self) -> list[str]:
         """Return what a reader of the table must know of how it came about."""
         return ranking.remarks(*self._frames())
+
+    def verdict(
+        self, *, excluded: Mapping[str, str] | None = None, smallest_difference: float | None = None
+    ) -> Verdict:
+        """Return which candidates are better, which are equivalent, and where there is no winner.
+
+        Args:
+            excluded: Candidates that are not to be judged, by id, with the reason.
+            smallest_difference: Of accuracies that counts; a share, default 0.005.
+
+        Raises:
+            StudyError: If runs were tested on different pictures.
+            SpecError: If the smallest difference is not above 0.
+        """
+        from bakeoff.study.judging import verdict_of  # SciPy's statistics take as long to load as all the rest
+
+        return verdict_of(self, excluded, smallest_difference)
+
+    def recommend(
+        self,
+        *,
+        max_latency: float | None = None,
+        max_parameters: float | None = None,
+        max_macs: float | None = None,
+        max_memory: float | None = None,
+        max_train_time: float | None = None,
+        min_accuracy: float | None = None,
+        excluded: Mapping[str, str] | None = None,
+        smallest_difference: float | None = None,
+    ) -> Recommendation:
+        """Return which candidate to use under a budget.
+
+        Args:
+            max_latency: Seconds for one picture, which 95 of 100 calls keep to.
+            max_parameters: Of the network.
+            max_macs: Multiply-accumulates of one picture's forward pass.
+            max_memory: Bytes at most during inference.
+            max_train_time: Seconds of training of one seed.
+            min_accuracy: Share of the test pictures right.
+            excluded: Candidates that are not to be judged, by id, with the reason.
+            smallest_difference: Of accuracies that counts; a share, default 0.005.
+
+        Raises:
+            StudyError: If runs were tested on different pictures.
+            SpecError: If a limit is not above 0.
+        """
+        from bakeoff.analysis.budget import Budget, costs_of
+        from bakeoff.analysis.recommendation import recommend
+
+        budget = Budget(
+            max_latency=max_latency,
+            max_parameters=max_parameters,
+            max_macs=max_macs,
+            max_memory=max_memory,
+            max_train_time=max_train_time,
+            min_accuracy=min_accuracy,
+        )
+        verdict = self.verdict(excluded=excluded, smallest_difference=smallest_difference)
+        with Store.open_read_only(self.folder / DATABASE) as store:
+            measured = store.costs()
+        return recommend(verdict, costs_of(self.table(), measured), budget)
+
+    def time_to_accuracy(self, targets: Sequence[float] | None = None) -> pd.DataFrame:
+        """Return the training time that each candidate takes to reach validation accuracies, misses as infinity.
+
+        Args:
+            targets: Shares in (0, 1]; default: 90, 95 and 99 % of the best candidate's accuracy.
+
+        Raises:
+            SpecError: If a target is no share.
+        """
+        runs, epochs = self._frames()
+        return time_to_accuracy(runs, epochs, usual_targets(ranking.rank(runs, epochs)) if targets is None else targets)
 
     def __repr__(self) -> str:
         return f"Study({str(self.folder)!r})"
