@@ -21,7 +21,7 @@ BELOW = {
     "records": set(),
     "files": {"errors"},
     "predictions": {"errors", "files"},
-    "spec": {"errors"},
+    "spec": {"errors", "units"},
     "flags": {"errors", "spec"},
     "data": {"errors", "records", "files", "spec"},
     "models": {"errors", "spec"},

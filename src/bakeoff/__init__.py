@@ -41,6 +41,8 @@ def run(
     validation: float | None = None,
     limit: int | None = None,
     precision: str | None = None,
+    protocol: str | None = None,
+    budget: str | None = None,
     only: Sequence[str] = (),
     out: str | Path | None = None,
     device: str = "auto",
@@ -67,6 +69,9 @@ def run(
         validation: Share or number of training pictures held out; 0 for none.
         limit: About how many training pictures to use, to try things out.
         precision: `float32` or `bfloat16`.
+        protocol: What candidates get equal shares of: `epochs`, `time` (of training) or `flops` (of training).
+        budget: Of one run, under `time` (`10min`) or `flops` (`500 TMACs`); default what the first candidate takes for its
+            epochs. The epochs of all others (of all, if it is given) are those that it affords.
         only: Patterns of candidate labels to run now.
         out: The study's folder; default one under `results/` named after the study and its settings.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -97,6 +102,8 @@ def run(
         validation=validation,
         limit=limit,
         precision=precision,
+        protocol=protocol,
+        budget=budget,
     )
     with StudyProgress(quiet=not progress) as watcher:
         planned = plan(

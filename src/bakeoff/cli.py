@@ -41,6 +41,7 @@ Examples:
   bakeoff run --data my_pictures/ --models resnet18,mobilenet_v2 --lrs 0.01,0.001
   bakeoff run studies/classics.toml --dry-run
   bakeoff run studies/classics.toml --only mobilenet --limit 5000
+  bakeoff run studies/classics.toml --protocol time --budget 30min
   bakeoff run results/classics            (go on with a study from its folder)
 """
 
@@ -91,6 +92,15 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use about this many training pictures, to try things out.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16, the same for all candidates.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="What candidates get equal shares of: epochs, time, flops. Default epochs.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Of one run: 10min under time, '500 TMACs' under flops. Default: what the first candidate's epochs take."
+        ),
+    ] = None,
     only: Annotated[
         str | None, typer.Option(help="Run only candidates whose label matches one of these patterns.")
     ] = None,
@@ -126,6 +136,8 @@ def run(
         "validation": validation,
         "limit": limit,
         "precision": precision,
+        "protocol": protocol,
+        "budget": budget,
     }
     patterns = _words(only) or []
     with StudyProgress() as watcher:
@@ -405,16 +417,18 @@ def _version(
 
 def _print_table(folder: Path) -> None:
     from bakeoff.report.console import ranked_table
+    from bakeoff.report.protocol import budget_words
     from bakeoff.study import Study
     from bakeoff.words import clean
 
     study, console = Study(folder), _output()
-    verdict = study.verdict()
+    table, verdict = study.table(), study.verdict()
     ties = {one.candidate_id: one.ties for one in verdict.candidates}
-    console.print(ranked_table(study.table(), study.spec.name, ties))
+    console.print(ranked_table(table, study.spec.name, ties))
     if len(verdict.candidates) > 1:
         _print_sentences(verdict.sentences())
-    for remark in study.remarks():
+    took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
+    for remark in [*budget_words(study.spec, took), *study.remarks()]:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)
     console.print(f"Written to {folder}", markup=False, highlight=False, soft_wrap=True)
 
@@ -431,6 +445,7 @@ def _print_forecast(planned: Plan) -> None:
     from bakeoff.forecast import forecast
     from bakeoff.report.console import forecast_table
     from bakeoff.report.progress import StudyProgress
+    from bakeoff.report.protocol import budget_words
     from bakeoff.words import clean, duration, plural, size
 
     with StudyProgress() as watcher:
@@ -456,7 +471,7 @@ def _print_forecast(planned: Plan) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    for remark in planned.remarks():
+    for remark in [*budget_words(planned.study), *planned.remarks()]:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)
 
 

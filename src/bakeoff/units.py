@@ -10,6 +10,7 @@ from bakeoff.errors import SpecError
 
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 COUNTS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+MACS = {f"{prefix}MACs": 1000.0**power for power, prefix in enumerate(["", "k", "M", "G", "T", "P", "E"])}
 BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 POINTS = {"": 0.01, "%": 0.01, "points": 0.01, "point": 0.01}
 
@@ -34,6 +35,15 @@ def number(text: str, what: str) -> float:
         SpecError: If it is no number above 0, or has another unit.
     """
     return _amount(text, COUNTS, what, "a number, such as 5M, 1.2G or 300k")
+
+
+def macs(text: str, what: str) -> float:
+    """Return multiply-accumulates: 500 TMACs, 1.2PMACs. FLOPs are refused: some count two of them for one, some one.
+
+    Raises:
+        SpecError: If it is no number above 0, or has no or another unit.
+    """
+    return _amount(text, MACS, what, "multiply-accumulates with their unit, such as 500 TMACs (FLOPs are counted in two ways)")
 
 
 def memory(text: str, what: str) -> float:

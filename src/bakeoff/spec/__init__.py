@@ -8,6 +8,7 @@ hash of everything that decides its numbers and of nothing else.
 from __future__ import annotations
 
 from bakeoff.spec.base import PrecisionName, content_id
+from bakeoff.spec.budget import Conditions, EpochCost, Grant, ProtocolName, TrainingBudget
 from bakeoff.spec.candidate import CandidateGrid, CandidateSpec, labels
 from bakeoff.spec.data import DataFacts, DataSpec, resolve_validation
 from bakeoff.spec.recipe import DEFAULT_LEARNING_RATES, RECIPES, Recipe, RecipeGrid
@@ -20,15 +21,20 @@ __all__ = [
     "RECIPES",
     "CandidateGrid",
     "CandidateSpec",
+    "Conditions",
     "DataFacts",
     "DataSpec",
+    "EpochCost",
+    "Grant",
     "Normalization",
     "PrecisionName",
+    "ProtocolName",
     "Recipe",
     "RecipeGrid",
     "ResolvedStudy",
     "RunSpec",
     "StudySpec",
+    "TrainingBudget",
     "ViewSpec",
     "Views",
     "content_id",

@@ -177,16 +177,32 @@ def claimed(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def stored_study(folder: Path) -> ResolvedStudy | None:
+    """Return the study that a folder holds, or None if it holds none yet.
+
+    Raises:
+        StudyError: If its file cannot be read back.
+    """
+    return Study(folder).spec if (folder / STUDY_FILE).exists() else None
+
+
 def write_study_file(folder: Path, study: ResolvedStudy) -> None:
-    """Write a new study's file, or check that the one in the folder says the same.
+    """Write a study's file if the folder has none or the study goes beyond it, else check that it says the same.
 
     Raises:
         StudyError: If the folder holds other settings or other things, or cannot be written to.
     """
-    path = folder / STUDY_FILE
-    if path.exists():
-        _check_same(folder, study)
+    stored = stored_study(folder)
+    if stored is not None and not stored.differences(study):
         return
+    if stored is not None and not study.extends(stored):
+        refuse_other(folder, stored, study)
+    if stored is None:
+        _check_empty(folder)
+    write_atomically(folder / STUDY_FILE, study.to_toml().encode())
+
+
+def _check_empty(folder: Path) -> None:
     strangers = sorted(
         entry.name for entry in folder.iterdir() if entry.name != "lock" and not entry.name.startswith(".")
     )
@@ -194,11 +210,15 @@ def write_study_file(folder: Path, study: ResolvedStudy) -> None:
         raise StudyError(
             f"a new study needs an empty folder, but {folder} holds {', '.join(strangers[:5])}; choose another with --out"
         )
-    write_atomically(path, study.to_toml().encode())
 
 
-def _check_same(folder: Path, study: ResolvedStudy) -> None:
-    differing = Study(folder).spec.differences(study)
+def refuse_other(folder: Path, stored: ResolvedStudy, study: ResolvedStudy) -> None:
+    """Check that a study is the one that a folder holds.
+
+    Raises:
+        StudyError: If it is not, with the keys that differ.
+    """
+    differing = stored.differences(study)
     if differing:
         shown = "\n  ".join(differing[:12] + ([f"and {len(differing) - 12} more"] if len(differing) > 12 else []))
         raise StudyError(
