@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -59,7 +60,8 @@ def test_help_takes_under_0_4_seconds() -> None:
 
 FLAGS = {
     "--data", "--models", "--optimizers", "--lrs", "--epochs", "--batch-size", "--seeds", "--schedule", "--stem", "--validation",
-    "--only", "--despite", "--limit", "--precision", "--device", "--workers", "--tune", "--out", "--dry-run", "--data-dir",
+    "--only", "--despite", "--limit", "--precision", "--protocol", "--budget", "--device", "--workers", "--tune", "--out", "--dry-run",
+    "--data-dir",
 }  # fmt: skip
 
 
@@ -116,6 +118,14 @@ def test_a_dry_run_forecasts_and_trains_nothing(tmp_path: Path, capsys: pytest.C
     assert not out.exists()
 
 
+def test_a_dry_run_shows_what_a_budget_affords(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [*QUICK[:-2], "--protocol", "flops", "--budget", "500 MMACs", "--no-tune"]
+    assert bakeoff("run", *given, "--out", str(tmp_path / "study"), "--dry-run") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "equal multiply-accumulates of training, as far as whole epochs go: 500 MMACs a run" in said
+    assert re.search(r"shufflenet_v2_x0_5: \d+ epochs of [\d.]+ MMACs, [\d.]+ [Mk]MACs left", said)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -129,6 +139,10 @@ def test_a_dry_run_forecasts_and_trains_nothing(tmp_path: Path, capsys: pytest.C
         (["run", "--seeds", "a"], ["--seeds takes whole numbers", "'a'"]),
         (["run", "--schedule", "cosin"], ["did you mean 'cosine'"]),
         (["run", "--precision", "float64"], ["float32, bfloat16", "'float64'"]),
+        (["run", "--protocol", "tmie"], ["epochs, time, flops", "did you mean 'time'"]),
+        (["run", "--protocol", "time", "--budget", "10"], ["such as 10ms, 90s or 10min", "'10'"]),
+        (["run", "--budget", "10min"], ["'10min'", "set protocol to time or flops"]),
+        (["run", "--protocol", "time", "--budget", "9s", "--epochs", "3"], ["leave one of them out"]),
         (["run", "--stem", "tiny"], ["auto, original, small", "'tiny'"]),
         (["run", "--validation", "0.9999"], ["validation"]),
         (["run", "--limit", "5"], ["limit", "at least 4 pictures"]),

@@ -16,10 +16,12 @@ ROOT = Path(bakeoff.__file__).parent
 # Each room with the rooms it may import from. Whatever is not listed may be imported by nobody.
 BELOW = {
     "errors": set(),
+    "words": set(),
+    "units": {"errors"},
     "records": set(),
     "files": {"errors"},
     "predictions": {"errors", "files"},
-    "spec": {"errors"},
+    "spec": {"errors", "units"},
     "flags": {"errors", "spec"},
     "data": {"errors", "records", "files", "spec"},
     "models": {"errors", "spec"},
@@ -27,9 +29,9 @@ BELOW = {
     "training": {"errors", "records", "files", "predictions", "spec", "data", "models"},
     "execution": {"errors", "records", "files", "spec", "data", "models", "cost", "training"},
     "store": {"errors", "records", "files", "spec"},
-    "analysis": {"errors", "records", "predictions", "spec", "store"},
-    "audit": {"errors", "records", "predictions", "spec", "store", "analysis"},
-    "report": {"errors", "records", "files", "predictions", "spec", "store", "analysis", "audit"},
+    "analysis": {"errors", "words", "records", "predictions", "spec", "store"},
+    "audit": {"errors", "words", "records", "predictions", "spec", "store", "analysis"},
+    "report": {"errors", "words", "records", "files", "predictions", "spec", "store", "analysis", "audit"},
     "study": {
         "errors",
         "records",
@@ -47,7 +49,20 @@ BELOW = {
         "flags",
     },
     "forecast": {"errors", "spec", "execution", "study"},
-    "cli": {"errors", "flags", "data", "models", "audit", "report", "study", "forecast", "__init__"},
+    "cli": {
+        "errors",
+        "words",
+        "units",
+        "flags",
+        "data",
+        "models",
+        "analysis",
+        "audit",
+        "report",
+        "study",
+        "forecast",
+        "__init__",
+    },
     "__init__": {"errors", "flags", "spec", "report", "study"},
 }
 

@@ -52,6 +52,8 @@ def run(
     validation: float | None = None,
     limit: int | None = None,
     precision: str | None = None,
+    protocol: str | None = None,
+    budget: str | None = None,
     only: Sequence[str] = (),
     despite: Sequence[str] = (),
     out: str | Path | None = None,
@@ -79,6 +81,9 @@ def run(
         validation: Share or number of training pictures held out; 0 for none.
         limit: About how many training pictures to use, to try things out.
         precision: `float32` or `bfloat16`.
+        protocol: What candidates get equal shares of: `epochs`, `time` (of training) or `flops` (of training).
+        budget: Of one run, under `time` (`10min`) or `flops` (`500 TMACs`); default what the first candidate takes for its
+            epochs. The epochs of all others (of all, if it is given) are those that it affords.
         only: Patterns of candidate labels to run now.
         despite: Rules of the audit, such as `D1`, whose errors do not keep the study from being trained.
         out: The study's folder; default one under `results/` named after the study and its settings.
@@ -112,6 +117,8 @@ def run(
         limit=limit,
         precision=precision,
         despite=list(despite) or None,
+        protocol=protocol,
+        budget=budget,
     )
     with StudyProgress(quiet=not progress) as watcher:
         planned = plan(

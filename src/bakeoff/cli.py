@@ -41,6 +41,7 @@ Examples:
   bakeoff run --data my_pictures/ --models resnet18,mobilenet_v2 --lrs 0.01,0.001
   bakeoff run studies/classics.toml --dry-run
   bakeoff run studies/classics.toml --only mobilenet --limit 5000
+  bakeoff run studies/classics.toml --protocol time --budget 30min
   bakeoff run results/classics            (go on with a study from its folder)
 """
 
@@ -91,6 +92,15 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use about this many training pictures, to try things out.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16, the same for all candidates.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="What candidates get equal shares of: epochs, time, flops. Default epochs.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Of one run: 10min under time, '500 TMACs' under flops. Default: what the first candidate's epochs take."
+        ),
+    ] = None,
     only: Annotated[
         str | None, typer.Option(help="Run only candidates whose label matches one of these patterns.")
     ] = None,
@@ -129,6 +139,8 @@ def run(
         "validation": validation,
         "limit": limit,
         "precision": precision,
+        "protocol": protocol,
+        "budget": budget,
     }
     patterns, insisted = _words(only) or [], _words(despite)
     with StudyProgress() as watcher:
@@ -197,12 +209,111 @@ def show(
         return
     study = Study(folder)
     if csv:
-        text = console.to_csv(study.table())
-    else:
-        text = console.to_json(
-            study.spec.name, study.runs(), study.epochs(), unranked=study.unranked(), findings=study.findings()
+        typer.echo(console.to_csv(study.table()), nl=False)
+        return
+    text = console.to_json(
+        study.spec.name,
+        study.runs(),
+        study.epochs(),
+        study.verdict().facts(),
+        unranked=study.unranked(),
+        findings=study.findings(),
+    )
+    typer.echo(text, nl=False)
+
+
+@app.command()
+def recommend(
+    folder: Annotated[Path, typer.Argument(help="A study's folder.")],
+    max_latency: Annotated[
+        str | None, typer.Option(help="For one picture, kept by 95 of 100 calls: 10ms, 0.5s.")
+    ] = None,
+    max_params: Annotated[str | None, typer.Option(help="Parameters: 5M, 300k.")] = None,
+    max_macs: Annotated[str | None, typer.Option(help="Multiply-accumulates of one picture: 500M, 1.2G.")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="At most during inference: 500MB, 2GB.")] = None,
+    max_train_time: Annotated[str | None, typer.Option(help="Of one seed, without evaluation: 90s, 10min, 2h.")] = None,
+    min_accuracy: Annotated[str | None, typer.Option(help="On the test set: 80%, 0.8.")] = None,
+    difference: Annotated[
+        str | None,
+        typer.Option(
+            help="Smallest difference of accuracies that counts, in percentage points. Default: as the study declares."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="With all numbers that it rests on.")] = False,
+) -> None:
+    """Say which candidate to use under a budget, what else would do, and what it rests on.
+
+    \b
+    Examples:
+      bakeoff recommend results/classics
+      bakeoff recommend results/classics --max-latency 10ms --max-params 5M
+      bakeoff recommend results/classics --min-accuracy 90% --json
+    """
+    from bakeoff import units
+    from bakeoff.report.verdict import as_json, recommendation_table, standings_table
+    from bakeoff.study import Study
+
+    found = Study(folder).recommend(
+        max_latency=None if max_latency is None else units.seconds(max_latency, "--max-latency"),
+        max_parameters=None if max_params is None else units.number(max_params, "--max-params"),
+        max_macs=None if max_macs is None else units.number(max_macs, "--max-macs"),
+        max_memory=None if max_memory is None else units.memory(max_memory, "--max-memory"),
+        max_train_time=None if max_train_time is None else units.seconds(max_train_time, "--max-train-time"),
+        min_accuracy=None if min_accuracy is None else units.share(min_accuracy, "--min-accuracy"),
+        smallest_difference=None if difference is None else units.points(difference, "--difference"),
+    )
+    if json:
+        typer.echo(as_json(found.facts()), nl=False)
+        return
+    _print_sentences(found.sentences())
+    if found.verdict.candidates:
+        _output().print(recommendation_table(found), standings_table(found.verdict), sep="\n")
+
+
+@app.command()
+def power(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A study's folder: how far its seeds lie apart, and its candidates.")
+    ] = None,
+    sd: Annotated[
+        str | None, typer.Option(help="Standard deviation of accuracy between seeds, in percentage points.")
+    ] = None,
+    difference: Annotated[
+        str | None, typer.Option(help="Difference of accuracies to be seen, in percentage points.")
+    ] = None,
+    candidates: Annotated[int | None, typer.Option(min=2, help="That are compared. Default 2, or the study's.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Of each candidate.")] = None,
+) -> None:
+    """Say how many seeds a difference takes to be seen, and which difference so many seeds can see.
+
+    \b
+    Examples:
+      bakeoff power --sd 0.3 --difference 0.5
+      bakeoff power results/classics --candidates 3 --seeds 5
+    """
+    from bakeoff import units
+    from bakeoff.analysis.seed_plan import DIFFERENCES, SEEDS, plan_seeds, spread_of
+    from bakeoff.report.verdict import seed_plan_sentences, seed_plan_tables
+    from bakeoff.study import Study
+
+    if (folder is None) == (sd is None):
+        raise SpecError(
+            "`bakeoff power` needs to know how far seeds lie apart: give --sd or a study's folder, one of them; 0.15 to 0.25 points "
+            "are usual for networks trained to the end on CIFAR-10, 0.3 to 0.5 for short training or few pictures"
         )
-    typer.echo(text, nl=not text.endswith("\n"))
+    spread = None if folder is None else spread_of(Study(folder).verdict())
+    plan = plan_seeds(
+        spread.sd if spread else units.points(str(sd), "--sd"),
+        candidates=candidates or max(2, spread.candidates if spread else 2),
+        differences=DIFFERENCES if difference is None else [units.points(difference, "--difference")],
+        seeds=SEEDS if seeds is None else [seeds],
+    )
+    _print_sentences(seed_plan_sentences(plan, spread))
+    needed, seen = seed_plan_tables(plan)
+    if seeds is None or difference is not None:
+        _output().print(needed)
+    if difference is None or seeds is not None:
+        _output().print(seen)
 
 
 @app.command()
@@ -357,23 +468,38 @@ def _version(
 def _print_table(folder: Path) -> None:
     from bakeoff.report.audit import audit_report
     from bakeoff.report.console import ranked_table
-    from bakeoff.report.words import clean
+    from bakeoff.report.protocol import budget_words
     from bakeoff.study import Study
+    from bakeoff.words import clean
 
     study, console = Study(folder), _output()
-    console.print(ranked_table(study.table(), study.spec.name))
-    for remark in study.remarks():
+    table, verdict = study.table(), study.verdict()
+    ties = {one.candidate_id: one.ties for one in verdict.candidates}
+    console.print(ranked_table(table, study.spec.name, ties))
+    if len(verdict.candidates) > 1:
+        _print_sentences(verdict.sentences())
+    took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
+    for remark in [*budget_words(study.spec, took), *study.remarks()]:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)
     for line in audit_report(study.findings()):
         console.print(line)
     console.print(f"Written to {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
+def _print_sentences(sentences: list[str]) -> None:
+    from bakeoff.words import clean
+
+    console = _output()
+    for sentence in sentences:
+        console.print(clean(sentence), markup=False, highlight=False)
+
+
 def _print_forecast(planned: Plan) -> None:
     from bakeoff.forecast import forecast
     from bakeoff.report.console import forecast_table
     from bakeoff.report.progress import StudyProgress
-    from bakeoff.report.words import clean, duration, plural, size
+    from bakeoff.report.protocol import budget_words
+    from bakeoff.words import clean, duration, plural, size
 
     with StudyProgress() as watcher:
         expected = forecast(planned, watcher.stage)
@@ -398,7 +524,7 @@ def _print_forecast(planned: Plan) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    for remark in planned.remarks():
+    for remark in [*budget_words(planned.study), *planned.remarks()]:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)
 
 
@@ -416,7 +542,7 @@ def _errors() -> Console:
 
 def main() -> None:
     """Run the command line; errors that the user can mend are printed without a traceback, with exit code 2."""
-    from bakeoff.report.words import clean
+    from bakeoff.words import clean
 
     try:
         app()

@@ -26,8 +26,9 @@ def adapted_spec(
         study: A study file or specification; None for the default study.
         models: Which models.
         seeds: Which seeds.
-        flags: `data`, `validation`, `limit`, `stem`, `precision`, `despite` (rules of the audit), and the keys of
-            `[recipe]`; None where not given.
+        flags: `data`, `validation`, `limit`, `stem`, `precision`, `protocol`, `budget`, `despite` (rules of the audit), and
+            the keys of `[recipe]`; None where not given. A budget stands in place of the file's epochs, a protocol drops
+            the budget of another.
 
     Raises:
         SpecError: If the file or a flag's value is not allowed.
@@ -71,6 +72,15 @@ def _lay_over(content: dict[str, Any], flags: dict[str, Any]) -> None:
             audit["despite"] = dict.fromkeys(value, "") | audit.get("despite", {})
         elif key == "precision":
             content[key] = plain
+        elif key == "protocol":
+            if plain != content[key] and "budget" not in flags:
+                content.pop("budget", None)
+            content[key] = plain
+        elif key == "budget":
+            content[key] = plain
+            if "epochs" not in flags:
+                content.get("recipe", {}).pop("epochs", None)
+                _forget(content, "epochs")
         elif key == "stem":
             content[key] = plain
             _forget(content, key)

@@ -96,8 +96,8 @@ def test_p4_looks_at_each_sweep_of_a_grid_by_itself(tmp_path: Path) -> None:
     assert {of.candidates[place].id for place in range(4, 8)} == set(found.candidates)
 
 
-def effort(of: ResolvedStudy) -> list[Finding]:
-    return list(tuning.unequal_tuning.check(study=of))
+def effort(of: ResolvedStudy, runs: Any = None, epochs: Any = None) -> list[Finding]:
+    return list(tuning.unequal_tuning.check(study=of, runs=runs, epochs=epochs))
 
 
 def test_p5_lets_equal_grids_be() -> None:
@@ -115,6 +115,16 @@ def test_p5_fires_on_four_times_the_trials() -> None:
     (found,) = effort(study(candidates=[many, few]))
     assert found.severity is Severity.ERROR
     assert "resnet18 12 and alexnet 3 trials" in found.message
+
+
+def test_p5_says_whether_the_order_would_be_another_at_equal_trials(tmp_path: Path) -> None:
+    many = {"model": "resnet18", "learning_rate": [0.001, 0.002, 0.003, 0.004]}
+    of = study(candidates=[many, {"model": "alexnet"}])
+    luck = (0.5, 0.6, 0.7, 0.9, 0.8)  # four trials of resnet18, 0.675 on average, and one of alexnet
+    runs = [Run(candidate=one.id, train=(1.0,), val=(value,)) for one, value in zip(of.candidates, luck, strict=True)]
+    unequal, order = effort(of, *frames(tmp_path, *runs))
+    assert unequal.severity is Severity.ERROR
+    assert "By their best trials the order is resnet18, alexnet" in order.message
 
 
 def test_p5_warns_of_a_third_more_epochs() -> None:

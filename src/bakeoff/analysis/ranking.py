@@ -25,10 +25,10 @@ def rank(runs: pd.DataFrame, epochs: pd.DataFrame, unranked: Mapping[str, str] |
         unranked: Candidates that are not to be ranked, by id, with the reason, such as errors of the audit.
 
     Returns:
-        Columns: rank, unranked (the reason, or empty), candidate, candidate_id, model, ranked_by, runs, done, diverged, failed, and over the finished
-        seeds val_accuracy, test_accuracy, train_accuracy, train_loss (means), val_accuracy_sd, test_accuracy_sd
-        (sample standard deviations, NaN for one seed), seconds_train (of one run, waiting for data included),
-        images_per_second; seconds_total (all that its runs took so far, evaluation and test included); then
+        Columns: rank, unranked (the reason, or empty), candidate, candidate_id, model, ranked_by, runs, done, diverged,
+        failed, and over the finished seeds val_accuracy, test_accuracy, train_accuracy, train_loss (means),
+        val_accuracy_sd, test_accuracy_sd (sample standard deviations, NaN for one seed), seconds_train (of one run,
+        waiting for data included), images_per_second; seconds_total (all that its runs took so far, evaluation and test included); then
         parameters, macs, changes, micro_batch (the smallest, where memory was short).
     """
     rows = [_row(group, epochs) for _, group in runs.groupby("candidate_id", sort=False)]
@@ -137,14 +137,7 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
 
 def remarks(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[str]:
     """Return what a reader of the ranking must know of how it came about, one sentence each."""
-    said = []
-    done = runs[runs["status"] == RunStatus.DONE]
-    if done["candidate_id"].nunique() > 1 and done.groupby("candidate_id").size().min() < 2:
-        many = runs["seed"].nunique() > 1
-        seeds = "Some candidates have finished one seed only" if many else "One seed supports no ranking"
-        more = "" if many else " Add seeds (--seeds 0,1,2) before you conclude anything."
-        said.append(f"{seeds}: the order may be chance.{more}")
-    said += _ended(runs, RunStatus.DIVERGED, "A lower learning rate or a warm-up helps.")
+    said = _ended(runs, RunStatus.DIVERGED, "A lower learning rate or a warm-up helps.")
     said += _ended(runs, RunStatus.FAILED, "The same command tries again.")
     waiting = int(runs["status"].isin([RunStatus.PENDING, RunStatus.RUNNING]).sum())
     if waiting:

@@ -40,20 +40,23 @@ def audit(evidence: Evidence, *, of: Sequence[Rule] | None = None, stage: Stage 
 
 def _answers(one: Rule, evidence: Evidence) -> list[Finding]:
     try:
-        return [_plain(finding) for finding in one.check(**evidence.named(one.needs, one.uses))] or [one.passes()]
+        found = [_of_rule(finding, one) for finding in one.check(**evidence.named(one.needs, one.uses))]
+        return found or [one.passes()]
     except AbsentError as absent:
         return [one.not_run(str(absent))]
     except Exception as error:  # a rule that breaks must not take the others' findings with it
         return [one.not_run(f"the rule failed with {type(error).__name__}: {error}")]
 
 
-def _plain(finding: Finding) -> Finding:
-    """Return a finding whose evidence is of Python's own numbers, whatever library they came from."""
+def _of_rule(finding: Finding, one: Rule) -> Finding:
+    """Return a finding under its rule's name, with evidence of Python's own numbers, whatever library they came from."""
     evidence: dict[str, Any] = {}
     for key, value in finding.evidence.items():
         number: Any = value
         evidence[key] = number.item() if hasattr(number, "item") else number
-    return replace(finding, evidence=evidence)
+    return replace(
+        finding, title=one.title, blocks=finding.blocks or one.blocks, ranking=one.ranking, evidence=evidence
+    )
 
 
 def _unknown(silence: Mapping[str, str], asked: Sequence[Rule]) -> list[Finding]:

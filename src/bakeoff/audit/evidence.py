@@ -12,6 +12,8 @@ from bakeoff.spec import ResolvedStudy
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bakeoff.analysis.verdict import Verdict
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
@@ -167,6 +169,9 @@ class Evidence:
 
     predictions: Mapping[str, Predictions] | None = None
     """What finished runs predicted for the test pictures, by run id."""
+
+    verdict: Verdict | None = None
+    """On all candidates that have a finished run."""
 
     costs: Mapping[str, dict[str, Any]] | None = None
     """What candidates cost, by candidate id."""

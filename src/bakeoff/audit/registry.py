@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 
-from bakeoff.audit import data, protocol
 from bakeoff.audit.evidence import AbsentError
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.rule import Rule, Stage
@@ -13,7 +12,12 @@ from bakeoff.audit.rule import Rule, Stage
 GROUP = "bakeoff.rules"
 """The entry-point group in which a package names its rules: each a `Rule`, or a sequence of them."""
 
-BUILT_IN: tuple[Rule, ...] = (*data.RULES, *protocol.RULES)
+
+def built_in() -> tuple[Rule, ...]:
+    """Return bakeoff's own rules, in the order in which they are told."""
+    from bakeoff.audit import comparison, data, protocol  # SciPy's statistics load with them
+
+    return (*data.RULES, *protocol.RULES, *comparison.RULES)
 
 
 def rules() -> tuple[Rule, ...]:
@@ -21,7 +25,7 @@ def rules() -> tuple[Rule, ...]:
 
     One that cannot be loaded, or that takes the id of another, is there as a rule that is never run and says why.
     """
-    known = list(BUILT_IN)
+    known = list(built_in())
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
         for added in _loaded(entry):
             taken = any(added.id == other.id for other in known)

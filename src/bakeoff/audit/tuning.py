@@ -9,8 +9,9 @@ import pandas as pd
 
 from bakeoff.analysis.ranking import rank
 from bakeoff.audit.evidence import DataProbe
-from bakeoff.audit.finding import Finding, Severity
+from bakeoff.audit.finding import Finding, Severity, State
 from bakeoff.audit.rule import Rule, Stage, rule
+from bakeoff.audit.selection import p5_order_at_equal_trials
 from bakeoff.audit.settings import KEYS, RECIPE_KEYS, settings, subject_keys, subjects, sweeps
 from bakeoff.audit.words import listed, named
 from bakeoff.spec import CandidateSpec, ResolvedStudy
@@ -187,8 +188,11 @@ def _numbers(values: Sequence[float]) -> str:
     severity=Severity.ERROR,
     blocks="a comparison of what was tuned with unlike effort",
     needs=("study",),
+    uses=("runs", "epochs"),
 )
-def unequal_tuning(*, study: ResolvedStudy) -> Iterator[Finding]:
+def unequal_tuning(
+    *, study: ResolvedStudy, runs: pd.DataFrame | None, epochs: pd.DataFrame | None
+) -> Iterator[Finding]:
     """Each of what is compared must get as many trials, learning rates and epochs as the others."""
     groups = subjects(study)
     efforts = {name: _effort(group, study) for name, group in groups.items()}
@@ -208,6 +212,14 @@ def unequal_tuning(*, study: ResolvedStudy) -> Iterator[Finding]:
         threshold=f"largest over smallest > {UNEQUAL_ERROR:g}, a warning > {UNEQUAL_WARNING:g}",
         advice="Give each the same grid: a list in [recipe] holds for every candidate.",
     )
+    if runs is not None and epochs is not None:
+        accuracies = _results(runs, epochs)["accuracy"]
+        scores = {
+            name: [float(accuracies[one.id]) for one in group if one.id in accuracies] for name, group in groups.items()
+        }
+        order = p5_order_at_equal_trials(scores=scores)
+        if order.state is State.FIRES:
+            yield order
 
 
 def _effort(group: Sequence[CandidateSpec], study: ResolvedStudy) -> dict[str, float]:

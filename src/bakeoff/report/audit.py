@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from bakeoff.audit import Finding, Severity, State
-from bakeoff.report.words import clean, plural
+from bakeoff.words import clean, plural
 
 STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 

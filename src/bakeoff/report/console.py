@@ -17,7 +17,7 @@ from bakeoff.analysis.ranking import rank
 from bakeoff.audit import Finding
 from bakeoff.audit.kept import plain
 from bakeoff.report.audit import reasons
-from bakeoff.report.words import clean, count, duration, with_spread
+from bakeoff.words import clean, count, duration, with_spread
 
 DROPPED_FIRST = ("ended early", "MACs", "images/s", "params", "train time")
 """Columns of the ranking that a narrow terminal goes without, in this order; remarks tell of what ended early."""
@@ -45,9 +45,10 @@ RUN_COLUMNS = ("candidate_id", "model", "seed", "status", "message", "test_loss"
 class RankedTable:
     """The ranking, best first; where the terminal is narrow, the least important columns are left out."""
 
-    def __init__(self, table: pd.DataFrame, name: str) -> None:
+    def __init__(self, table: pd.DataFrame, name: str, ties: Mapping[str, str]) -> None:
         self._table = table
         self._name = name
+        self._ties = ties
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         longest = max((len(clean(label)) for label in self._table["candidate"]), default=0)
@@ -71,7 +72,7 @@ class RankedTable:
             pad_edge=False,
             collapse_padding=True,
         )
-        rows = [_cells(row, by_test=by_test) for row in self._table.to_dict("records")]
+        rows = [_cells(row, self._ties, by_test=by_test) for row in self._table.to_dict("records")]
         if not any(row["ended early"] for row in rows):
             dropped = (*dropped, "ended early")
         for header in [header for header in (rows[0] if rows else ["candidate"]) if header not in dropped]:
@@ -84,22 +85,24 @@ class RankedTable:
         return shown
 
 
-def ranked_table(table: pd.DataFrame, name: str) -> RankedTable:
+def ranked_table(table: pd.DataFrame, name: str, ties: Mapping[str, str] | None = None) -> RankedTable:
     """Return the ranking for a terminal of any width, best first.
 
     Args:
         table: As `analysis.ranking.rank` gives it.
         name: The study's.
+        ties: By candidate id, the letters of its tie groups; none are shown where all candidates share the same.
     """
-    return RankedTable(table, name)
+    return RankedTable(table, name, ties if ties and len(set(ties.values())) > 1 else {})
 
 
-def _cells(row: dict[Hashable, Any], *, by_test: bool) -> dict[str, str]:
+def _cells(row: dict[Hashable, Any], ties: Mapping[str, str], *, by_test: bool) -> dict[str, str]:
     """Return a candidate's row by header."""
     validation = {"validation": with_spread(row["val_accuracy"], row["val_accuracy_sd"])}
     return {
         "#": "-" if pd.isna(row["rank"]) else str(row["rank"]),
         "candidate": clean(row["candidate"]),
+        **({"ties": ties.get(row["candidate_id"], "-")} if ties else {}),
         **({} if by_test else validation),
         "test": with_spread(row["test_accuracy"], row["test_accuracy_sd"]),
         "runs": str(row["done"]) if row["done"] == row["runs"] else f"{row['done']}/{row['runs']}",
@@ -123,11 +126,12 @@ def to_json(
     name: str,
     runs: pd.DataFrame,
     epochs: pd.DataFrame,
+    verdict: dict[str, Any] | None = None,
     *,
     unranked: Mapping[str, str] | None = None,
     findings: Sequence[Finding] = (),
 ) -> str:
-    """Return a study as JSON: the ranking, what the audit says, and each run with its epoch records and test result.
+    """Return a study as JSON: the ranking, what the audit says, the verdict, and each run with its records and test result.
 
     What is not finite becomes null.
 
@@ -135,6 +139,7 @@ def to_json(
         name: The study's.
         runs: One row a run.
         epochs: One row an epoch record.
+        verdict: As `Verdict.facts` gives it; left out if None.
         unranked: Candidates that are not ranked, by id, with the reason.
         findings: What the audit says.
     """
@@ -146,6 +151,7 @@ def to_json(
             for row in rank(runs, epochs, unranked).to_dict("records")
         ],
         "findings": plain(findings),
+        **({} if verdict is None else {"verdict": verdict}),
         "runs": [
             {"id": run["run_id"], "candidate": run["label"]}
             | {column: _plain(run[column]) for column in RUN_COLUMNS}

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
-from bakeoff.report.words import clean, duration, percent, plural
+from bakeoff.words import clean, duration, percent, plural
 
 PLAIN_EVERY = 10.0
 """Seconds between plain lines of one stage."""

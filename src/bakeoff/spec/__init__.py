@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bakeoff.spec.audit import AuditSpec
 from bakeoff.spec.base import PrecisionName, content_id
+from bakeoff.spec.budget import Conditions, EpochCost, Grant, ProtocolName, TrainingBudget
 from bakeoff.spec.candidate import CandidateGrid, CandidateSpec, labels
 from bakeoff.spec.data import DataFacts, DataSpec, resolve_validation
 from bakeoff.spec.recipe import DEFAULT_LEARNING_RATES, RECIPES, Recipe, RecipeGrid
@@ -22,15 +23,20 @@ __all__ = [
     "AuditSpec",
     "CandidateGrid",
     "CandidateSpec",
+    "Conditions",
     "DataFacts",
     "DataSpec",
+    "EpochCost",
+    "Grant",
     "Normalization",
     "PrecisionName",
+    "ProtocolName",
     "Recipe",
     "RecipeGrid",
     "ResolvedStudy",
     "RunSpec",
     "StudySpec",
+    "TrainingBudget",
     "ViewSpec",
     "Views",
     "content_id",

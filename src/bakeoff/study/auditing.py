@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bakeoff.analysis.verdict import Verdict
 from bakeoff.audit import Evidence, Finding, Rule, Stage, audit, kept, open_errors, rules
 from bakeoff.audit.evidence import Probes
 from bakeoff.errors import AuditError, BakeoffError, SpecError, StudyError
@@ -17,7 +18,9 @@ from bakeoff.spec import ResolvedStudy, content_id, labels
 from bakeoff.store import Store
 from bakeoff.study.evidence import baseline, gather
 from bakeoff.study.folder import DATABASE, Study, claimed, predictions_path
-from bakeoff.study.planning import Plan, plan, plan_folder
+from bakeoff.study.judging import verdict_of
+from bakeoff.study.planned import Plan
+from bakeoff.study.planning import plan, plan_folder
 from bakeoff.training.setup import split_indices
 
 OnStage = Callable[[str, int, int | None], None]
@@ -27,6 +30,7 @@ FINDINGS = "findings"
 """Under which a study's database keeps them."""
 
 NOT_TRAINED = "nothing was trained yet"
+NOT_FINISHED = "no run has finished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def conclude(planned: Plan, store: Store, probes: Probes) -> list[Finding]:
     if (runs["status"] == RunStatus.DONE).any():
         probes = replace(probes, baseline=baseline(planned.dataset, split_indices(planned.dataset, study.runs()[0])))
     store.set_note(PROBES, kept.probes_to_json(probes))
-    findings = audit(_after(study, planned.folder, store, probes, ""))
+    findings = audit(_after(Study(planned.folder), store, probes, ""))
     store.set_note(FINDINGS, kept.findings_to_json(findings, _state_of(study, store)))
     return findings
 
@@ -119,7 +123,7 @@ def findings_of(study: Study) -> list[Finding]:
         if said is not None:
             return said
         probes = kept.probes_from_json(store.note(PROBES))
-        return audit(_after(study.spec, study.folder, store, probes, "it was run before bakeoff kept what it measures"))
+        return audit(_after(study, store, probes, "it was run before bakeoff kept what it measures"))
 
 
 def audit_file(
@@ -174,7 +178,7 @@ def audit_folder(
         except BakeoffError as error:
             why = str(error)
     with Store.open_read_only(folder / DATABASE) as store:
-        findings = audit(_after(study.spec, folder, store, probes, why))
+        findings = audit(_after(study, store, probes, why))
     with contextlib.suppress(StudyError), claimed(folder), Store.create_or_open(folder / DATABASE) as store:
         if probes is not None:
             store.set_note(PROBES, kept.probes_to_json(probes))
@@ -203,22 +207,23 @@ def _before(planned: Plan, probes: Probes) -> Evidence:
         data=probes.data,
         macs=planned.macs,
         validated=study.validation > 0 or probes.data.own_validation,
-        absent=dict.fromkeys(("runs", "epochs", "predictions", "costs", "baseline"), NOT_TRAINED),
+        absent=dict.fromkeys(("runs", "epochs", "predictions", "verdict", "costs", "baseline"), NOT_TRAINED),
     )
 
 
-def _after(study: ResolvedStudy, folder: Path, store: Store, probes: Probes | None, why: str) -> Evidence:
+def _after(folder: Study, store: Store, probes: Probes | None, why: str) -> Evidence:
     """Return all that a study's folder tells.
 
     Args:
-        study: What was compared.
-        folder: Where.
+        folder: The study's.
         store: Its database.
         probes: What was measured of it, if it was.
         why: Why it was not.
     """
-    runs, epochs = store.runs_frame(), store.epochs_frame()
-    predictions = KeptPredictions(folder, list(runs.loc[runs["status"] == RunStatus.DONE, "run_id"]))
+    study, runs, epochs = folder.spec, store.runs_frame(), store.epochs_frame()
+    done = runs.loc[runs["status"] == RunStatus.DONE, "run_id"].tolist()
+    predictions = KeptPredictions(folder.folder, done)
+    verdict, why_none = _verdict(folder, done)
     decided = study.validation > 0 or (None if probes is None else probes.data.own_validation)
     if decided is None and len(epochs):
         decided = bool(epochs["val_accuracy"].notna().any())
@@ -228,6 +233,7 @@ def _after(study: ResolvedStudy, folder: Path, store: Store, probes: Probes | No
         runs=runs,
         epochs=epochs,
         predictions=predictions if len(predictions) else None,
+        verdict=verdict,
         costs=store.costs() or None,
         views=None if probes is None else probes.views,
         networks=None if probes is None else probes.networks,
@@ -237,11 +243,22 @@ def _after(study: ResolvedStudy, folder: Path, store: Store, probes: Probes | No
         validated=decided,
         absent={
             "predictions": "no predictions of a finished run are there",
+            "verdict": why_none,
             "costs": "costs were not measured",
-            "baseline": why or "no run has finished",
+            "baseline": why or NOT_FINISHED,
             **dict.fromkeys(("views", "networks", "data", "validated"), why),
         },
     )
+
+
+def _verdict(folder: Study, done: Sequence[str]) -> tuple[Verdict | None, str]:
+    """Return the verdict on all candidates, or None and why there is none."""
+    if not done:
+        return None, NOT_FINISHED
+    try:
+        return verdict_of(folder, {}, folder.spec.audit.smallest_difference), ""
+    except StudyError as error:
+        return None, str(error)
 
 
 def _state_of(study: ResolvedStudy, store: Store) -> str:

@@ -22,7 +22,7 @@ from bakeoff.spec import RunSpec
 from bakeoff.store import PlannedRun, Store
 from bakeoff.study.auditing import PROBES, conclude, examine, stop_if_wasted
 from bakeoff.study.folder import DATABASE, Study, claimed, write_study_file
-from bakeoff.study.planning import Plan
+from bakeoff.study.planned import Plan
 from bakeoff.study.tuning import choose_numerics
 
 SETTLED = (RunStatus.DONE, RunStatus.DIVERGED)

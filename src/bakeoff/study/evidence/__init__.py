@@ -8,7 +8,7 @@ from bakeoff.audit.evidence import Probes
 from bakeoff.study.evidence.networks import NetworkProber
 from bakeoff.study.evidence.pictures import baseline, data_probe
 from bakeoff.study.evidence.views import ViewProber
-from bakeoff.study.planning import Plan
+from bakeoff.study.planned import Plan
 from bakeoff.training.setup import split_indices
 
 __all__ = ["baseline", "gather"]
