@@ -9,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bakeoff import cli
-from bakeoff.study import Study
+from bakeoff.study import Study, predictions_path
+from tests.stored import Network, bits, stored_study, write_predictions
 
 QUICK = [
     "--data",
@@ -74,7 +76,7 @@ def test_the_flags_of_run_are_these() -> None:
 
 
 def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "show", "audit", "figures", "data"):
+    for command in ("run", "show", "audit", "figures", "data", "recommend", "power"):
         assert bakeoff(command, "--help") == 0
         assert f"bakeoff {command}" in capsys.readouterr().out
 
@@ -96,6 +98,86 @@ def test_show_gives_csv_and_json(folder: Path, capsys: pytest.CaptureFixture[str
     document = json.loads(capsys.readouterr().out)
     assert len(document["runs"]) == 4
     assert {"train_loss", "train_accuracy", "val_loss", "val_accuracy"} <= document["runs"][0]["epochs"][0].keys()
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study whose truth is known: `big` is better, `small` is faster."""
+    networks = [
+        Network(name="big", correct=bits(0.95, seed=1, pictures=1000), validation=0.95, costs={"latency_p95": 0.02}),
+        Network(name="small", correct=bits(0.8, seed=2, pictures=1000), validation=0.8, costs={"latency_p95": 0.002}),
+    ]
+    return stored_study(tmp_path_factory.mktemp("known"), networks).folder
+
+
+def test_show_ends_with_the_verdict_and_takes_targets(known: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("show", str(known), "--targets", "70%,0.9") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "big is better than small: 9" in said
+    assert "never (0/5)" in said
+    assert bakeoff("show", str(known), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["verdict"]["winner"] == "big"
+
+
+def test_show_gives_the_table_although_there_is_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = stored_study(tmp_path, [Network(name=name, correct=bits(0.9, pictures=100)) for name in "ab"])
+    write_predictions(predictions_path(tmp_path, "b/0"), np.tile(bits(0.9, pictures=100)[0], 2))
+    assert bakeoff("show", str(study.folder)) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "ranked by validation accuracy" in said
+    assert "There is no verdict: runs that are compared must be tested on the same pictures" in said
+
+
+def test_recommend_answers_under_a_budget(known: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        bakeoff("recommend", str(known), "--max-latency", "10ms", "--max-params", "5M", "--max-train-time", "2min") == 0
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Use small: " in said
+    assert "big is better by" in said
+    assert "p95 latency 20 ms, 10 ms (100 %) over 10 ms" in said
+    assert bakeoff("recommend", str(known), "--min-accuracy", "99%", "--max-macs", "1G", "--max-memory", "1GB") == 0
+    assert "Nothing fits the budget." in " ".join(capsys.readouterr().out.split())
+
+
+def test_recommend_gives_json(known: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("recommend", str(known), "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["pick"] == "big"
+    assert facts["verdict"]["pairs"][0]["decision"] == "better"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--max-latency", "10", "--max-latency takes a time with its unit"),
+        ("--max-memory", "2", "--max-memory takes a size with its unit"),
+        ("--min-accuracy", "80", "80 % is 80% or 0.8"),
+        ("--difference", "0", "--difference takes percentage points"),
+    ],
+)
+def test_a_budget_that_cannot_be_read_explains_itself(
+    known: Path, capsys: pytest.CaptureFixture[str], flag: str, value: str, said: str
+) -> None:
+    assert bakeoff("recommend", str(known), flag, value) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_power_answers_from_a_spread_and_from_a_study(known: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("power", "--sd", "0.3", "--difference", "0.5", "--candidates", "3") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split() == ["0.50", "points", "10"] for line in lines)
+    assert not any("Difference for seeds" in line for line in lines)
+    assert bakeoff("power", str(known), "--seeds", "5") == 0
+    said = capsys.readouterr().out
+    assert "over 10 seeds of 2 candidates" in said
+    assert "Difference for seeds" in said
+
+
+@pytest.mark.parametrize("arguments", [(), ("results/x", "--sd", "0.3")])
+def test_power_needs_one_spread(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    assert bakeoff("power", *arguments) == 2
+    assert "how far seeds lie apart" in capsys.readouterr().err
 
 
 def test_the_same_command_again_trains_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

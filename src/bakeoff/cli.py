@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import bakeoff
-from bakeoff.errors import BakeoffError, SpecError
+from bakeoff.errors import BakeoffError, SpecError, StudyError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -192,7 +192,10 @@ def run(
 def show(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
     csv: Annotated[bool, typer.Option("--csv", help="As comma-separated values.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="With every run's epoch records.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With the verdict and every run's epoch records.")] = False,
+    targets: Annotated[
+        str | None, typer.Option(help="Also the training time to these validation accuracies: 80%,90%.")
+    ] = None,
 ) -> None:
     """Print a study's ranked table again.
 
@@ -200,12 +203,18 @@ def show(
     Examples:
       bakeoff show results/demo
       bakeoff show results/demo --csv > table.csv
+      bakeoff show results/classics --targets 80%,85%,90%
     """
+    from bakeoff import units
     from bakeoff.report import console
+    from bakeoff.report.verdict import time_to_accuracy_table
     from bakeoff.study import Study
 
     if not csv and not json:
         _print_table(folder)
+        if targets is not None:
+            accuracies = [units.share(one, "--targets") for one in _words(targets) or []]
+            _output().print(time_to_accuracy_table(Study(folder).time_to_accuracy(accuracies)))
         return
     study = Study(folder)
     if csv:
@@ -473,11 +482,14 @@ def _print_table(folder: Path) -> None:
     from bakeoff.words import clean
 
     study, console = Study(folder), _output()
-    table, verdict = study.table(), study.verdict()
-    ties = {one.candidate_id: one.ties for one in verdict.candidates}
+    table = study.table()
+    try:
+        verdict = study.verdict()
+        ties, sentences = {one.candidate_id: one.ties for one in verdict.candidates}, verdict.sentences()
+    except StudyError as error:  # what was trained is shown all the same
+        ties, sentences = {}, [f"There is no verdict: {error}."]
     console.print(ranked_table(table, study.spec.name, ties))
-    if len(verdict.candidates) > 1:
-        _print_sentences(verdict.sentences())
+    _print_sentences(sentences)
     took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
     for remark in [*budget_words(study.spec, took), *study.remarks()]:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)

@@ -82,7 +82,7 @@ def load_correct(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], NDAr
 
 def _arrays(path: Path, names: tuple[str, ...]) -> list[NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return [stored[name] for name in names]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
         raise StudyError(f"predictions must be readable, but {path}: {error}; {REPAIR}") from error

@@ -39,10 +39,10 @@ class Comparison:
     """Over seeds, on these pictures. None where a candidate has one seed."""
 
     p_adjusted: float | None = None
-    """Welch's p after Holm, over all pairs of the study that have one."""
+    """`p` after Holm, over all pairs of the study that have one."""
 
     permutation_p: float | None = None
-    """The exact check on Welch's p, before Holm; from four seeds on."""
+    """The exact check on Welch's p; from four seeds on."""
 
     new_pictures: Gap | None = None
     """With new seeds, on new pictures. None where a candidate has one seed, or no predictions were kept."""
@@ -51,6 +51,17 @@ class Comparison:
     """Of the first network of each, where a candidate has one seed."""
 
     superiority: Superiority
+
+    @property
+    def p(self) -> float | None:
+        """The larger p value of two tests that a better candidate passes both: over seeds, and on new pictures.
+
+        Welch's alone would call nearly every pair different: on given pictures nearly every pair is. None where a
+        candidate has one seed.
+        """
+        if self.welch is None:
+            return None
+        return self.welch.p if self.new_pictures is None else max(self.welch.p, self.new_pictures.p)
 
     @property
     def gap(self) -> float:
@@ -65,9 +76,8 @@ def compare(candidates: Sequence[Contender]) -> list[Comparison]:
         candidates: Those with a finished seed, best ranked first.
     """
     found = [_pair(one, other) for one, other in itertools.combinations(candidates, 2)]
-    tested = [place for place, pair in enumerate(found) if pair.welch]
-    adjusted = holm([pair.welch.p for pair in found if pair.welch])
-    for place, p in zip(tested, adjusted, strict=True):
+    tested = {place: pair.p for place, pair in enumerate(found) if pair.p is not None}
+    for place, p in zip(tested, holm([*tested.values()]), strict=True):
         found[place] = replace(found[place], p_adjusted=p)
     return found
 

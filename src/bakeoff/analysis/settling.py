@@ -66,21 +66,21 @@ def settling(
         return Settling(seeds=asked, further=asked - fewest, at_least=True)
     start = max(fewest + 1, seeds_asked(gap))
     found = [
-        first_that_holds(lambda k: _seen(gap, on_new_pictures, k, alpha / pairs, alpha), start=start, most=MOST_SEEDS)
+        first_that_holds(lambda k: _seen(gap, on_new_pictures, k, alpha / pairs), start=start, most=MOST_SEEDS)
         if gap >= smallest
         else None,
         first_that_holds(lambda k: _ruled_out(gap, on_new_pictures, k, smallest, alpha), start=start, most=MOST_SEEDS),
     ]
     settled = min((one for one in found if one is not None), default=None)
     if settled is None:
-        return Settling(seeds=None, further=None, pictures=_pictures(gap, on_new_pictures, smallest, alpha))
+        return Settling(seeds=None, further=None, pictures=_pictures(gap, on_new_pictures, smallest, alpha, pairs))
     return Settling(seeds=settled, further=settled - fewest)
 
 
-def _seen(gap: float, known: Gap, seeds: int, level: float, alpha: float) -> bool:
-    """Return whether so many seeds likely make Welch's test and the interval for new pictures exclude 0."""
+def _seen(gap: float, known: Gap, seeds: int, level: float) -> bool:
+    """Return whether so many seeds likely bring both tests' p values below a level."""
     by_seeds = _seed_variance(known) / seeds
-    reach = special.ndtri(1 - alpha / 2) * math.sqrt(known.floor_variance + by_seeds)
+    reach = special.ndtri(1 - level / 2) * math.sqrt(known.floor_variance + by_seeds)
     if gap - special.ndtri(POWER) * math.sqrt(by_seeds) <= reach:
         return False
     spread = math.sqrt(_seed_variance(known) / 2)
@@ -99,9 +99,9 @@ def _seed_variance(known: Gap) -> float:
     return sum(max(one.sd, one.expected_sd) ** 2 for one in known.noise)
 
 
-def _pictures(gap: float, known: Gap, smallest: float, alpha: float) -> int | None:
+def _pictures(gap: float, known: Gap, smallest: float, alpha: float, pairs: int) -> int | None:
     by_picture = known.floor_variance * known.pictures
-    seen = by_picture * (special.ndtri(1 - alpha / 2) / gap) ** 2 if gap >= smallest else math.inf
+    seen = by_picture * (special.ndtri(1 - alpha / pairs / 2) / gap) ** 2 if gap >= smallest else math.inf
     ruled_out = by_picture * (special.ndtri(1 - alpha) / (smallest - gap)) ** 2 if gap < smallest else math.inf
     needed = math.ceil(min(seen, ruled_out))
     return needed if needed > known.pictures else None

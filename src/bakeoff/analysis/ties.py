@@ -54,7 +54,7 @@ def rank_intervals(candidates: Sequence[Bits], *, level: float = 0.95) -> list[t
 
     By a bootstrap that draws pictures and, crossed with them, seeds within each candidate. k - 1 of k seeds are drawn,
     which makes the variance of their mean unbiased (McCarthy and Snowden 1985); noise that each seed has on each
-    picture counts twice, so the intervals are a little wide (Owen 2007, doi:10.1214/07-AOAS122). One seed does not
+    picture counts twice, so the intervals are a little wide (Owen 2007, The pigeonhole bootstrap). One seed does not
     vary: its candidate's interval is that of one network.
 
     Args:

@@ -166,7 +166,7 @@ def judge(
     reasons = {one.candidate_id: "no seed has finished" for one in candidates if not one.seeds} | dict(excluded or {})
     judged = [one for one in candidates if one.candidate_id not in reasons]
     comparisons = compare(judged)
-    tested = sum(one.welch is not None for one in comparisons)
+    tested = sum(one.p is not None for one in comparisons)
     pairs = tuple(decide(one, pairs=tested, smallest=smallest_difference, alpha=alpha) for one in comparisons)
     separated = [(p.comparison.first, p.comparison.second) for p in pairs if p.decision is Decision.BETTER]
     groups = tie_groups([one.candidate_id for one in judged], separated)
@@ -224,7 +224,9 @@ def _pair_facts(pair: Pair, level: float) -> dict[str, Any]:
         "decision": pair.decision.value,
         "gap": known.gap,
         "interval": plain(interval),
-        "p": known.welch.p if known.welch else None,
+        "p_seeds": known.welch.p if known.welch else None,
+        "p_new_pictures": known.new_pictures.p if known.new_pictures else None,
+        "p": known.p,
         "p_adjusted": known.p_adjusted,
         "p_permutation": known.permutation_p,
         "seeds": list(known.seeds),

@@ -96,9 +96,7 @@ def _evidence(pair: Pair, verdict: Verdict) -> str:
     gap = f"{points(comparison.gap)} apart with {_seeds(comparison)} each"
     between = f"from {100 * interval.low:+.2f} to {100 * interval.high:+.2f} with new seeds and new pictures"
     within = f", within the {points(verdict.smallest_difference)} that count"
-    tail = (
-        within if pair.decision is Decision.EQUIVALENT else f"; {p_value(comparison.p_adjusted)} over seeds, after Holm"
-    )
+    tail = within if pair.decision is Decision.EQUIVALENT else f"; {p_value(comparison.p_adjusted)} after Holm"
     return f"{gap} ({100 * level:g} % interval {between}{tail})"
 
 
@@ -167,9 +165,10 @@ def _of_many(verdict: Verdict) -> list[str]:
         )
     if unsettled:
         pair = verdict.pair(leader, unsettled[0])
+        apart = _evidence(pair, verdict) if pair.comparison.new_pictures else f"{points(pair.comparison.gap)} apart"
+        against = names_list([names[one] for one in unsettled])
         said.append(
-            f"Between it and {names_list([names[one] for one in unsettled])} there is no winner: {names[unsettled[0]]} lies "
-            f"{_evidence(pair, verdict) if pair.comparison.new_pictures else points(pair.comparison.gap) + ' apart'}. {open_words(pair)}"
+            f"Against {against} there is no winner: it and {names[unsettled[0]]} are {apart}. {open_words(pair)}"
         )
     return said
 

@@ -101,7 +101,7 @@ def s2_claims(*, verdict: Verdict | None, claims: Collection[Pair] | None) -> Fi
     common: dict[str, Any] = {
         "rule": "S2",
         "title": "gap within noise",
-        "threshold": "enough seeds, Holm's p < 0.05, the interval for new pictures above 0, the smallest difference that counts",
+        "threshold": "enough seeds, p < 0.05 after Holm over seeds and on new pictures, the smallest difference that counts",
         "blocks": "that one candidate is better than another",
     }
     if verdict is None or claims is None:

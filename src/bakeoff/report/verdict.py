@@ -108,10 +108,10 @@ def seed_plan_sentences(plan: SeedPlan, spread: Spread | None) -> list[str]:
 
 def seed_plan_tables(plan: SeedPlan) -> tuple[Table, Table]:
     """Return the seeds that differences take, and the differences that seeds show."""
-    needed = _table("Seeds of each candidate that show a difference", "difference", "seeds")
+    needed = _table("Seeds for a difference", "difference", "seeds")
     for difference, seeds in plan.needed:
         needed.add_row(f"{100 * difference:.2f} points", "over a million" if seeds is None else f"{seeds:,}")
-    seen = _table("Smallest difference that so many seeds of each show", "seeds", "difference")
+    seen = _table("Difference for seeds", "seeds", "difference")
     for seeds, difference in plan.seen:
         seen.add_row(f"{seeds:,}", f"{100 * difference:.2f} points")
     return needed, seen

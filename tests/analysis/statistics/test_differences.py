@@ -72,6 +72,7 @@ def test_the_gap_on_new_pictures_by_hand() -> None:
     total = of_pictures + 0.02
     assert found.freedom == pytest.approx(total**2 / (of_pictures**2 / 4 + 0.01**2 + 0.04**2))
     assert found.floor_variance == pytest.approx(max(0, of_pictures - 0.02 / 2 - 0.04 / 2))
+    assert found.p == pytest.approx(2 * stats.t.sf(0.5 / found.standard_error, found.freedom))
     low, high = stats.t.interval(0.9, found.freedom, 0.5, found.standard_error)
     assert (found.interval(0.9).low, found.interval(0.9).high) == pytest.approx((low, high))
 
@@ -92,6 +93,15 @@ def test_networks_that_agree_on_a_few_pictures_are_not_equal_beyond_doubt() -> N
     assert found is not None
     assert found.interval().high > 0.03
     assert not found.equivalent_within(0.005)
+
+
+def test_candidates_that_err_alike_are_as_certain_as_their_seeds() -> None:
+    # The very same networks: their differences say nothing of how far seeds lie apart, which stays unsure.
+    networks = np.random.default_rng(0).random((5, 1000)) < 0.9
+    found = gap_on_new_pictures(networks, networks)
+    assert found is not None
+    assert found.freedom >= 4
+    assert found.interval().high < 0.01
 
 
 def test_the_gap_turns_its_sign_with_the_candidates() -> None:

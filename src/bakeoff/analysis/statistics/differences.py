@@ -63,6 +63,11 @@ class Gap:
         return Interval(self.value - half, self.value + half, level)
 
     @property
+    def p(self) -> float:
+        """The two-sided p value of no difference."""
+        return float(2 * stats.t.sf(abs(self.value) / self.standard_error, self.freedom))
+
+    @property
     def floor_variance(self) -> float:
         """The squared standard error that would be left with seeds without number: that of these pictures alone."""
         by_chance = sum(noise.expected_sd**2 / noise.seeds for noise in self.noise)
@@ -92,7 +97,8 @@ class Superiority:
 
     share: float
     interval: Interval | None
-    """By bootstrap over the seeds; None for one seed. Below 29 seeds it describes and proves nothing (Bouthillier 2021)."""
+    """By bootstrap over the seeds; None for one seed. With fewer than 29 seeds it describes and proves nothing: so many
+    show a share of 0.75 with errors of 5 % either way (Noether 1987)."""
 
 
 def welch(first: Accuracies, second: Accuracies) -> Welch | None:
@@ -106,8 +112,11 @@ def welch(first: Accuracies, second: Accuracies) -> Welch | None:
     difference = float(np.mean(first) - np.mean(second))
     if np.ptp(first) == 0 and np.ptp(second) == 0:
         return Welch(difference, float(len(first) + len(second) - 2), float(first[0] == second[0]))
-    found = stats.ttest_ind(first, second, equal_var=False)
-    return Welch(difference, float(found.df), float(found.pvalue))
+    # As `scipy.stats.ttest_ind`, which warns where one group does not vary; accuracies on few pictures often do not.
+    parts = [(float(np.var(one, ddof=1)) / len(one), len(one) - 1.0) for one in (first, second)]
+    total = sum(variance for variance, _ in parts)
+    freedom = satterthwaite(total, parts)
+    return Welch(difference, freedom, float(2 * stats.t.sf(abs(difference) / math.sqrt(total), freedom)))
 
 
 def permutation_p(first: Accuracies, second: Accuracies) -> float | None:

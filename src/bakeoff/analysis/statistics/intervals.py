@@ -115,11 +115,16 @@ def seed_noise(correct: Bits) -> SeedNoise:
 def satterthwaite(total: float, uncertain: Iterable[tuple[float, float]]) -> float:
     """Return the degrees of freedom of a variance that was put together from estimates (Satterthwaite 1946).
 
+    They are never fewer than those of the least certain estimate: an estimate that is larger than the whole, of which
+    only a part went in, would else bring them below.
+
     Args:
         total: The whole variance, above 0.
         uncertain: The estimates in it, each with the degrees of freedom that it rests on.
     """
-    return total**2 / sum(variance**2 / freedom for variance, freedom in uncertain)
+    uncertain = list(uncertain)
+    found = total**2 / sum(variance**2 / freedom for variance, freedom in uncertain)
+    return max(found, min(freedom for _, freedom in uncertain))
 
 
 def accuracy_interval(correct: Bits, *, level: float = 0.95) -> Interval:
@@ -127,7 +132,7 @@ def accuracy_interval(correct: Bits, *, level: float = 0.95) -> Interval:
 
     The variance is that of the pictures' mean results over the number of pictures, plus the seeds' excess spread over
     the number of seeds. It enters Wilson's formula as the number of pictures that one network would have needed for it
-    (the effective sample size, as Franco et al. 2019 do for surveys, doi:10.1093/jssam/smy019), with the t quantile.
+    (the effective sample size, as Franco et al. 2019 do for surveys, PMC6690503), with the t quantile.
     For one seed this is Wilson's interval, and covers no other seed.
 
     Args:
