@@ -44,6 +44,8 @@ def run(
     protocol: str | None = None,
     budget: str | None = None,
     only: Sequence[str] = (),
+    settle: bool = False,
+    most_seeds: int = 10,
     out: str | Path | None = None,
     device: str = "auto",
     workers: int | None = None,
@@ -73,6 +75,8 @@ def run(
         budget: Of one run, under `time` (`10min`) or `flops` (`500 TMACs`); default what the first candidate takes for its
             epochs. The epochs of all others (of all, if it is given) are those that it affords.
         only: Patterns of candidate labels to run now.
+        settle: Whether to add, round by round, just the seeds that would settle the verdict.
+        most_seeds: Of one candidate, where seeds are added.
         out: The study's folder; default one under `results/` named after the study and its settings.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         workers: Processes at once.
@@ -117,7 +121,12 @@ def run(
             data_dir=None if data_dir is None else Path(data_dir),
             on_stage=watcher.stage,
         )
-        result, outcome = execute(planned, watcher)
+        if settle:
+            from bakeoff.study.settling import settle as settled  # loads SciPy's statistics
+
+            result, outcome = settled(planned, watcher, most_seeds=most_seeds)
+        else:
+            result, outcome = execute(planned, watcher)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return result

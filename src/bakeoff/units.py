@@ -43,7 +43,9 @@ def macs(text: str, what: str) -> float:
     Raises:
         SpecError: If it is no number above 0, or has no or another unit.
     """
-    return _amount(text, MACS, what, "multiply-accumulates with their unit, such as 500 TMACs (FLOPs are counted in two ways)")
+    return _amount(
+        text, MACS, what, "multiply-accumulates with their unit, such as 500 TMACs (FLOPs are counted in two ways)"
+    )
 
 
 def memory(text: str, what: str) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bakeoff.words import count, duration, plural
 from bakeoff.spec import ResolvedStudy, labels
 from bakeoff.spec.budget import Grant
+from bakeoff.words import count, duration, plural
 
 LEAST_PREFIXED = 999.5
 """From here on numbers are shown with a prefix, which goes before the unit: 37 MMACs."""

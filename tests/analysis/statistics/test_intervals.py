@@ -30,7 +30,12 @@ def test_wilsons_interval_is_that_of_scipy(right: int, more: int, level: float) 
 
 @pytest.mark.parametrize(
     ("right", "pictures", "low", "high"),
-    [(9400, 10_000, 93.52, 94.45), (9000, 10_000, 89.40, 90.57), (7000, 10_000, 69.09, 70.89), (940, 1000, 92.35, 95.31)],
+    [
+        (9400, 10_000, 93.52, 94.45),
+        (9000, 10_000, 89.40, 90.57),
+        (7000, 10_000, 69.09, 70.89),
+        (940, 1000, 92.35, 95.31),
+    ],
 )
 def test_wilsons_interval_at_usual_accuracies(right: int, pictures: int, low: float, high: float) -> None:
     found = wilson(right, pictures)

@@ -32,9 +32,7 @@ def test_seeds_needed_for_two_and_three_candidates(sd: float, two: tuple[int, ..
     assert tuple(seeds_needed(gap, sd, alpha=0.05 / pairs(3)) for gap in GAPS) == three
 
 
-@pytest.mark.parametrize(
-    ("seeds", "multiple"), [(2, 5.65), (3, 3.07), (4, 2.38), (5, 2.02), (10, 1.32), (20, 0.91)]
-)
+@pytest.mark.parametrize(("seeds", "multiple"), [(2, 5.65), (3, 3.07), (4, 2.38), (5, 2.02), (10, 1.32), (20, 0.91)])
 def test_the_smallest_difference_in_units_of_the_spread(seeds: int, multiple: float) -> None:
     assert round(smallest_difference(seeds, 1.0), 2) == multiple
     assert smallest_difference(seeds, 0.003) == pytest.approx(0.003 * smallest_difference(seeds, 1.0))
