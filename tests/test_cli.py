@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -62,8 +63,8 @@ def test_help_takes_under_0_4_seconds() -> None:
 
 FLAGS = {
     "--data", "--models", "--optimizers", "--lrs", "--epochs", "--batch-size", "--seeds", "--schedule", "--stem", "--validation",
-    "--only", "--despite", "--limit", "--precision", "--protocol", "--budget", "--device", "--workers", "--tune", "--out", "--dry-run",
-    "--data-dir",
+    "--only", "--despite", "--limit", "--precision", "--protocol", "--budget", "--settle",
+    "--most-seeds", "--device", "--workers", "--tune", "--out", "--dry-run", "--data-dir",
 }  # fmt: skip
 
 
@@ -190,22 +191,36 @@ def test_a_study_goes_on_from_its_folder(folder: Path) -> None:
     assert bakeoff("run", str(folder)) == 0
 
 
-def test_a_dry_run_forecasts_and_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "study"
-    assert bakeoff("run", *QUICK, "--out", str(out), "--dry-run") == 0
-    said = capsys.readouterr().out
+def test_a_dry_run_forecasts_shows_what_a_budget_affords_and_trains_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, budget = tmp_path / "study", ["--protocol", "flops", "--budget", "500 MMACs"]
+    assert bakeoff("run", *QUICK[:-2], *budget, "--out", str(out), "--dry-run") == 0
+    said = " ".join(capsys.readouterr().out.split())
     assert "nothing was trained" in said
     for word in ("memory", "disk", "images/s", "In all about"):
         assert word in said
+    assert "equal multiply-accumulates of training, as far as whole epochs go: 500 MMACs a run" in said
+    assert re.search(r"shufflenet_v2_x0_5: \d+ epochs of [\d.]+ MMACs, [\d.]+ [Mk]MACs left", said)
     assert not out.exists()
 
 
-def test_a_dry_run_shows_what_a_budget_affords(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = [*QUICK[:-2], "--protocol", "flops", "--budget", "500 MMACs", "--no-tune"]
-    assert bakeoff("run", *given, "--out", str(tmp_path / "study"), "--dry-run") == 0
+def test_a_dry_run_of_settling_tells_the_seeds_that_a_verdict_lacks(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bakeoff("run", str(folder), "--settle", "--dry-run") == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "equal multiply-accumulates of training, as far as whole epochs go: 500 MMACs a run" in said
-    assert re.search(r"shufflenet_v2_x0_5: \d+ epochs of [\d.]+ MMACs, [\d.]+ [Mk]MACs left", said)
+    assert "Round 1 to settle it: shufflenet_v2_x0_5 0.01 gets seed" in said
+    assert not Study(folder).spec.further_seeds
+
+
+def test_settling_ends_with_the_table(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(folder, tmp_path / "study")
+    assert bakeoff("run", str(tmp_path / "study"), "--settle", "--most-seeds", "2") == 0
+    captured = capsys.readouterr()
+    assert "No more seeds are added." in captured.err
+    assert "stay open" in captured.err
+    assert "ranked by" in captured.out
 
 
 @pytest.mark.parametrize(
@@ -225,6 +240,7 @@ def test_a_dry_run_shows_what_a_budget_affords(tmp_path: Path, capsys: pytest.Ca
         (["run", "--protocol", "time", "--budget", "10"], ["such as 10ms, 90s or 10min", "'10'"]),
         (["run", "--budget", "10min"], ["'10min'", "set protocol to time or flops"]),
         (["run", "--protocol", "time", "--budget", "9s", "--epochs", "3"], ["leave one of them out"]),
+        (["run", "--most-seeds", "8"], ["--most-seeds", "add --settle"]),
         (["run", "--stem", "tiny"], ["auto, original, small", "'tiny'"]),
         (["run", "--validation", "0.9999"], ["validation"]),
         (["run", "--limit", "5"], ["limit", "at least 4 pictures"]),

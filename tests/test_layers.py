@@ -34,6 +34,7 @@ BELOW = {
     "report": {"errors", "words", "records", "files", "predictions", "spec", "store", "analysis", "audit"},
     "study": {
         "errors",
+        "words",
         "records",
         "files",
         "predictions",

@@ -56,6 +56,8 @@ def run(
     budget: str | None = None,
     only: Sequence[str] = (),
     despite: Sequence[str] = (),
+    settle: bool = False,
+    most_seeds: int = 10,
     out: str | Path | None = None,
     device: str = "auto",
     workers: int | None = None,
@@ -86,6 +88,8 @@ def run(
             epochs. The epochs of all others (of all, if it is given) are those that it affords.
         only: Patterns of candidate labels to run now.
         despite: Rules of the audit, such as `D1`, whose errors do not keep the study from being trained.
+        settle: Whether to add, round by round, just the seeds that would settle the verdict.
+        most_seeds: Of one candidate, where seeds are added.
         out: The study's folder; default one under `results/` named after the study and its settings.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         workers: Processes at once.
@@ -132,7 +136,12 @@ def run(
             data_dir=None if data_dir is None else Path(data_dir),
             on_stage=watcher.stage,
         )
-        result, outcome = execute(planned, watcher)
+        if settle:
+            from bakeoff.study.settling import settle as settled  # loads SciPy's statistics
+
+            result, outcome = settled(planned, watcher, most_seeds=most_seeds)
+        else:
+            result, outcome = execute(planned, watcher)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return result

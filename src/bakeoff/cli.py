@@ -15,7 +15,7 @@ from bakeoff.errors import BakeoffError, SpecError, StudyError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bakeoff.study import Plan
+    from bakeoff.study import Outcome, Plan, Study, Watcher
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -43,6 +43,7 @@ Examples:
   bakeoff run studies/classics.toml --only mobilenet --limit 5000
   bakeoff run studies/classics.toml --protocol time --budget 30min
   bakeoff run results/classics            (go on with a study from its folder)
+  bakeoff run results/classics --settle   (and add the seeds that its verdict lacks)
 """
 
 
@@ -117,6 +118,10 @@ def run(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The study's folder. Default: results/<name>.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
+    settle: Annotated[
+        bool, typer.Option("--settle", help="Then add just the seeds that would settle the verdict, round by round.")
+    ] = False,
+    most_seeds: Annotated[int | None, typer.Option(min=2, help="Of one candidate, with --settle. Default 10.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and what it will take; train nothing.")
     ] = False,
@@ -143,6 +148,8 @@ def run(
         "budget": budget,
     }
     patterns, insisted = _words(only) or [], _words(despite)
+    if most_seeds is not None and not settle:
+        raise SpecError(f"--most-seeds bounds what --settle adds, but got {most_seeds} without it; add --settle")
     with StudyProgress() as watcher:
         if study is not None and study.is_dir():
             given = [name for name, value in flags.items() if value is not None]
@@ -176,13 +183,15 @@ def run(
         if not dry_run:
             for remark in planned.remarks():
                 watcher.warn(remark)
-            result, outcome = execute(planned, watcher)
+            result, outcome = _settled(planned, watcher, most_seeds) if settle else execute(planned, watcher)
     if dry_run:
-        _print_forecast(planned)
+        if not settle or not _print_round(planned, most_seeds):
+            _print_forecast(planned)
         return
     _print_table(result.folder)
     if outcome.interrupted:
-        _errors().print(f"Stopped and saved. The same command goes on, or: bakeoff run {result.folder}", soft_wrap=True)
+        again = f"bakeoff run {result.folder}{' --settle' if settle else ''}"
+        _errors().print(f"Stopped and saved. The same command goes on, or: {again}", soft_wrap=True)
         raise typer.Exit(INTERRUPTED)
     if outcome.failed:
         raise typer.Exit(1)
@@ -496,6 +505,27 @@ def _print_table(folder: Path) -> None:
     for line in audit_report(study.findings()):
         console.print(line)
     console.print(f"Written to {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _settled(planned: Plan, watcher: Watcher, most_seeds: int | None) -> tuple[Study, Outcome]:
+    """Run a study and settle it; the statistics that this takes are loaded for it alone."""
+    from bakeoff.analysis.further_seeds import MOST_SEEDS
+    from bakeoff.study.settling import settle
+
+    return settle(planned, watcher, most_seeds=MOST_SEEDS if most_seeds is None else most_seeds)
+
+
+def _print_round(planned: Plan, most_seeds: int | None) -> bool:
+    """Print the seeds that would be added; return False if runs of the study are left, which come first."""
+    from bakeoff.analysis.further_seeds import MOST_SEEDS
+    from bakeoff.study.settling import foreseen_round
+
+    coming = foreseen_round(planned, MOST_SEEDS if most_seeds is None else most_seeds)
+    if coming is None:
+        _print_sentences(["Seeds that would settle the verdict are planned once these runs have ended:"])
+        return False
+    _print_sentences(coming.sentences())
+    return True
 
 
 def _print_sentences(sentences: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from bakeoff.execution.probe import Probe, probe
 from bakeoff.spec import RunSpec
 from bakeoff.study import Plan
 from bakeoff.study.budgets import costs_alike
+from bakeoff.study.machine import makespan
 from bakeoff.study.tuning import choose_numerics
 
 
@@ -81,7 +81,7 @@ def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
         candidates=rows,
         workers=planned.workers,
         threads=planned.threads,
-        seconds=_makespan([seconds[run.candidate.id] for run in runs], planned.workers),
+        seconds=makespan([seconds[run.candidate.id] for run in runs], planned.workers),
         memory=None
         if None in peaks
         else sum(sorted((peak or 0 for peak in peaks), reverse=True)[:1]) * min(planned.workers, len(runs)),
@@ -121,14 +121,6 @@ def _images_per_second(planned: Plan, run: RunSpec, measured: Probe) -> float:
         if granted is not None:
             return granted
     return min(run.candidate.recipe.batch_size, planned.training_pictures) / measured.seconds_a_step
-
-
-def _makespan(seconds: list[float], workers: int) -> float:
-    """Return when the last of these jobs ends if each goes, in order, to the worker that is free first."""
-    free = [0.0] * workers
-    for job in seconds:
-        heapq.heapreplace(free, free[0] + job)
-    return max(free)
 
 
 def _predictions_size(planned: Plan, runs: int) -> int:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
+from bakeoff import cost, models
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.execution.messages import EpochDone, Event, Task
 from bakeoff.execution.probe import Probe
 from bakeoff.forecast import forecast
 from bakeoff.spec import CandidateSpec, StudySpec
-from bakeoff.study import Plan, Study, budgets, driver, execute, plan_folder
+from bakeoff.study import Plan, Study, budgets, driver, execute, plan, plan_folder
 from bakeoff.study.folder import claimed, write_study_file
 from tests.study.killing import SameProcess
 from tests.study.tiny import TINY, Notes, tiny_plan
@@ -45,6 +48,14 @@ class StubTrials:
         step = times[min(self.asked.count(model), len(times) - 1)]
         self.asked.append(model)
         return Probe(seconds_a_step=step, steps_timed=20, seconds_a_scored_picture=0.0, peak_memory=None, checkpoint=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _networks_built_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "build", functools.cache(models.build))
+        patch.setattr(cost, "macs", functools.cache(cost.macs))
+        yield
 
 
 @pytest.fixture
@@ -146,8 +157,6 @@ def test_other_conditions_than_those_measured_under_are_told(tmp_path: Path, stu
 def test_the_default_folder_is_named_by_what_was_asked_not_by_what_was_measured(
     tmp_path: Path, stub: type[StubTrials], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bakeoff.study import plan
-
     monkeypatch.chdir(tmp_path)
     content = {key: value for key, value in timed(tmp_path).items() if key != "folder"}
 
@@ -174,8 +183,6 @@ def test_under_flops_epochs_follow_multiply_accumulates_and_nothing_is_measured(
 
 
 def test_smaller_inputs_at_first_are_counted_at_their_size(tmp_path: Path) -> None:
-    from bakeoff import cost, models
-
     small = {"model": "shufflenet_v2_x0_5", "early_sizes": [[4, 0.5]]}
     planned = tiny_plan(tmp_path / "study", protocol="flops", budget="1 GMACs", candidates=[small], recipe={})
     network = models.build("shufflenet_v2_x0_5", classes=10, stem="original", size=8).module
@@ -192,8 +199,7 @@ def test_a_warm_up_that_the_budget_cannot_hold_is_refused(tmp_path: Path, stub: 
 def test_a_study_under_flops_trains_the_epochs_it_was_granted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "LocalExecutor", SameProcess)
     given = timed(tmp_path / "study", protocol="flops", recipe={"batch_size": 35, "epochs": 2}, seeds=[0])
-    planned = tiny_plan(**given)
-    study, outcome = execute(planned, Notes())
+    study, outcome = execute(replace(tiny_plan(**given), tune=False), Notes())
     assert not outcome.failed
     trained = study.epochs().groupby("run_id").size().to_dict()
     assert [trained[run.id] for run in study.spec.runs()] == epochs(study.spec.candidates)
@@ -216,10 +222,11 @@ def test_a_study_under_time_that_is_killed_goes_on_with_the_epochs_measured_at_f
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one test here whose throughput is measured."""
-    given = timed(tmp_path / "study", budget="1s", candidates=TWO[:1], seeds=[0], recipe={"batch_size": 70})
+    changes = {"protocol": "time", "budget": "1s", "candidates": TWO[:1], "seeds": [0], "recipe": {"batch_size": 70}}
+    spec = StudySpec.from_mapping(TINY | changes)
     monkeypatch.setattr(driver, "LocalExecutor", DiesAfterAnEpoch)
     with pytest.raises(SystemError):
-        execute(tiny_plan(**given), Notes())
+        execute(plan(spec, out=tmp_path / "study", device="cpu", workers=2, tune=False), Notes())
     kept = Study(tmp_path / "study").spec
     assert kept.budget is not None
     assert kept.budget.conditions is not None
@@ -229,7 +236,7 @@ def test_a_study_under_time_that_is_killed_goes_on_with_the_epochs_measured_at_f
 
     monkeypatch.setattr(budgets, "Trials", None)  # whoever measures now fails
     monkeypatch.setattr(driver, "LocalExecutor", SameProcess)
-    study, outcome = execute(tiny_plan(**given), Notes())
+    study, outcome = execute(plan(spec, out=tmp_path / "study", device="cpu", workers=2, tune=False), Notes())
     assert not outcome.failed
     assert study.spec == kept
     assert len(study.epochs()) == kept.candidates[0].recipe.epochs

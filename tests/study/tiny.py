@@ -25,6 +25,7 @@ class Notes:
 
     def __init__(self) -> None:
         self.started: list[str] = []
+        self.told: list[str] = []
         self.warnings: list[str] = []
         self.failed: list[str] = []
         self.finished: list[RunResult] = []
@@ -45,6 +46,9 @@ class Notes:
 
     def run_failed(self, run_id: str, message: str) -> None:
         self.failed.append(message)
+
+    def tell(self, message: str) -> None:
+        self.told.append(message)
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)

@@ -115,19 +115,16 @@ def check_budget(budget: str | None, protocol: ProtocolName) -> None:
     """Check that a budget fits its protocol.
 
     Raises:
-        ValueError: If it does not.
+        SpecError: If it does not.
     """
     if budget is None:
         return
     if protocol == "epochs":
-        raise ValueError(
+        raise SpecError(
             f"`budget` needs candidates that share time or flops, but got budget = '{budget}' under protocol = 'epochs'; "
             "set protocol to time or flops, or say `epochs` in [recipe]"
         )
-    try:
-        parse_budget(budget, protocol)
-    except SpecError as error:
-        raise ValueError(str(error)) from error
+    parse_budget(budget, protocol)
 
 
 def check_warmup(model: str, warmup: float, granted: int) -> None:

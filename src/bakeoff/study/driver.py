@@ -53,6 +53,9 @@ class Watcher(Protocol):
     def run_failed(self, run_id: str, message: str) -> None:
         """A run ended by an error."""
 
+    def tell(self, message: str) -> None:
+        """Something went as it should that the user wants to hear of."""
+
     def warn(self, message: str) -> None:
         """The user should know something."""
 
