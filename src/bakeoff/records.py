@@ -165,6 +165,27 @@ class Health(TypedDict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OneBatch:
+    """How well a fresh network learns a few pictures by heart, as the better of its attempts went."""
+
+    classes: int
+    pictures: int
+    steps: int
+    """Taken in that attempt; it ended when the pictures were learnt."""
+
+    learning_rate: float
+    attempts: int
+    loss: float | None
+    """Mean over the pictures in training mode, in nats; None if it was not finite."""
+
+    accuracy: float
+    """On them, in training mode."""
+
+    learnt: bool
+    """Whether all were classified rightly with a loss below a tenth of ln C."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """How a run ended."""
 
