@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 
-from bakeoff.audit import data, protocol
+from bakeoff.audit import data, health, protocol
 from bakeoff.audit.evidence import AbsentError
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.rule import Rule, Stage
@@ -13,7 +13,7 @@ from bakeoff.audit.rule import Rule, Stage
 GROUP = "bakeoff.rules"
 """The entry-point group in which a package names its rules: each a `Rule`, or a sequence of them."""
 
-BUILT_IN: tuple[Rule, ...] = (*data.RULES, *protocol.RULES)
+BUILT_IN: tuple[Rule, ...] = (*data.RULES, *protocol.RULES, *health.RULES)
 
 
 def rules() -> tuple[Rule, ...]:
