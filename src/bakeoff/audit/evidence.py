@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.predictions import Predictions
+from bakeoff.records import OneBatch
 from bakeoff.spec import ResolvedStudy
 
 if TYPE_CHECKING:
@@ -152,6 +153,9 @@ class Probes:
     baseline: Baseline | None = None
     """Trained at a study's end."""
 
+    one_batch: dict[str, OneBatch] | None = None
+    """By candidate id; tried only when it is asked for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -184,6 +188,9 @@ class Evidence:
 
     data: DataProbe | None = None
     baseline: Baseline | None = None
+    one_batch: Mapping[str, OneBatch] | None = None
+    """How well fresh networks learn a few pictures by heart, by candidate id."""
+
     macs: Mapping[str, int] | None = None
     """Multiply-accumulates of one picture's forward pass, by candidate id."""
 

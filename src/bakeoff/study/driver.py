@@ -142,6 +142,8 @@ def _record(event: Event, store: Store) -> None:
         case EpochDone(run_id, record):
             store.record_epoch(run_id, record)
         case Ended(run_id, result):
+            if result.health is not None:
+                store.set_health(run_id, dict(result.health))
             store.finish(run_id, result)
         case Stopped(run_id):
             store.mark(run_id, RunStatus.PENDING)
