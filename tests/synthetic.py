@@ -35,6 +35,8 @@ class Run:
     micro_batch: int = 64
     message: str | None = None
     changes: tuple[str, ...] = ()
+    parameters: int = 11_173_962
+    macs: int = 37_000_000
 
     @property
     def id(self) -> str:
@@ -76,8 +78,8 @@ def planned(run: Run) -> PlannedRun:
         model=run.model,
         seed=run.seed,
         spec_json=json.dumps({"candidate": {"model": run.model, "recipe": recipe}, "seed": run.seed}),
-        parameters=11_173_962,
-        macs=37_000_000,
+        parameters=run.parameters,
+        macs=run.macs,
         changes=run.changes,
     )
 

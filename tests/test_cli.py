@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bakeoff import cli
-from bakeoff.study import Study
+from bakeoff.study import Study, predictions_path
+from tests.stored import Network, bits, stored_study, write_predictions
 
 QUICK = [
     "--data",
@@ -59,7 +63,8 @@ def test_help_takes_under_0_4_seconds() -> None:
 
 FLAGS = {
     "--data", "--models", "--optimizers", "--lrs", "--epochs", "--batch-size", "--seeds", "--schedule", "--stem", "--validation",
-    "--only", "--limit", "--precision", "--device", "--workers", "--tune", "--out", "--dry-run", "--data-dir",
+    "--only", "--despite", "--limit", "--precision", "--protocol", "--budget", "--settle",
+    "--most-seeds", "--device", "--workers", "--tune", "--out", "--dry-run", "--data-dir",
 }  # fmt: skip
 
 
@@ -72,7 +77,7 @@ def test_the_flags_of_run_are_these() -> None:
 
 
 def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "show", "figures", "data"):
+    for command in ("run", "show", "audit", "figures", "data", "recommend", "power"):
         assert bakeoff(command, "--help") == 0
         assert f"bakeoff {command}" in capsys.readouterr().out
 
@@ -89,11 +94,91 @@ def test_show_gives_csv_and_json(folder: Path, capsys: pytest.CaptureFixture[str
     assert bakeoff("show", str(folder), "--csv") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
-    assert lines[0].startswith("rank,candidate")
+    assert lines[0].startswith("rank,unranked,candidate")
     assert bakeoff("show", str(folder), "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert len(document["runs"]) == 4
     assert {"train_loss", "train_accuracy", "val_loss", "val_accuracy"} <= document["runs"][0]["epochs"][0].keys()
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study whose truth is known: `big` is better, `small` is faster."""
+    networks = [
+        Network(name="big", correct=bits(0.95, seed=1, pictures=1000), validation=0.95, costs={"latency_p95": 0.02}),
+        Network(name="small", correct=bits(0.8, seed=2, pictures=1000), validation=0.8, costs={"latency_p95": 0.002}),
+    ]
+    return stored_study(tmp_path_factory.mktemp("known"), networks).folder
+
+
+def test_show_ends_with_the_verdict_and_takes_targets(known: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("show", str(known), "--targets", "70%,0.9") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "big is better than small: 9" in said
+    assert "never (0/5)" in said
+    assert bakeoff("show", str(known), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["verdict"]["winner"] == "big"
+
+
+def test_show_gives_the_table_although_there_is_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = stored_study(tmp_path, [Network(name=name, correct=bits(0.9, pictures=100)) for name in "ab"])
+    write_predictions(predictions_path(tmp_path, "b/0"), np.tile(bits(0.9, pictures=100)[0], 2))
+    assert bakeoff("show", str(study.folder)) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "ranked by validation accuracy" in said
+    assert "There is no verdict: runs that are compared must be tested on the same pictures" in said
+
+
+def test_recommend_answers_under_a_budget(known: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        bakeoff("recommend", str(known), "--max-latency", "10ms", "--max-params", "5M", "--max-train-time", "2min") == 0
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Use small: " in said
+    assert "big is better by" in said
+    assert "p95 latency 20 ms, 10 ms (100 %) over 10 ms" in said
+    assert bakeoff("recommend", str(known), "--min-accuracy", "99%", "--max-macs", "1G", "--max-memory", "1GB") == 0
+    assert "Nothing fits the budget." in " ".join(capsys.readouterr().out.split())
+
+
+def test_recommend_gives_json(known: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("recommend", str(known), "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["pick"] == "big"
+    assert facts["verdict"]["pairs"][0]["decision"] == "better"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--max-latency", "10", "--max-latency takes a time with its unit"),
+        ("--max-memory", "2", "--max-memory takes a size with its unit"),
+        ("--min-accuracy", "80", "80 % is 80% or 0.8"),
+        ("--difference", "0", "--difference takes percentage points"),
+    ],
+)
+def test_a_budget_that_cannot_be_read_explains_itself(
+    known: Path, capsys: pytest.CaptureFixture[str], flag: str, value: str, said: str
+) -> None:
+    assert bakeoff("recommend", str(known), flag, value) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_power_answers_from_a_spread_and_from_a_study(known: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("power", "--sd", "0.3", "--difference", "0.5", "--candidates", "3") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split() == ["0.50", "points", "10"] for line in lines)
+    assert not any("Difference for seeds" in line for line in lines)
+    assert bakeoff("power", str(known), "--seeds", "5") == 0
+    said = capsys.readouterr().out
+    assert "over 10 seeds of 2 candidates" in said
+    assert "Difference for seeds" in said
+
+
+@pytest.mark.parametrize("arguments", [(), ("results/x", "--sd", "0.3")])
+def test_power_needs_one_spread(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    assert bakeoff("power", *arguments) == 2
+    assert "how far seeds lie apart" in capsys.readouterr().err
 
 
 def test_the_same_command_again_trains_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,14 +191,36 @@ def test_a_study_goes_on_from_its_folder(folder: Path) -> None:
     assert bakeoff("run", str(folder)) == 0
 
 
-def test_a_dry_run_forecasts_and_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "study"
-    assert bakeoff("run", *QUICK, "--out", str(out), "--dry-run") == 0
-    said = capsys.readouterr().out
+def test_a_dry_run_forecasts_shows_what_a_budget_affords_and_trains_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, budget = tmp_path / "study", ["--protocol", "flops", "--budget", "500 MMACs"]
+    assert bakeoff("run", *QUICK[:-2], *budget, "--out", str(out), "--dry-run") == 0
+    said = " ".join(capsys.readouterr().out.split())
     assert "nothing was trained" in said
     for word in ("memory", "disk", "images/s", "In all about"):
         assert word in said
+    assert "equal multiply-accumulates of training, as far as whole epochs go: 500 MMACs a run" in said
+    assert re.search(r"shufflenet_v2_x0_5: \d+ epochs of [\d.]+ MMACs, [\d.]+ [Mk]MACs left", said)
     assert not out.exists()
+
+
+def test_a_dry_run_of_settling_tells_the_seeds_that_a_verdict_lacks(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bakeoff("run", str(folder), "--settle", "--dry-run") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Round 1 to settle it: shufflenet_v2_x0_5 0.01 gets seed" in said
+    assert not Study(folder).spec.further_seeds
+
+
+def test_settling_ends_with_the_table(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(folder, tmp_path / "study")
+    assert bakeoff("run", str(tmp_path / "study"), "--settle", "--most-seeds", "2") == 0
+    captured = capsys.readouterr()
+    assert "No more seeds are added." in captured.err
+    assert "stay open" in captured.err
+    assert "ranked by" in captured.out
 
 
 @pytest.mark.parametrize(
@@ -129,6 +236,11 @@ def test_a_dry_run_forecasts_and_trains_nothing(tmp_path: Path, capsys: pytest.C
         (["run", "--seeds", "a"], ["--seeds takes whole numbers", "'a'"]),
         (["run", "--schedule", "cosin"], ["did you mean 'cosine'"]),
         (["run", "--precision", "float64"], ["float32, bfloat16", "'float64'"]),
+        (["run", "--protocol", "tmie"], ["epochs, time, flops", "did you mean 'time'"]),
+        (["run", "--protocol", "time", "--budget", "10"], ["such as 10ms, 90s or 10min", "'10'"]),
+        (["run", "--budget", "10min"], ["'10min'", "set protocol to time or flops"]),
+        (["run", "--protocol", "time", "--budget", "9s", "--epochs", "3"], ["leave one of them out"]),
+        (["run", "--most-seeds", "8"], ["--most-seeds", "add --settle"]),
         (["run", "--stem", "tiny"], ["auto, original, small", "'tiny'"]),
         (["run", "--validation", "0.9999"], ["validation"]),
         (["run", "--limit", "5"], ["limit", "at least 4 pictures"]),
@@ -180,9 +292,9 @@ def test_an_unknown_key_in_a_file_is_told_with_the_nearest(tmp_path: Path, capsy
 def test_no_validation_split_is_allowed_and_remarked_upon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quick = [*QUICK]
     quick[quick.index("--validation") + 1] = "0"
-    assert bakeoff("run", *quick, "--out", str(tmp_path / "study")) == 0
+    assert bakeoff("run", *quick, "--lrs", "0.01,0.001", "--out", str(tmp_path / "study")) == 0
     captured = capsys.readouterr()
-    assert "no validation split" in captured.err
+    assert "P1 selection on the test set (error)" in captured.err
     assert "ranked by test accuracy" in captured.out
 
 

@@ -15,13 +15,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.errors import BakeoffError, DataError, SpecError, StudyError
+from bakeoff.errors import AuditError, BakeoffError, DataError, SpecError, StudyError
 
 if TYPE_CHECKING:
     from bakeoff.spec import StudySpec
     from bakeoff.study import Study
 
-__all__ = ["BakeoffError", "DataError", "SpecError", "Study", "StudyError", "StudySpec", "__version__", "load", "run"]
+__all__ = [
+    "AuditError",
+    "BakeoffError",
+    "DataError",
+    "SpecError",
+    "Study",
+    "StudyError",
+    "StudySpec",
+    "__version__",
+    "load",
+    "run",
+]
 
 __version__ = "0.1.0"
 
@@ -41,7 +52,12 @@ def run(
     validation: float | None = None,
     limit: int | None = None,
     precision: str | None = None,
+    protocol: str | None = None,
+    budget: str | None = None,
     only: Sequence[str] = (),
+    despite: Sequence[str] = (),
+    settle: bool = False,
+    most_seeds: int = 10,
     out: str | Path | None = None,
     device: str = "auto",
     workers: int | None = None,
@@ -67,7 +83,13 @@ def run(
         validation: Share or number of training pictures held out; 0 for none.
         limit: About how many training pictures to use, to try things out.
         precision: `float32` or `bfloat16`.
+        protocol: What candidates get equal shares of: `epochs`, `time` (of training) or `flops` (of training).
+        budget: Of one run, under `time` (`10min`) or `flops` (`500 TMACs`); default what the first candidate takes for its
+            epochs. The epochs of all others (of all, if it is given) are those that it affords.
         only: Patterns of candidate labels to run now.
+        despite: Rules of the audit, such as `D1`, whose errors do not keep the study from being trained.
+        settle: Whether to add, round by round, just the seeds that would settle the verdict.
+        most_seeds: Of one candidate, where seeds are added.
         out: The study's folder; default one under `results/` named after the study and its settings.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         workers: Processes at once.
@@ -76,6 +98,7 @@ def run(
         progress: Whether to show progress on standard error.
 
     Raises:
+        AuditError: If the audit finds that training would be a waste; `despite` insists.
         BakeoffError: If something asked for does not exist, cannot be read, or cannot be written.
         KeyboardInterrupt: After Ctrl-C; the study is saved and the same call goes on.
     """
@@ -97,6 +120,9 @@ def run(
         validation=validation,
         limit=limit,
         precision=precision,
+        despite=list(despite) or None,
+        protocol=protocol,
+        budget=budget,
     )
     with StudyProgress(quiet=not progress) as watcher:
         planned = plan(
@@ -110,7 +136,12 @@ def run(
             data_dir=None if data_dir is None else Path(data_dir),
             on_stage=watcher.stage,
         )
-        result, outcome = execute(planned, watcher)
+        if settle:
+            from bakeoff.study.settling import settle as settled  # loads SciPy's statistics
+
+            result, outcome = settled(planned, watcher, most_seeds=most_seeds)
+        else:
+            result, outcome = execute(planned, watcher)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return result

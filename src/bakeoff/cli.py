@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import bakeoff
-from bakeoff.errors import BakeoffError, SpecError
+from bakeoff.errors import BakeoffError, SpecError, StudyError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bakeoff.study import Plan
+    from bakeoff.study import Outcome, Plan, Study, Watcher
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -41,7 +41,9 @@ Examples:
   bakeoff run --data my_pictures/ --models resnet18,mobilenet_v2 --lrs 0.01,0.001
   bakeoff run studies/classics.toml --dry-run
   bakeoff run studies/classics.toml --only mobilenet --limit 5000
+  bakeoff run studies/classics.toml --protocol time --budget 30min
   bakeoff run results/classics            (go on with a study from its folder)
+  bakeoff run results/classics --settle   (and add the seeds that its verdict lacks)
 """
 
 
@@ -91,6 +93,15 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Use about this many training pictures, to try things out.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16, the same for all candidates.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="What candidates get equal shares of: epochs, time, flops. Default epochs.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Of one run: 10min under time, '500 TMACs' under flops. Default: what the first candidate's epochs take."
+        ),
+    ] = None,
     only: Annotated[
         str | None, typer.Option(help="Run only candidates whose label matches one of these patterns.")
     ] = None,
@@ -102,8 +113,15 @@ def run(
         bool,
         typer.Option(help="Choose each convolution's algorithm by measuring on this machine, or use PyTorch's own."),
     ] = True,
+    despite: Annotated[
+        str | None, typer.Option(help="Train in spite of these rules of the audit, such as D1; their findings stay.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The study's folder. Default: results/<name>.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
+    settle: Annotated[
+        bool, typer.Option("--settle", help="Then add just the seeds that would settle the verdict, round by round.")
+    ] = False,
+    most_seeds: Annotated[int | None, typer.Option(min=2, help="Of one candidate, with --settle. Default 10.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and what it will take; train nothing.")
     ] = False,
@@ -126,8 +144,12 @@ def run(
         "validation": validation,
         "limit": limit,
         "precision": precision,
+        "protocol": protocol,
+        "budget": budget,
     }
-    patterns = _words(only) or []
+    patterns, insisted = _words(only) or [], _words(despite)
+    if most_seeds is not None and not settle:
+        raise SpecError(f"--most-seeds bounds what --settle adds, but got {most_seeds} without it; add --settle")
     with StudyProgress() as watcher:
         if study is not None and study.is_dir():
             given = [name for name, value in flags.items() if value is not None]
@@ -141,11 +163,12 @@ def run(
                 workers=workers,
                 only=patterns,
                 tune=tune,
+                despite=insisted or [],
                 data_dir=data_dir,
                 on_stage=watcher.stage,
             )
         else:
-            spec, adapted = adapted_spec(study, **flags)  # type: ignore[arg-type]
+            spec, adapted = adapted_spec(study, despite=insisted, **flags)  # type: ignore[arg-type]
             planned = plan(
                 spec,
                 out=out,
@@ -160,13 +183,15 @@ def run(
         if not dry_run:
             for remark in planned.remarks():
                 watcher.warn(remark)
-            result, outcome = execute(planned, watcher)
+            result, outcome = _settled(planned, watcher, most_seeds) if settle else execute(planned, watcher)
     if dry_run:
-        _print_forecast(planned)
+        if not settle or not _print_round(planned, most_seeds):
+            _print_forecast(planned)
         return
     _print_table(result.folder)
     if outcome.interrupted:
-        _errors().print(f"Stopped and saved. The same command goes on, or: bakeoff run {result.folder}", soft_wrap=True)
+        again = f"bakeoff run {result.folder}{' --settle' if settle else ''}"
+        _errors().print(f"Stopped and saved. The same command goes on, or: {again}", soft_wrap=True)
         raise typer.Exit(INTERRUPTED)
     if outcome.failed:
         raise typer.Exit(1)
@@ -176,7 +201,10 @@ def run(
 def show(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
     csv: Annotated[bool, typer.Option("--csv", help="As comma-separated values.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="With every run's epoch records.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With the verdict and every run's epoch records.")] = False,
+    targets: Annotated[
+        str | None, typer.Option(help="Also the training time to these validation accuracies: 80%,90%.")
+    ] = None,
 ) -> None:
     """Print a study's ranked table again.
 
@@ -184,16 +212,162 @@ def show(
     Examples:
       bakeoff show results/demo
       bakeoff show results/demo --csv > table.csv
+      bakeoff show results/classics --targets 80%,85%,90%
     """
+    from bakeoff import units
     from bakeoff.report import console
+    from bakeoff.report.verdict import time_to_accuracy_table
     from bakeoff.study import Study
 
     if not csv and not json:
         _print_table(folder)
+        if targets is not None:
+            accuracies = [units.share(one, "--targets") for one in _words(targets) or []]
+            _output().print(time_to_accuracy_table(Study(folder).time_to_accuracy(accuracies)))
         return
     study = Study(folder)
-    text = console.to_csv(study.table()) if csv else console.to_json(study.spec.name, study.runs(), study.epochs())
-    typer.echo(text, nl=not text.endswith("\n"))
+    if csv:
+        typer.echo(console.to_csv(study.table()), nl=False)
+        return
+    text = console.to_json(
+        study.spec.name,
+        study.runs(),
+        study.epochs(),
+        study.verdict().facts(),
+        unranked=study.unranked(),
+        findings=study.findings(),
+    )
+    typer.echo(text, nl=False)
+
+
+@app.command()
+def recommend(
+    folder: Annotated[Path, typer.Argument(help="A study's folder.")],
+    max_latency: Annotated[
+        str | None, typer.Option(help="For one picture, kept by 95 of 100 calls: 10ms, 0.5s.")
+    ] = None,
+    max_params: Annotated[str | None, typer.Option(help="Parameters: 5M, 300k.")] = None,
+    max_macs: Annotated[str | None, typer.Option(help="Multiply-accumulates of one picture: 500M, 1.2G.")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="At most during inference: 500MB, 2GB.")] = None,
+    max_train_time: Annotated[str | None, typer.Option(help="Of one seed, without evaluation: 90s, 10min, 2h.")] = None,
+    min_accuracy: Annotated[str | None, typer.Option(help="On the test set: 80%, 0.8.")] = None,
+    difference: Annotated[
+        str | None,
+        typer.Option(
+            help="Smallest difference of accuracies that counts, in percentage points. Default: as the study declares."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="With all numbers that it rests on.")] = False,
+) -> None:
+    """Say which candidate to use under a budget, what else would do, and what it rests on.
+
+    \b
+    Examples:
+      bakeoff recommend results/classics
+      bakeoff recommend results/classics --max-latency 10ms --max-params 5M
+      bakeoff recommend results/classics --min-accuracy 90% --json
+    """
+    from bakeoff import units
+    from bakeoff.report.verdict import as_json, recommendation_table, standings_table
+    from bakeoff.study import Study
+
+    found = Study(folder).recommend(
+        max_latency=None if max_latency is None else units.seconds(max_latency, "--max-latency"),
+        max_parameters=None if max_params is None else units.number(max_params, "--max-params"),
+        max_macs=None if max_macs is None else units.number(max_macs, "--max-macs"),
+        max_memory=None if max_memory is None else units.memory(max_memory, "--max-memory"),
+        max_train_time=None if max_train_time is None else units.seconds(max_train_time, "--max-train-time"),
+        min_accuracy=None if min_accuracy is None else units.share(min_accuracy, "--min-accuracy"),
+        smallest_difference=None if difference is None else units.points(difference, "--difference"),
+    )
+    if json:
+        typer.echo(as_json(found.facts()), nl=False)
+        return
+    _print_sentences(found.sentences())
+    if found.verdict.candidates:
+        _output().print(recommendation_table(found), standings_table(found.verdict), sep="\n")
+
+
+@app.command()
+def power(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A study's folder: how far its seeds lie apart, and its candidates.")
+    ] = None,
+    sd: Annotated[
+        str | None, typer.Option(help="Standard deviation of accuracy between seeds, in percentage points.")
+    ] = None,
+    difference: Annotated[
+        str | None, typer.Option(help="Difference of accuracies to be seen, in percentage points.")
+    ] = None,
+    candidates: Annotated[int | None, typer.Option(min=2, help="That are compared. Default 2, or the study's.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Of each candidate.")] = None,
+) -> None:
+    """Say how many seeds a difference takes to be seen, and which difference so many seeds can see.
+
+    \b
+    Examples:
+      bakeoff power --sd 0.3 --difference 0.5
+      bakeoff power results/classics --candidates 3 --seeds 5
+    """
+    from bakeoff import units
+    from bakeoff.analysis.seed_plan import DIFFERENCES, SEEDS, plan_seeds, spread_of
+    from bakeoff.report.verdict import seed_plan_sentences, seed_plan_tables
+    from bakeoff.study import Study
+
+    if (folder is None) == (sd is None):
+        raise SpecError(
+            "`bakeoff power` needs to know how far seeds lie apart: give --sd or a study's folder, one of them; 0.15 to 0.25 points "
+            "are usual for networks trained to the end on CIFAR-10, 0.3 to 0.5 for short training or few pictures"
+        )
+    spread = None if folder is None else spread_of(Study(folder).verdict())
+    plan = plan_seeds(
+        spread.sd if spread else units.points(str(sd), "--sd"),
+        candidates=candidates or max(2, spread.candidates if spread else 2),
+        differences=DIFFERENCES if difference is None else [units.points(difference, "--difference")],
+        seeds=SEEDS if seeds is None else [seeds],
+    )
+    _print_sentences(seed_plan_sentences(plan, spread))
+    needed, seen = seed_plan_tables(plan)
+    if seeds is None or difference is not None:
+        _output().print(needed)
+    if difference is None or seeds is not None:
+        _output().print(seen)
+
+
+@app.command()
+def audit(
+    study: Annotated[Path, typer.Argument(help="A study's folder, or a study file that was not run yet.")],
+    data: Annotated[str | None, typer.Option(help="Pictures to use instead of the study file's.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
+) -> None:
+    """Say whether a comparison is fair and its runs are sound. Exit code 1 means that an error is open.
+
+    \b
+    Examples:
+      bakeoff audit results/classics
+      bakeoff audit studies/classics.toml
+    """
+    from bakeoff.audit import open_errors
+    from bakeoff.audit.kept import document
+    from bakeoff.report.audit import audit_report
+    from bakeoff.report.progress import StudyProgress
+    from bakeoff.study.auditing import audit_file, audit_folder
+
+    with StudyProgress() as watcher:
+        if study.is_dir():
+            if data is not None:
+                raise SpecError("a study's folder keeps its pictures, but --data was given; leave it out")
+            audited = audit_folder(study, data_dir=data_dir, on_stage=watcher.stage)
+        else:
+            audited = audit_file(study, data=data, data_dir=data_dir, on_stage=watcher.stage)
+    if json:
+        typer.echo(document(audited.study.name, audited.findings, audited.labels), nl=False)
+    else:
+        for line in audit_report(audited.findings, whole=True):
+            _output().print(line, soft_wrap=True)
+    if open_errors(audited.findings):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -310,22 +484,64 @@ def _version(
 
 
 def _print_table(folder: Path) -> None:
+    from bakeoff.report.audit import audit_report
     from bakeoff.report.console import ranked_table
-    from bakeoff.report.words import clean
+    from bakeoff.report.protocol import budget_words
     from bakeoff.study import Study
+    from bakeoff.words import clean
 
     study, console = Study(folder), _output()
-    console.print(ranked_table(study.table(), study.spec.name))
-    for remark in study.remarks():
+    table = study.table()
+    try:
+        verdict = study.verdict()
+        ties, sentences = {one.candidate_id: one.ties for one in verdict.candidates}, verdict.sentences()
+    except StudyError as error:  # what was trained is shown all the same
+        ties, sentences = {}, [f"There is no verdict: {error}."]
+    console.print(ranked_table(table, study.spec.name, ties))
+    _print_sentences(sentences)
+    took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
+    for remark in [*budget_words(study.spec, took), *study.remarks()]:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)
+    for line in audit_report(study.findings()):
+        console.print(line)
     console.print(f"Written to {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _settled(planned: Plan, watcher: Watcher, most_seeds: int | None) -> tuple[Study, Outcome]:
+    """Run a study and settle it; the statistics that this takes are loaded for it alone."""
+    from bakeoff.analysis.further_seeds import MOST_SEEDS
+    from bakeoff.study.settling import settle
+
+    return settle(planned, watcher, most_seeds=MOST_SEEDS if most_seeds is None else most_seeds)
+
+
+def _print_round(planned: Plan, most_seeds: int | None) -> bool:
+    """Print the seeds that would be added; return False if runs of the study are left, which come first."""
+    from bakeoff.analysis.further_seeds import MOST_SEEDS
+    from bakeoff.study.settling import foreseen_round
+
+    coming = foreseen_round(planned, MOST_SEEDS if most_seeds is None else most_seeds)
+    if coming is None:
+        _print_sentences(["Seeds that would settle the verdict are planned once these runs have ended:"])
+        return False
+    _print_sentences(coming.sentences())
+    return True
+
+
+def _print_sentences(sentences: list[str]) -> None:
+    from bakeoff.words import clean
+
+    console = _output()
+    for sentence in sentences:
+        console.print(clean(sentence), markup=False, highlight=False)
 
 
 def _print_forecast(planned: Plan) -> None:
     from bakeoff.forecast import forecast
     from bakeoff.report.console import forecast_table
     from bakeoff.report.progress import StudyProgress
-    from bakeoff.report.words import clean, duration, plural, size
+    from bakeoff.report.protocol import budget_words
+    from bakeoff.words import clean, duration, plural, size
 
     with StudyProgress() as watcher:
         expected = forecast(planned, watcher.stage)
@@ -350,7 +566,7 @@ def _print_forecast(planned: Plan) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    for remark in planned.remarks():
+    for remark in [*budget_words(planned.study), *planned.remarks()]:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)
 
 
@@ -368,7 +584,7 @@ def _errors() -> Console:
 
 def main() -> None:
     """Run the command line; errors that the user can mend are printed without a traceback, with exit code 2."""
-    from bakeoff.report.words import clean
+    from bakeoff.words import clean
 
     try:
         app()

@@ -49,6 +49,10 @@ class StudyError(BakeoffError):
     """A study folder cannot be written, read or continued."""
 
 
+class AuditError(BakeoffError):
+    """A study's results would say nothing, so that training it would be a waste; the message says why, and how to insist."""
+
+
 class MissingExtraError(BakeoffError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 

@@ -17,7 +17,7 @@ def adapted_spec(
     seeds: Sequence[int] | None = None,
     **flags: Any,
 ) -> tuple[StudySpec, bool]:
-    """Return a study with flags laid over it, and whether they changed what a file or default says.
+    """Return a study with flags laid over it, and whether they changed what a file or default says of its runs.
 
     A recipe flag holds for every candidate, whatever the file gives it. `models` keeps the file's entries for the
     models named and adds plain ones for those it does not have.
@@ -26,7 +26,9 @@ def adapted_spec(
         study: A study file or specification; None for the default study.
         models: Which models.
         seeds: Which seeds.
-        flags: `data`, `validation`, `limit`, `stem`, `precision`, and the keys of `[recipe]`; None where not given.
+        flags: `data`, `validation`, `limit`, `stem`, `precision`, `protocol`, `budget`, `despite` (rules of the audit), and
+            the keys of `[recipe]`; None where not given. A budget stands in place of the file's epochs, a protocol drops
+            the budget of another.
 
     Raises:
         SpecError: If the file or a flag's value is not allowed.
@@ -53,7 +55,7 @@ def adapted_spec(
     spec = StudySpec.from_mapping(
         content, where="the command" if study is None or isinstance(study, StudySpec) else str(study)
     )
-    return spec, study is None or spec != base
+    return spec, study is None or spec.model_copy(update={"audit": base.audit}) != base
 
 
 def _lay_over(content: dict[str, Any], flags: dict[str, Any]) -> None:
@@ -65,8 +67,20 @@ def _lay_over(content: dict[str, Any], flags: dict[str, Any]) -> None:
             content.setdefault("data", {})["source"] = plain
         elif key in ("validation", "limit"):
             content.setdefault("data", {})[key] = plain
+        elif key == "despite":
+            audit = content.setdefault("audit", {})
+            audit["despite"] = dict.fromkeys(value, "") | audit.get("despite", {})
         elif key == "precision":
             content[key] = plain
+        elif key == "protocol":
+            if plain != content[key] and "budget" not in flags:
+                content.pop("budget", None)
+            content[key] = plain
+        elif key == "budget":
+            content[key] = plain
+            if "epochs" not in flags:
+                content.get("recipe", {}).pop("epochs", None)
+                _forget(content, "epochs")
         elif key == "stem":
             content[key] = plain
             _forget(content, key)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import heapq
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bakeoff.execution.probe import Probe, probe
-from bakeoff.spec import CandidateSpec, RunSpec
+from bakeoff.spec import RunSpec
 from bakeoff.study import Plan
+from bakeoff.study.budgets import costs_alike
+from bakeoff.study.machine import makespan
 from bakeoff.study.tuning import choose_numerics
 
 
@@ -66,12 +67,12 @@ def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
     for done, run in enumerate(candidates.values()):
         if on_stage is not None:
             on_stage("trying each candidate", done, len(candidates))
-        key = _what_costs(run.candidate)
+        key = costs_alike(run.candidate)
         if key not in probes:
             probes[key] = probe(planned.task(run, numerics[run.id]))
     if on_stage is not None:
         on_stage("trying each candidate", len(candidates), len(candidates))
-    rows = [_row(planned, run, probes[_what_costs(run.candidate)], runs) for run in candidates.values()]
+    rows = [_row(planned, run, probes[costs_alike(run.candidate)], runs) for run in candidates.values()]
     seconds = {run.candidate.id: row.seconds for run, row in zip(candidates.values(), rows, strict=True)}
     peaks = [row.probe.peak_memory for row in rows]
     checkpoints = sorted((row.probe.checkpoint for row in rows), reverse=True)
@@ -80,7 +81,7 @@ def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
         candidates=rows,
         workers=planned.workers,
         threads=planned.threads,
-        seconds=_makespan([seconds[run.candidate.id] for run in runs], planned.workers),
+        seconds=makespan([seconds[run.candidate.id] for run in runs], planned.workers),
         memory=None
         if None in peaks
         else sum(sorted((peak or 0 for peak in peaks), reverse=True)[:1]) * min(planned.workers, len(runs)),
@@ -89,22 +90,8 @@ def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
     )
 
 
-def _what_costs(candidate: CandidateSpec) -> tuple[object, ...]:
-    """Return what of a candidate decides its time and memory."""
-    recipe = candidate.recipe
-    return (
-        candidate.model,
-        candidate.stem,
-        candidate.train_view,
-        candidate.evaluate_view,
-        recipe.optimizer,
-        recipe.batch_size,
-    )
-
-
 def _row(planned: Plan, run: RunSpec, measured: Probe, runs: list[RunSpec]) -> CandidateForecast:
     candidate, study, dataset = run.candidate, planned.study, planned.dataset
-    train = min(len(dataset.train), study.limit or len(dataset.train)) - study.validation
     test = (
         round(len(dataset.test) * (study.limit or len(dataset.train)) / len(dataset.train))
         if study.limit
@@ -112,25 +99,28 @@ def _row(planned: Plan, run: RunSpec, measured: Probe, runs: list[RunSpec]) -> C
     )
     validation = len(dataset.validation) if dataset.validation is not None else study.validation
     recipe = candidate.recipe
-    epoch = train / recipe.batch_size * measured.seconds_a_step + validation * measured.seconds_a_scored_picture
+    rate = _images_per_second(planned, run, measured)
+    epoch = planned.training_pictures / rate + validation * measured.seconds_a_scored_picture
     return CandidateForecast(
         label=planned.labels[candidate.id],
         runs=sum(other.candidate.id == candidate.id for other in runs),
         probe=measured,
         seconds=recipe.epochs * epoch + test * measured.seconds_a_scored_picture,
-        images_per_second=recipe.batch_size / measured.seconds_a_step,
+        images_per_second=rate,
         parameters=planned.parameters[candidate.id],
         macs=planned.macs[candidate.id],
         changes=planned.changes[candidate.id],
     )
 
 
-def _makespan(seconds: list[float], workers: int) -> float:
-    """Return when the last of these jobs ends if each goes, in order, to the worker that is free first."""
-    free = [0.0] * workers
-    for job in seconds:
-        heapq.heapreplace(free, free[0] + job)
-    return max(free)
+def _images_per_second(planned: Plan, run: RunSpec, measured: Probe) -> float:
+    """Return the rate that epochs were granted by, if that was measured here, so that both say the same; else this one's."""
+    budget = planned.study.budget
+    if budget is not None and budget.conditions == planned.conditions:
+        granted = budget.grants[planned.study.candidates.index(run.candidate)].epoch.images_per_second
+        if granted is not None:
+            return granted
+    return min(run.candidate.recipe.batch_size, planned.training_pictures) / measured.seconds_a_step
 
 
 def _predictions_size(planned: Plan, runs: int) -> int:

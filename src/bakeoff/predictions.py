@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
+
+REPAIR = "delete the study's folder and run it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,28 @@ def load_predictions(path: Path) -> Predictions:
     Raises:
         StudyError: If the file is missing or damaged.
     """
+    return Predictions(*_arrays(path, ("logits", "predicted", "labels", "indices")))
+
+
+def load_correct(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Read which pictures a run got right, without its logits.
+
+    Returns:
+        By picture, in the order of the test split: which picture it is, its true class, whether the run was right.
+
+    Raises:
+        StudyError: If the file is missing or damaged.
+    """
+    predicted, labels, indices = _arrays(path, ("predicted", "labels", "indices"))
+    if not predicted.shape == labels.shape == indices.shape == (len(np.unique(indices)),) or not indices.size:
+        raise StudyError(f"predictions must hold each test picture once, but {path} does not; {REPAIR}")
+    order = np.argsort(indices)
+    return indices[order], labels[order], (predicted == labels)[order]
+
+
+def _arrays(path: Path, names: tuple[str, ...]) -> list[NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return Predictions(stored["logits"], stored["predicted"], stored["labels"], stored["indices"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise StudyError(
-            f"predictions must be readable, but {path}: {error}; delete the study's folder and run it again"
-        ) from error
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return [stored[name] for name in names]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
+        raise StudyError(f"predictions must be readable, but {path}: {error}; {REPAIR}") from error

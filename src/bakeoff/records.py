@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypedDict
 
 
 class RunStatus(StrEnum):
@@ -83,6 +84,110 @@ class EpochRecord:
     """Below the batch size when memory was short: gradients were then accumulated."""
 
 
+class Health(TypedDict):
+    """What was seen of a run's training itself: plain JSON values, the audit's evidence.
+
+    Nothing in it is drawn or timed, so the same run has the same. A number that is not finite, or that could not be
+    seen, is None; steps are optimizer steps, counted from 0 over the whole run.
+    """
+
+    classes: int
+    watched_from: int
+    """The first step that was seen: 0, unless the run was begun by a bakeoff that did not look."""
+
+    steps: int
+    """Steps that were seen."""
+
+    initial_loss: float | None
+    """Of the first batch before the first step, in training mode, in nats."""
+
+    initial_pictures: int | None
+    """In that batch."""
+
+    nonfinite: list[str]
+    """What was found not to be finite, in words, with its place."""
+
+    loss_course: list[list[float]]
+    """The smoothed loss as [step, nats], about fifty points over the run."""
+
+    smoothed_best: float | None
+    """The lowest smoothed loss."""
+
+    smoothed_last: float | None
+    worst_rise: float | None
+    """The highest smoothed loss over the lowest before it (which counts as at least a tenth of ln C)."""
+
+    worst_rise_step: int | None
+    last_rise: float | None
+    """The last smoothed loss over the lowest, likewise."""
+
+    gradient_steps: int
+    """First steps whose gradients were looked at."""
+
+    without_gradient: list[str]
+    """Trainable parameters whose gradient was missing or all zero in each of them."""
+
+    not_in_optimizer: list[str]
+    """Trainable parameters that the optimizer does not hold."""
+
+    unmoved: list[str] | None
+    """Trainable parameters that end bit for bit as they began, but for those whose gradient is but rounding."""
+
+    update_steps: int
+    """Steps at which updates were measured: after the warm-up, at half the peak rate or more."""
+
+    updates: dict[str, float]
+    """By weight, the median over those steps of std(change) / std(weight)."""
+
+    scale_free: list[str]
+    """Weights whose size changes nothing, because batch normalisation follows."""
+
+    dead_channels: dict[str, float]
+    """By activation, named by the layer before it, the share of channels that are zero on every clean training picture."""
+
+    train_pictures: int
+    """Training pictures scored at the end in evaluation mode, through the evaluation view; 0 if none were."""
+
+    train_accuracy: float | None
+    """The clean training accuracy: on those."""
+
+    predicted_on: str | None
+    """`validation` or, where there is no such split, `training`: on which pictures the last weights predicted this."""
+
+    predicted: list[int]
+    """How often each class was predicted."""
+
+    labels: list[int]
+    """How often each class is true of these pictures."""
+
+    accuracy: float | None
+    """On these pictures."""
+
+    blank_accuracy: float | None
+    """On the same number of blank inputs (zero after normalisation) with their labels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneBatch:
+    """How well a fresh network learns a few pictures by heart, as the better of its attempts went."""
+
+    classes: int
+    pictures: int
+    steps: int
+    """Taken in that attempt; it ended when the pictures were learnt."""
+
+    learning_rate: float
+    attempts: int
+    loss: float | None
+    """Mean over the pictures in training mode, in nats; None if it was not finite."""
+
+    accuracy: float
+    """On them, in training mode."""
+
+    learnt: bool
+    """Whether all were classified rightly with a loss below a tenth of ln C."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """How a run ended."""
@@ -97,6 +202,9 @@ class RunResult:
     seconds_test: float
     message: str | None
     """Why the run diverged, with the step; None otherwise."""
+
+    health: Health | None = None
+    """None if the run was trained by a bakeoff that did not look."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,9 @@ SCHEMA = 2
 
 READABLE = ("1", "2")
 
+NOTE = "note/"
+"""What keys of notes begin with, so that none is taken for another."""
+
 REPAIR = (
     "move it away: the checkpoints beside it hold every finished epoch, and the same command fills a new one from them"
 )
@@ -248,6 +251,18 @@ class Store:
             if COSTS.name not in inspect(connection).get_table_names():
                 return {}
             return {row.candidate_id: row.measured for row in connection.execute(select(COSTS))}
+
+    def set_note(self, key: str, text: str) -> None:
+        """Keep a text about the study as a whole, in place of the one that was kept under this key before."""
+        with self._explained(), self._engine.begin() as connection:
+            statement = insert(META).values(key=f"{NOTE}{key}", value=text)
+            connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": text}))
+
+    def note(self, key: str) -> str | None:
+        """Return the text kept under a key, or None."""
+        with self._explained(), self._engine.connect() as connection:
+            query = select(META.c.value).where(META.c.key == f"{NOTE}{key}")
+            return connection.execute(query).scalar_one_or_none()
 
     def runs_frame(self) -> pd.DataFrame:
         """Return one row a run, in the study's order."""

@@ -61,13 +61,12 @@ def test_equal_accuracies_share_a_rank(tmp_path: Path) -> None:
     assert dict(zip(table["candidate"], table["rank"], strict=True)) == {"b": 1, "c": 1, "a": 3, "d": 4}
 
 
-def test_without_a_validation_split_the_test_set_ranks_and_a_remark_says_so(tmp_path: Path) -> None:
+def test_without_a_validation_split_the_test_set_ranks(tmp_path: Path) -> None:
     runs = [Run(candidate="a", val=None, test=0.6), Run(candidate="b", val=None, test=0.7)]
     tables = frames(tmp_path, *runs)
     table = rank(*tables)
     assert table["candidate"].tolist() == ["b", "a"]
     assert set(table["ranked_by"]) == {"test"}
-    assert any("ranked on the test set" in one for one in remarks(*tables))
 
 
 def test_only_finished_seeds_count(tmp_path: Path) -> None:
@@ -159,19 +158,7 @@ def said(tmp_path: Path, *runs: Run) -> str:
     return "\n".join(remarks(*frames(tmp_path, *runs)))
 
 
-def test_one_seed_supports_no_ranking(tmp_path: Path) -> None:
-    assert "One seed supports no ranking" in said(tmp_path, Run(candidate="a"), Run(candidate="b"))
-
-
-def test_one_candidate_needs_no_word_on_ranking(tmp_path: Path) -> None:
-    assert "seed" not in said(tmp_path, Run())
-
-
-def test_several_seeds_need_no_such_word(tmp_path: Path) -> None:
-    assert said(tmp_path, *(Run(candidate=name, seed=seed) for name in "ab" for seed in (0, 1))) == ""
-
-
-def test_a_seed_that_is_missing_so_far_is_said(tmp_path: Path) -> None:
+def test_runs_that_are_missing_so_far_are_told(tmp_path: Path) -> None:
     runs = [
         Run(candidate="a"),
         Run(candidate="a", seed=1),
@@ -179,7 +166,6 @@ def test_a_seed_that_is_missing_so_far_is_said(tmp_path: Path) -> None:
         Run(candidate="b", seed=1, status=PENDING),
     ]
     words = said(tmp_path, *runs)
-    assert "Some candidates have finished one seed only" in words
     assert "1 of 4 runs have not finished" in words
 
 
@@ -216,3 +202,13 @@ def test_a_model_changed_in_one_candidate_only_is_told_by_candidate(tmp_path: Pa
 def test_losses_that_are_not_finite_leave_the_accuracy_ranking_alone(tmp_path: Path) -> None:
     runs = [Run(candidate="a", loss=[1.0, math.nan, math.inf], val=last(0.9)), Run(candidate="b", val=last(0.5))]
     assert rank(*frames(tmp_path, *runs))["candidate"].tolist() == ["a", "b"]
+
+
+def test_what_is_not_to_be_ranked_stands_below_what_is_with_its_reason_and_by_accuracy(tmp_path: Path) -> None:
+    accuracies = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}
+    tables = frames(tmp_path, *(Run(candidate=name, val=last(value)) for name, value in accuracies.items()))
+    table = rank(*tables, unranked={"a": "D1", "c": "P4"})
+    assert table["candidate"].tolist() == ["b", "d", "a", "c"]
+    assert table["rank"].tolist()[:2] == [1, 2]
+    assert table["rank"].isna().tolist() == [False, False, True, True]
+    assert table["unranked"].tolist() == ["", "", "D1", "P4"]

@@ -10,7 +10,7 @@ import pytest
 from bakeoff.data import prepare
 from bakeoff.errors import StudyError
 from bakeoff.execution.messages import Task
-from bakeoff.execution.probe import probe
+from bakeoff.execution.probe import LEAST_STEPS, Trials, probe
 from tests.builders import numerics, one_run
 
 
@@ -32,5 +32,18 @@ def test_a_trial_measures_time_memory_and_size_and_writes_nothing(tmp_path: Path
     # 352 thousand parameters as float32 with Adam's two moments: 4.2 MB, and little more
     assert 4e6 < found.checkpoint < 5e6
     assert not (tmp_path / "run").exists()
-    with pytest.raises(StudyError, match="shufflenet"):
-        probe(replace(task, dataset=tmp_path / "nowhere"))
+
+
+def test_processes_try_one_task_after_another_at_the_same_time() -> None:
+    digits = prepare("digits")
+    tasks = [
+        Task(run=run, dataset=digits.folder, numerics=numerics(run), checkpoints=Path("no"), predictions=Path("no"))
+        for run in (one_run(digits, batch_size=32), one_run(digits, batch_size=64, early_sizes=[[4, 0.5]]))
+    ]
+    with Trials(2, 1) as trials:
+        found = [trials.measure(task) for task in tasks]
+        with pytest.raises(StudyError, match="shufflenet"):
+            trials.measure(replace(tasks[0], dataset=Path("nowhere")))
+    assert all(0 < one.seconds_a_step < 10 for one in found)
+    assert found[1].steps_timed >= 2 * LEAST_STEPS  # at both sizes
+    assert all(process.poll() is not None for process in trials._processes)

@@ -146,7 +146,12 @@ def test_what_is_not_finite_is_null_in_json(tmp_path: Path) -> None:
 
 
 def test_json_of_no_runs_is_a_document(tmp_path: Path) -> None:
-    assert strict(to_json("demo", *frames(tmp_path))) == {"study": "demo", "candidates": [], "runs": []}
+    assert strict(to_json("demo", *frames(tmp_path))) == {
+        "study": "demo",
+        "candidates": [],
+        "findings": [],
+        "runs": [],
+    }
 
 
 def test_json_holds_no_character_that_a_terminal_obeys(tmp_path: Path) -> None:
@@ -210,3 +215,16 @@ def test_a_forecast_shows_each_candidate() -> None:
     text = shown(forecast_table([row], "what it would take"), width=160)
     for word in ("1 h 6 min", "1,234", "2.24 M", "94 M", "1.2 GB", r"[red]cat[/red] \x1b[31m"):
         assert word in text
+
+
+def test_candidates_that_are_not_ranked_stand_below_the_ranked_ones_with_the_reason(tmp_path: Path) -> None:
+    given = (("best", 0.9), ("next", 0.8), ("last", 0.7))
+    tables = frames(tmp_path, *(Run(candidate=name, train=(0.9,), val=(val,)) for name, val in given))
+    table = rank(*tables, unranked={"best": "D1 field of view"})
+    lines = shown(ranked_table(table, "demo"), width=100).splitlines()
+    places = {
+        name: next(place for place, line in enumerate(lines) if name in line) for name in ("next", "last", "best")
+    }
+    assert places["next"] < places["last"] < places["best"]
+    assert lines[places["best"]].split()[0] == "-"
+    assert any(line.strip() == "Not ranked: best: D1 field of view" for line in lines)

@@ -55,6 +55,18 @@ def test_without_a_terminal_each_epoch_and_each_end_is_one_plain_line() -> None:
     assert lines[4] == "beta seed 0: failed (no more memory)"
 
 
+def test_another_round_counts_its_own_runs_and_is_told_between() -> None:
+    shown = console()
+    with StudyProgress(shown) as progress:
+        for number in (1, 2):
+            progress.tell(f"round {number}\x1b")
+            progress.start(number, {"a": "alpha"})
+            progress.run_started("a", "alpha", 1)
+            progress.run_finished("a", DONE)
+    lines = written(shown).splitlines()
+    assert lines[3:] == [r"round 2\x1b", "2 runs to train", "alpha: done, test 90.00 % (1 of 2 runs)"]
+
+
 def test_without_a_terminal_a_long_epoch_tells_how_far_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])

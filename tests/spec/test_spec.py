@@ -12,6 +12,7 @@ from bakeoff.errors import SpecError
 from bakeoff.spec import (
     DEFAULT_LEARNING_RATES,
     RECIPES,
+    AuditSpec,
     CandidateGrid,
     DataFacts,
     DataSpec,
@@ -84,6 +85,14 @@ studies = st.builds(
         ),
         min_size=1,
         max_size=2,
+    ),
+    audit=st.builds(
+        AuditSpec,
+        headline=st.sampled_from(["test", "train"]),
+        subject=st.lists(st.sampled_from(["model", "view", "recipe", "batch_size"]), min_size=1, max_size=3),
+        smallest_difference=st.sampled_from([0.005, 0.02]),
+        despite=st.one_of(st.just(["D1"]), st.dictionaries(st.sampled_from(["D1", "lab-7"]), st.just("why"))),
+        silence=st.dictionaries(st.sampled_from(["P4", "S1"]), st.just("a reason")),
     ),
 )
 

@@ -16,6 +16,7 @@ TINY: dict[str, Any] = {
     "data": {"source": "digits", "validation": 20, "limit": 160},
     "recipe": {"epochs": 2, "batch_size": 35},
     "candidates": [{"model": "shufflenet_v2_x0_5", "learning_rate": [0.01, 0.001]}],
+    "audit": {"subject": ["learning_rate"], "silence": {"P7": "two epochs of 140 pictures: nothing is learnt here"}},
 }
 
 
@@ -24,6 +25,7 @@ class Notes:
 
     def __init__(self) -> None:
         self.started: list[str] = []
+        self.told: list[str] = []
         self.warnings: list[str] = []
         self.failed: list[str] = []
         self.finished: list[RunResult] = []
@@ -44,6 +46,9 @@ class Notes:
 
     def run_failed(self, run_id: str, message: str) -> None:
         self.failed.append(message)
+
+    def tell(self, message: str) -> None:
+        self.told.append(message)
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)

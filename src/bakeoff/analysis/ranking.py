@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import pandas as pd
@@ -11,22 +12,23 @@ from bakeoff.records import RunStatus
 METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
-def rank(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+def rank(runs: pd.DataFrame, epochs: pd.DataFrame, unranked: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Return one row a candidate, best first.
 
     Candidates are ordered by mean validation accuracy of the last epoch over their finished seeds, or by test accuracy
     where the study keeps no validation split (`ranked_by` says which). Equal accuracies share a rank. A candidate
-    without a finished run comes last, without a rank.
+    without a finished run comes last, without a rank; before it those that are not to be ranked, likewise by accuracy.
 
     Args:
         runs: One row a run, as `Store.runs_frame` gives them.
         epochs: One row an epoch record, as `Store.epochs_frame` gives them.
+        unranked: Candidates that are not to be ranked, by id, with the reason, such as errors of the audit.
 
     Returns:
-        Columns: rank, candidate, candidate_id, model, ranked_by, runs, done, diverged, failed, and over the finished
-        seeds val_accuracy, test_accuracy, train_accuracy, train_loss (means), val_accuracy_sd, test_accuracy_sd
-        (sample standard deviations, NaN for one seed), seconds_train (of one run, waiting for data included),
-        images_per_second; seconds_total (all that its runs took so far, evaluation and test included); then
+        Columns: rank, unranked (the reason, or empty), candidate, candidate_id, model, ranked_by, runs, done, diverged,
+        failed, and over the finished seeds val_accuracy, test_accuracy, train_accuracy, train_loss (means),
+        val_accuracy_sd, test_accuracy_sd (sample standard deviations, NaN for one seed), seconds_train (of one run,
+        waiting for data included), images_per_second; seconds_total (all that its runs took so far, evaluation and test included); then
         parameters, macs, changes, micro_batch (the smallest, where memory was short).
     """
     rows = [_row(group, epochs) for _, group in runs.groupby("candidate_id", sort=False)]
@@ -35,8 +37,13 @@ def rank(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
         return table
     split = ranked_by(epochs)
     table["ranked_by"] = split
-    table["rank"] = table[f"{split}_accuracy"].rank(method="min", ascending=False).astype("Int64")
-    return table.sort_values(["rank"], kind="stable", na_position="last", ignore_index=True)
+    accuracy = table[f"{split}_accuracy"]
+    table["unranked"] = [(unranked or {}).get(candidate, "") for candidate in table["candidate_id"]]
+    table["rank"] = accuracy.where(table["unranked"] == "").rank(method="min", ascending=False).astype("Int64")
+    order = pd.DataFrame({"rank": table["rank"], "accuracy": -accuracy})
+    return table.loc[order.sort_values(["rank", "accuracy"], kind="stable", na_position="last").index].reset_index(
+        drop=True
+    )
 
 
 def ranked_by(epochs: pd.DataFrame) -> Literal["val", "test"]:
@@ -46,6 +53,7 @@ def ranked_by(epochs: pd.DataFrame) -> Literal["val", "test"]:
 
 COLUMNS = [
     "rank",
+    "unranked",
     "candidate",
     "candidate_id",
     "model",
@@ -79,6 +87,7 @@ def _row(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, object]:
     total = seconds.sum()
     return {
         "rank": pd.NA,
+        "unranked": "",
         "candidate": first["label"],
         "candidate_id": first["candidate_id"],
         "model": first["model"],
@@ -128,16 +137,7 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
 
 def remarks(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[str]:
     """Return what a reader of the ranking must know of how it came about, one sentence each."""
-    said = []
-    done = runs[runs["status"] == RunStatus.DONE]
-    if len(done) and ranked_by(epochs) == "test":
-        said.append("No validation split was kept: candidates are ranked on the test set, which flatters the winner.")
-    if done["candidate_id"].nunique() > 1 and done.groupby("candidate_id").size().min() < 2:
-        many = runs["seed"].nunique() > 1
-        seeds = "Some candidates have finished one seed only" if many else "One seed supports no ranking"
-        more = "" if many else " Add seeds (--seeds 0,1,2) before you conclude anything."
-        said.append(f"{seeds}: the order may be chance.{more}")
-    said += _ended(runs, RunStatus.DIVERGED, "A lower learning rate or a warm-up helps.")
+    said = _ended(runs, RunStatus.DIVERGED, "A lower learning rate or a warm-up helps.")
     said += _ended(runs, RunStatus.FAILED, "The same command tries again.")
     waiting = int(runs["status"].isin([RunStatus.PENDING, RunStatus.RUNNING]).sum())
     if waiting:

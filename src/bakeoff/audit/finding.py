@@ -28,6 +28,13 @@ class Severity(StrEnum):
     """Told in the report's appendix."""
 
 
+class Ranking(StrEnum):
+    """What candidates are ranked by."""
+
+    ACCURACY = "accuracy"
+    COST = "cost"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What one rule says of a study."""
@@ -59,6 +66,9 @@ class Finding:
 
     advice: str = ""
     """What to do, in one sentence."""
+
+    ranking: Ranking = Ranking.ACCURACY
+    """Which ranking the candidates touched leave while this is an open error."""
 
     silenced: str | None = None
     """The reason written in the study file for not heeding it."""

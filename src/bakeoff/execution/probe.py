@@ -1,7 +1,8 @@
-"""A short trial of one run in a process of its own: seconds a step, seconds a scored picture, memory, checkpoint size.
+"""A short trial of runs in processes of their own: seconds a step, seconds a scored picture, memory, checkpoint size.
 
-Started as `python -m bakeoff.execution.probe` with a task on standard input, so that the peak of memory is this run's
-and no other's. Nothing is trained to keep.
+Started as `python -m bakeoff.execution.probe`, which tries one task after another from standard input: it says when it
+is ready, waits to be told to go, so that several processes measure at the same time, and writes what it found. In a
+fresh process the peak of memory is that of its first task and no other. Nothing is trained to keep.
 """
 
 from __future__ import annotations
@@ -10,18 +11,31 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from bakeoff.errors import StudyError
 from bakeoff.execution.local import environment
 from bakeoff.execution.messages import Task, task_from_line, task_to_line
 
+if TYPE_CHECKING:
+    import torch
+
+    from bakeoff.training.loop import Trainer
+
 WARM_UP_STEPS = 2
 TIMED_STEPS = 20
-"""At most; slow networks are timed for `TIMED_SECONDS` and at least 3 steps."""
+"""At most; slow networks are timed for `TIMED_SECONDS` and at least `LEAST_STEPS`."""
 
 TIMED_SECONDS = 4.0
+LEAST_STEPS = 3
+
+READY = "ready"
+GO = "go"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +43,8 @@ class Probe:
     """What a short trial measured."""
 
     seconds_a_step: float
-    """Median of the timed steps: assembling, forward, backward, update."""
+    """Median of the timed steps: assembling, forward, backward, update. Where the first epochs have smaller inputs, the
+    mean over the whole training."""
 
     steps_timed: int
     seconds_a_scored_picture: float
@@ -40,29 +55,120 @@ class Probe:
     """Bytes of the weights with the optimizer's state."""
 
 
+class Trials:
+    """Processes that try tasks: each task in all of them at the same time, as workers would keep each other busy.
+
+    Use it as a context. One task after another may be tried; `Probe.peak_memory` is the first one's alone.
+
+    Args:
+        at_once: How many processes.
+        threads: Of each.
+    """
+
+    def __init__(self, at_once: int, threads: int) -> None:
+        self._words = [tempfile.TemporaryFile() for _ in range(at_once)]  # noqa: SIM115 (closed by __exit__)
+        self._processes = [
+            subprocess.Popen(
+                [sys.executable, "-P", "-m", "bakeoff.execution.probe"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                text=True,
+                encoding="utf-8",
+                env=environment(threads),
+            )
+            for words in self._words
+        ]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process, words in zip(self._processes, self._words, strict=True):
+            process.kill()
+            with process:  # waits, and closes the pipes
+                words.close()
+
+    def measure(self, task: Task) -> Probe:
+        """Try a task for a few steps, in all processes at once.
+
+        Returns:
+            What the first process measured, but the times are means over all.
+
+        Raises:
+            StudyError: If the trial fails; the message carries its last words.
+        """
+        self._tell(task, task_to_line(task))
+        for number in range(len(self._processes)):
+            self._heard(task, number)
+        self._tell(task, GO)
+        found = [Probe(**json.loads(self._heard(task, number))) for number in range(len(self._processes))]
+        return replace(
+            found[0],
+            seconds_a_step=statistics.fmean(one.seconds_a_step for one in found),
+            seconds_a_scored_picture=statistics.fmean(one.seconds_a_scored_picture for one in found),
+        )
+
+    def _tell(self, task: Task, line: str) -> None:
+        for number, process in enumerate(self._processes):
+            assert process.stdin is not None
+            try:
+                process.stdin.write(line + "\n")
+                process.stdin.flush()
+            except BrokenPipeError:
+                raise self._failure(task, number) from None
+
+    def _heard(self, task: Task, number: int) -> str:
+        stdout = self._processes[number].stdout
+        assert stdout is not None
+        line = stdout.readline()
+        if not line:
+            raise self._failure(task, number)
+        return line
+
+    def _failure(self, task: Task, number: int) -> StudyError:
+        code = self._processes[number].wait()
+        self._words[number].seek(0)
+        said = self._words[number].read().decode("utf-8", errors="replace").strip().splitlines()
+        last_words = said[-1] if said else f"exit code {code}"
+        return StudyError(f"the trial of {task.run.candidate.model} failed: {last_words}")
+
+
 def probe(task: Task) -> Probe:
     """Try a task for a few steps in a fresh process.
 
     Raises:
         StudyError: If the trial fails; the message carries its last words.
     """
-    finished = subprocess.run(
-        [sys.executable, "-P", "-m", "bakeoff.execution.probe"],
-        input=task_to_line(task),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=environment(task.numerics.threads),
-        check=False,
-    )
-    if finished.returncode != 0:
-        last_words = finished.stderr.strip().splitlines()[-1:] or [f"exit code {finished.returncode}"]
-        raise StudyError(f"the trial of {task.run.candidate.model} failed: {last_words[0]}")
-    return Probe(**json.loads(finished.stdout))
+    with Trials(1, task.numerics.threads) as trials:
+        return trials.measure(task)
 
 
-def measure(task: Task) -> Probe:
-    """Try a task for a few steps in this process."""
+def main() -> None:
+    """Try the tasks that come, until no more do."""
+
+    def tell(words: str) -> None:
+        sys.stdout.write(words + "\n")
+        sys.stdout.flush()
+
+    def wait() -> None:
+        tell(READY)
+        if sys.stdin.readline().strip() != GO:
+            sys.exit()  # whoever asked is gone
+
+    for line in iter(sys.stdin.readline, ""):
+        tell(json.dumps(asdict(measure(task_from_line(line), wait))))
+
+
+def measure(task: Task, wait: Callable[[], None] = lambda: None) -> Probe:
+    """Try a task for a few steps in this process.
+
+    Args:
+        task: What to try.
+        wait: Called once everything is warm, before anything is timed.
+    """
     import torch
 
     from bakeoff.data import open_cached
@@ -73,33 +179,65 @@ def measure(task: Task) -> Probe:
         task.run, open_cached(task.dataset), task.numerics, task.numerics.micro_batch, None, task.checkpoints, Hooks()
     )
     trainer.network.train()
-    batches = trainer.batches.shuffled(task.run.candidate.recipe.batch_size, task.run.seed, 1)
-    seconds: list[float] = []
-    for step in range(min(trainer.steps, WARM_UP_STEPS + TIMED_STEPS)):
-        started = time.perf_counter()
-        trainer.step(*next(batches), step)
-        if trainer.device.type == "cuda":
-            torch.cuda.synchronize(trainer.device)
-        seconds.append(time.perf_counter() - started)
-        if len(seconds) >= WARM_UP_STEPS + 3 and sum(seconds[WARM_UP_STEPS:]) > TIMED_SECONDS:
-            break
-    timed = seconds[WARM_UP_STEPS:] or seconds
+    batches, recipe = _endless(trainer), trainer.recipe
+    phases = recipe.phases()
+    for side, _ in phases:
+        trainer.recipe = recipe.at_side(side)
+        for _ in range(WARM_UP_STEPS):
+            _seconds(trainer, batches)
+    wait()
+    mean, timed = 0.0, 0
+    for side, share in phases:
+        trainer.recipe = recipe.at_side(side)
+        seconds = _timed(trainer, batches, TIMED_SECONDS * share)
+        mean, timed = mean + share * statistics.median(seconds), timed + len(seconds)
     scored = trainer.score_once()
     state = [*trainer.network.state_dict().values()]
     state += [value for slots in trainer.optimizer.state.values() for value in slots.values() if torch.is_tensor(value)]
     return Probe(
-        seconds_a_step=statistics.median(timed),
-        steps_timed=len(timed),
+        seconds_a_step=mean,
+        steps_timed=timed,
         seconds_a_scored_picture=scored,
         peak_memory=_peak_memory(trainer.device),
         checkpoint=sum(value.numel() * value.element_size() for value in state),
     )
 
 
-def _peak_memory(device: object) -> int | None:
+def _endless(trainer: Trainer) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
+    """Yield batches with their steps, epoch after epoch."""
+    epoch = 1
+    while True:
+        batches = trainer.batches.shuffled(trainer.recipe.batch_size, trainer.run.seed, epoch)
+        for step, (inputs, labels) in enumerate(batches):
+            yield inputs, labels, step
+        epoch += 1
+
+
+def _timed(
+    trainer: Trainer, batches: Iterator[tuple[torch.Tensor, torch.Tensor, int]], most_seconds: float
+) -> list[float]:
+    """Return the seconds of some steps."""
+    seconds: list[float] = []
+    while len(seconds) < LEAST_STEPS or (len(seconds) < TIMED_STEPS and sum(seconds) <= most_seconds):
+        seconds.append(_seconds(trainer, batches))
+    return seconds
+
+
+def _seconds(trainer: Trainer, batches: Iterator[tuple[torch.Tensor, torch.Tensor, int]]) -> float:
+    """Return the seconds of one step, its batch's assembling included."""
     import torch
 
-    assert isinstance(device, torch.device)
+    started = time.perf_counter()
+    inputs, labels, step = next(batches)
+    trainer.step(inputs, labels, step)
+    if trainer.device.type == "cuda":
+        torch.cuda.synchronize(trainer.device)
+    return time.perf_counter() - started
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
     try:
@@ -111,4 +249,4 @@ def _peak_memory(device: object) -> int | None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(measure(task_from_line(sys.stdin.read())))))
+    main()

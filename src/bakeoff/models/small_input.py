@@ -73,6 +73,22 @@ def fits(network: nn.Module, size: int) -> bool:
     return not _shortfall(network, last, size)
 
 
+def last_map_side(network: nn.Module, size: int) -> int | None:
+    """Return the side of a network's last feature map at inputs of this size, or None where it has no such map.
+
+    Args:
+        network: Left as it is.
+        size: Side of the input in pixels.
+    """
+    try:
+        _, last = find_halvings(network)
+    except CannotAdaptError:
+        return None
+    sides: dict[str, int] = {}
+    trace(skeleton(network), size, lambda name, layer, before, after: sides.update({name: _side(after)}))
+    return sides.get(last)
+
+
 def find_halvings(network: nn.Module) -> tuple[list[Halving], str]:
     """Return a network's halvings in order, and the name of the layer whose output is its last feature map.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bakeoff.analysis.ranking import rank
-from bakeoff.report.words import clean, count, duration, with_spread
+from bakeoff.audit import Finding
+from bakeoff.audit.kept import plain
+from bakeoff.report.audit import reasons
+from bakeoff.words import clean, count, duration, with_spread
 
 DROPPED_FIRST = ("ended early", "MACs", "images/s", "params", "train time")
 """Columns of the ranking that a narrow terminal goes without, in this order; remarks tell of what ended early."""
@@ -42,9 +45,10 @@ RUN_COLUMNS = ("candidate_id", "model", "seed", "status", "message", "test_loss"
 class RankedTable:
     """The ranking, best first; where the terminal is narrow, the least important columns are left out."""
 
-    def __init__(self, table: pd.DataFrame, name: str) -> None:
+    def __init__(self, table: pd.DataFrame, name: str, ties: Mapping[str, str]) -> None:
         self._table = table
         self._name = name
+        self._ties = ties
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         longest = max((len(clean(label)) for label in self._table["candidate"]), default=0)
@@ -57,14 +61,18 @@ class RankedTable:
 
     def _without(self, dropped: tuple[str, ...]) -> Table:
         by_test = bool(len(self._table)) and bool((self._table["ranked_by"] == "test").all())
+        unranked = {row["candidate_id"]: row["unranked"] for row in self._table.to_dict("records") if row["unranked"]}
+        labels = dict(zip(self._table["candidate_id"], self._table["candidate"], strict=True))
         shown = Table(
+            caption=Text("\n".join(clean(line) for line in reasons(unranked, labels))) if unranked else None,
+            caption_justify="left",
             title=Text(f"{clean(self._name)}: ranked by {'test' if by_test else 'validation'} accuracy", style="bold"),
             box=box.SIMPLE_HEAD,
             title_justify="left",
             pad_edge=False,
             collapse_padding=True,
         )
-        rows = [_cells(row, by_test=by_test) for row in self._table.to_dict("records")]
+        rows = [_cells(row, self._ties, by_test=by_test) for row in self._table.to_dict("records")]
         if not any(row["ended early"] for row in rows):
             dropped = (*dropped, "ended early")
         for header in [header for header in (rows[0] if rows else ["candidate"]) if header not in dropped]:
@@ -77,22 +85,24 @@ class RankedTable:
         return shown
 
 
-def ranked_table(table: pd.DataFrame, name: str) -> RankedTable:
+def ranked_table(table: pd.DataFrame, name: str, ties: Mapping[str, str] | None = None) -> RankedTable:
     """Return the ranking for a terminal of any width, best first.
 
     Args:
         table: As `analysis.ranking.rank` gives it.
         name: The study's.
+        ties: By candidate id, the letters of its tie groups; none are shown where all candidates share the same.
     """
-    return RankedTable(table, name)
+    return RankedTable(table, name, ties if ties and len(set(ties.values())) > 1 else {})
 
 
-def _cells(row: dict[Hashable, Any], *, by_test: bool) -> dict[str, str]:
+def _cells(row: dict[Hashable, Any], ties: Mapping[str, str], *, by_test: bool) -> dict[str, str]:
     """Return a candidate's row by header."""
     validation = {"validation": with_spread(row["val_accuracy"], row["val_accuracy_sd"])}
     return {
         "#": "-" if pd.isna(row["rank"]) else str(row["rank"]),
         "candidate": clean(row["candidate"]),
+        **({"ties": ties.get(row["candidate_id"], "-")} if ties else {}),
         **({} if by_test else validation),
         "test": with_spread(row["test_accuracy"], row["test_accuracy_sd"]),
         "runs": str(row["done"]) if row["done"] == row["runs"] else f"{row['done']}/{row['runs']}",
@@ -112,18 +122,36 @@ def to_csv(table: pd.DataFrame) -> str:
     ).to_csv(index=False)
 
 
-def to_json(name: str, runs: pd.DataFrame, epochs: pd.DataFrame) -> str:
-    """Return a study as JSON: the ranking, and each run with its epoch records and test result.
+def to_json(
+    name: str,
+    runs: pd.DataFrame,
+    epochs: pd.DataFrame,
+    verdict: dict[str, Any] | None = None,
+    *,
+    unranked: Mapping[str, str] | None = None,
+    findings: Sequence[Finding] = (),
+) -> str:
+    """Return a study as JSON: the ranking, what the audit says, the verdict, and each run with its records and test result.
 
     What is not finite becomes null.
+
+    Args:
+        name: The study's.
+        runs: One row a run.
+        epochs: One row an epoch record.
+        verdict: As `Verdict.facts` gives it; left out if None.
+        unranked: Candidates that are not ranked, by id, with the reason.
+        findings: What the audit says.
     """
     records = dict(iter(epochs.groupby("run_id", sort=False)))
     document = {
         "study": name,
         "candidates": [
             {str(column): _plain(value) for column, value in row.items()}
-            for row in rank(runs, epochs).to_dict("records")
+            for row in rank(runs, epochs, unranked).to_dict("records")
         ],
+        "findings": plain(findings),
+        **({} if verdict is None else {"verdict": verdict}),
         "runs": [
             {"id": run["run_id"], "candidate": run["label"]}
             | {column: _plain(run[column]) for column in RUN_COLUMNS}

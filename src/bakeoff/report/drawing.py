@@ -20,7 +20,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from bakeoff.report.figure_facts import Configuration, Curve, Score, Trade
-from bakeoff.report.words import clean
+from bakeoff.words import clean
 
 STYLE: Any = {
     "font.size": 9,

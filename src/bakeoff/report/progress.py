@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
-from bakeoff.report.words import clean, duration, percent, plural
+from bakeoff.words import clean, duration, percent, plural
 
 PLAIN_EVERY = 10.0
 """Seconds between plain lines of one stage."""
@@ -121,8 +121,8 @@ class StudyProgress:
             self._say(f"{name}: {done:,}{of}{rate}")
 
     def start(self, total_runs: int, labels: dict[str, str]) -> None:
-        """Show that training begins."""
-        self._state.total, self._state.started, self._state.stage_words = total_runs, time.monotonic(), ""
+        """Show that training begins, of another round perhaps."""
+        self._state = _State(total=total_runs, started=time.monotonic())
         if self._live is None and total_runs:
             self._say(f"{plural(total_runs, 'run')} to train")
 
@@ -178,6 +178,10 @@ class StudyProgress:
     def run_failed(self, run_id: str, message: str) -> None:
         """Show that a run ended by an error."""
         self._say(f"{self._end(run_id)}: failed ({message})", style="red")
+
+    def tell(self, message: str) -> None:
+        """Show a sentence."""
+        self._say(message)
 
     def warn(self, message: str) -> None:
         """Show what the user should know, even when quiet."""

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bakeoff.report.words import clean
+from bakeoff.words import clean
 
 LIBRARY = "library"
 """The algorithm that PyTorch would use: the first column, what the others are compared with."""

@@ -7,7 +7,9 @@ hash of everything that decides its numbers and of nothing else.
 
 from __future__ import annotations
 
+from bakeoff.spec.audit import AuditSpec
 from bakeoff.spec.base import PrecisionName, content_id
+from bakeoff.spec.budget import Conditions, EpochCost, Grant, ProtocolName, TrainingBudget
 from bakeoff.spec.candidate import CandidateGrid, CandidateSpec, labels
 from bakeoff.spec.data import DataFacts, DataSpec, resolve_validation
 from bakeoff.spec.recipe import DEFAULT_LEARNING_RATES, RECIPES, Recipe, RecipeGrid
@@ -18,17 +20,23 @@ __all__ = [
     "DEFAULT_LEARNING_RATES",
     "NORMALIZATIONS",
     "RECIPES",
+    "AuditSpec",
     "CandidateGrid",
     "CandidateSpec",
+    "Conditions",
     "DataFacts",
     "DataSpec",
+    "EpochCost",
+    "Grant",
     "Normalization",
     "PrecisionName",
+    "ProtocolName",
     "Recipe",
     "RecipeGrid",
     "ResolvedStudy",
     "RunSpec",
     "StudySpec",
+    "TrainingBudget",
     "ViewSpec",
     "Views",
     "content_id",

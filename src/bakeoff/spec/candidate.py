@@ -77,6 +77,10 @@ class CandidateSpec(Spec):
         """A hash of all that decides this candidate's numbers, besides the pictures."""
         return content_id(self.identity())
 
+    def with_epochs(self, epochs: int) -> CandidateSpec:
+        """Return the candidate with another number of epochs, under which its schedule is stretched or drawn in."""
+        return self.model_copy(update={"recipe": self.recipe.model_copy(update={"epochs": epochs})})
+
     def input_size(self, picture: int) -> int:
         """Return the side of the network's input in training, for pictures of side `picture`, in pixels."""
         return self.train_view.input_size(picture)

@@ -61,6 +61,15 @@ class Recipe(Spec):
                 return side
         return None
 
+    def phases(self) -> list[tuple[int | None, float]]:
+        """Return the sides of the inputs over the training, in pixels (None for that of the view), each with its share."""
+        early: list[tuple[int | None, float]] = [*self.early_sizes]
+        return [*early, (None, 1 - sum(share for _, share in self.early_sizes))]
+
+    def at_side(self, side: int | None) -> Recipe:
+        """Return the recipe with inputs of one side for the whole training, for measuring what that takes."""
+        return self.model_copy(update={"early_sizes": () if side is None else ((side, 1.0),)})
+
 
 class RecipeGrid(Spec):
     """How candidates are trained. A list is a grid axis: every combination becomes a candidate."""

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from bakeoff.errors import SpecError
+from bakeoff.spec.audit import AuditSpec
 from bakeoff.spec.base import FORMAT, Document, PrecisionName, Spec, StemName, content_id, to_toml
+from bakeoff.spec.budget import (
+    Conditions,
+    EpochCost,
+    ProtocolName,
+    TrainingBudget,
+    check_budget,
+    check_warmup,
+    parse_budget,
+)
 from bakeoff.spec.candidate import CandidateGrid, CandidateSpec, describe, expand
 from bakeoff.spec.data import DataFacts, DataSpec, resolve_validation
 from bakeoff.spec.recipe import RecipeGrid
@@ -24,10 +34,18 @@ class StudySpec(Document):
     description: str = ""
     data: DataSpec = DataSpec()
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)] = [0]  # noqa: RUF012 (pydantic copies defaults)
+    protocol: ProtocolName = "epochs"
+    """What candidates get equal shares of: epochs, seconds of training, or multiply-accumulates of training."""
+
+    budget: str | None = None
+    """Of one run under `time` (`10min`) or `flops` (`500 TMACs`). Default: what the first candidate takes for its
+    epochs. The epochs of all others (of all, if it is given) are those that it affords."""
+
     precision: PrecisionName = "float32"
     stem: StemName = "auto"
     recipe: RecipeGrid = RecipeGrid()
     view: Views = Views()
+    audit: AuditSpec = AuditSpec()
     candidates: Annotated[list[CandidateGrid], Field(min_length=1)] = [  # noqa: RUF012
         CandidateGrid(model=["resnet18", "alexnet", "mobilenet_v2"])
     ]
@@ -38,6 +56,15 @@ class StudySpec(Document):
         if len(set(value)) != len(value):
             raise ValueError(f"`seeds` must differ from each other, but got {value}")
         return value
+
+    @model_validator(mode="after")
+    def _fair(self) -> Self:
+        check_budget(self.budget, self.protocol)
+        if self.budget is not None and any(grid.epochs is not None for grid in (self.recipe, *self.candidates)):
+            raise ValueError(
+                f"a budget decides the epochs, but got budget = '{self.budget}' and `epochs`; leave one of them out"
+            )
+        return self
 
     @classmethod
     def from_file(cls, path: Path) -> Self:
@@ -59,6 +86,9 @@ class StudySpec(Document):
     def resolve(self, facts: DataFacts) -> ResolvedStudy:
         """Fill in every default from facts about the pictures, and expand the grid.
 
+        Under `time` and `flops` the candidates have the epochs asked for; `ResolvedStudy.granted` gives them those that
+        the budget affords.
+
         Raises:
             SpecError: If a combination is not possible for these pictures, or two candidates are the same.
         """
@@ -66,11 +96,15 @@ class StudySpec(Document):
         candidates: dict[str, CandidateSpec] = {}
         for grid in self.candidates:
             for candidate in expand(grid, facts, recipe=self.recipe, view=self.view, stem=self.stem):
-                if candidate.id in candidates:
-                    raise SpecError(
-                        f"candidates must differ in something that decides their numbers, but {describe(candidate)} stands twice; remove one"
+                key = (candidate if self.protocol == "epochs" else candidate.with_epochs(1)).id
+                if key in candidates:
+                    but = (
+                        "" if self.protocol == "epochs" else f" (under protocol = '{self.protocol}' epochs are granted)"
                     )
-                candidates[candidate.id] = candidate
+                    raise SpecError(
+                        f"candidates must differ in something that decides their numbers{but}, but {describe(candidate)} stands twice; remove one"
+                    )
+                candidates[key] = candidate
         return ResolvedStudy(
             name=self.name,
             description=self.description,
@@ -81,9 +115,17 @@ class StudySpec(Document):
             split_seed=self.data.split_seed,
             limit=self.data.limit,
             seeds=self.seeds,
+            protocol=self.protocol,
+            budget=self._budget(),
             precision=self.precision,
             candidates=list(candidates.values()),
+            audit=self.audit,
         )
+
+    def _budget(self) -> TrainingBudget | None:
+        if self.protocol == "epochs":
+            return None
+        return TrainingBudget(given=None if self.budget is None else parse_budget(self.budget, self.protocol))
 
 
 class ResolvedStudy(Document):
@@ -100,17 +142,104 @@ class ResolvedStudy(Document):
     split_seed: int
     limit: int | None = None
     seeds: list[int]
+    further_seeds: tuple[dict[str, list[int]], ...] = ()
+    """By candidate id, round by round: those added once the study had ended, to settle what was open. How many rounds
+    there were is how often the results were looked at before more were asked for."""
+
+    protocol: ProtocolName = "epochs"
+    """What candidates got equal shares of."""
+
+    budget: TrainingBudget | None = None
+    """What each run may spend, and the epochs that this affords each candidate; None under `epochs`."""
+
     precision: PrecisionName
     candidates: list[CandidateSpec]
+    audit: AuditSpec = AuditSpec()
+    """What is declared to the audit; decides no number."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.budget is None) != (self.protocol == "epochs"):
+            raise ValueError(f"a `budget` belongs to time and flops, but protocol = '{self.protocol}'")
+        if self.budget is not None and self.budget.grants:
+            granted, planned = (
+                [grant.epochs for grant in self.budget.grants],
+                [candidate.recipe.epochs for candidate in self.candidates],
+            )
+            if granted != planned:
+                raise ValueError(f"candidates have the epochs that they are granted, but {planned} is not {granted}")
+        known = {candidate.id for candidate in self.candidates} if self.further_seeds else set()
+        for unknown in {key for added in self.further_seeds for key in added} - known:
+            raise ValueError(f"`further_seeds` are those of a candidate's id, but there is none with '{unknown}'")
+        for key in known:
+            seeds = self.seeds_of(key)
+            if len(set(seeds)) != len(seeds):
+                raise ValueError(f"seeds of a candidate must differ from each other, but {key} has {seeds}")
+        return self
 
     @property
     def id(self) -> str:
         """A hash of all runs' ids: two studies with the same id compare the same things."""
         return content_id(sorted(run.id for run in self.runs()))
 
+    @property
+    def decided(self) -> bool:
+        """Whether nothing is left to measure: always under `epochs`, else once epochs are granted."""
+        return self.budget is None or bool(self.budget.grants)
+
     def runs(self) -> list[RunSpec]:
-        """Return the units of work, seed by seed so that every candidate has a result early."""
-        return [self.run_of(candidate, seed) for seed, candidate in itertools.product(self.seeds, self.candidates)]
+        """Return the units of work, seed by seed so that every candidate has a result early; what was added comes last."""
+        pairs = [(candidate, seed) for seed, candidate in itertools.product(self.seeds, self.candidates)]
+        for added in self.further_seeds:
+            for seed in sorted({seed for seeds in added.values() for seed in seeds}):
+                pairs += [(candidate, seed) for candidate in self.candidates if seed in added.get(candidate.id, ())]
+        return [self.run_of(candidate, seed) for candidate, seed in pairs]
+
+    def seeds_of(self, candidate_id: str) -> list[int]:
+        """Return all seeds of one candidate, those added later last."""
+        return [*self.seeds, *(seed for added in self.further_seeds for seed in added.get(candidate_id, ()))]
+
+    def granted(self, costs: Sequence[EpochCost], conditions: Conditions | None = None) -> ResolvedStudy:
+        """Return the study with the epochs that its budget affords each candidate.
+
+        Args:
+            costs: What an epoch of each candidate takes, in their order.
+            conditions: Under which it was measured.
+
+        Raises:
+            SpecError: If a warm-up would not end within the epochs granted.
+        """
+        assert self.budget is not None
+        budget = self.budget.divided([one.recipe.epochs for one in self.candidates], costs, conditions)
+        for candidate, grant in zip(self.candidates, budget.grants, strict=True):
+            check_warmup(candidate.model, candidate.recipe.warmup_epochs, grant.epochs)
+        epochs = [grant.epochs for grant in budget.grants]
+        return self._changed(candidates=self._with_epochs(epochs), budget=budget)
+
+    def asked(self) -> ResolvedStudy:
+        """Return the study as it was asked for: without granted epochs, without seeds added later."""
+        if self.budget is None or not self.budget.grants:
+            return self._changed(further_seeds=())
+        candidates = self._with_epochs([grant.asked for grant in self.budget.grants])
+        return self._changed(further_seeds=(), candidates=candidates, budget=TrainingBudget(given=self.budget.given))
+
+    def with_further_seeds(self, added: Mapping[str, Sequence[int]]) -> ResolvedStudy:
+        """Return the study with one more round of seeds, by candidate id."""
+        return self._changed(
+            further_seeds=(*self.further_seeds, {key: list(seeds) for key, seeds in added.items() if seeds})
+        )
+
+    def extends(self, other: ResolvedStudy) -> bool:
+        """Whether this is another study with more rounds of seeds, or with none more."""
+        kept = self.further_seeds[: len(other.further_seeds)]
+        return not other.differences(self._changed(further_seeds=kept))
+
+    def _with_epochs(self, epochs: Sequence[int]) -> list[CandidateSpec]:
+        return [candidate.with_epochs(number) for candidate, number in zip(self.candidates, epochs, strict=True)]
+
+    def _changed(self, **values: Any) -> ResolvedStudy:
+        """Return it with other values, checked: `model_copy` would not look at them."""
+        return ResolvedStudy.model_validate(dict(self) | values)
 
     def run_of(self, candidate: CandidateSpec, seed: int) -> RunSpec:
         """Return the run of one candidate with one seed."""
@@ -129,15 +258,22 @@ class ResolvedStudy(Document):
         return to_toml(self.model_dump(mode="json"))
 
     def differences(self, other: ResolvedStudy) -> list[str]:
-        """Return one line for each key in which another study differs, as `key: this -> that`."""
-        mine, theirs = (
-            dict(_flatten(study.model_dump(mode="json", exclude={"description", "source"}))) for study in (self, other)
-        )
+        """Return one line for each key in which another study differs, as `key: this -> that`.
+
+        What is declared to the audit may differ, but for the smallest difference that matters: who has seen results
+        must not choose it.
+        """
+        mine, theirs = (dict(_flatten(study._fixed())) for study in (self, other))
         return [
             f"{key}: {mine.get(key, '(absent)')} -> {theirs.get(key, '(absent)')}"
             for key in sorted(mine.keys() | theirs.keys())
             if mine.get(key) != theirs.get(key)
         ]
+
+    def _fixed(self) -> dict[str, Any]:
+        """Return what must stay as it is once a study has begun."""
+        content = self.model_dump(mode="json", exclude={"description", "source", "audit"})
+        return content | {"audit": {"smallest_difference": self.audit.smallest_difference}}
 
 
 class RunSpec(Spec):

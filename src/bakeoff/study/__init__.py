@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bakeoff.study.driver import Outcome, Watcher, execute
 from bakeoff.study.folder import Study, predictions_path
-from bakeoff.study.planning import Plan, facts_of, plan, plan_folder
+from bakeoff.study.planned import Plan
+from bakeoff.study.planning import facts_of, plan, plan_folder
 
 __all__ = ["Outcome", "Plan", "Study", "Watcher", "execute", "facts_of", "plan", "plan_folder", "predictions_path"]

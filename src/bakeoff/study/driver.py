@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
 
+from bakeoff.audit import Severity, kept
 from bakeoff.errors import StudyError
 from bakeoff.execution.local import LocalExecutor
 from bakeoff.execution.messages import Ended, EpochDone, Event, Failed, Started, Stepped, Stopped, Warned
 from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
 from bakeoff.spec import RunSpec
 from bakeoff.store import PlannedRun, Store
+from bakeoff.study.auditing import PROBES, conclude, examine, stop_if_wasted
 from bakeoff.study.folder import DATABASE, Study, claimed, write_study_file
-from bakeoff.study.planning import Plan
+from bakeoff.study.planned import Plan
 from bakeoff.study.tuning import choose_numerics
 
 SETTLED = (RunStatus.DONE, RunStatus.DIVERGED)
@@ -51,6 +53,9 @@ class Watcher(Protocol):
     def run_failed(self, run_id: str, message: str) -> None:
         """A run ended by an error."""
 
+    def tell(self, message: str) -> None:
+        """Something went as it should that the user wants to hear of."""
+
     def warn(self, message: str) -> None:
         """The user should know something."""
 
@@ -68,15 +73,24 @@ def execute(planned: Plan, watcher: Watcher) -> tuple[Study, Outcome]:
     """Run what is left of a study, and record it.
 
     Ctrl-C (or SIGTERM) lets every run save itself within a step and ends early; the same command goes on. A second
-    one ends at once.
+    one ends at once. The study is audited before and after.
 
     Raises:
+        AuditError: If the audit finds that training would be a waste, and the study does not insist.
         StudyError: If the folder holds other settings, is in use, or cannot be written to.
     """
+    examination = examine(planned, watcher.stage)
+    stop_if_wasted(planned, examination.findings)
     with claimed(planned.folder):
         write_study_file(planned.folder, planned.study)
         with Store.create_or_open(planned.folder / DATABASE) as store:
-            return Study(planned.folder), _drive(planned, store, watcher)
+            store.set_note(PROBES, kept.probes_to_json(examination.probes))
+            for finding in examination.findings:
+                if finding.open and finding.severity is not Severity.NOTE:
+                    watcher.warn(f"{finding.rule} {finding.title} ({finding.severity}): {finding.message}")
+            outcome = _drive(planned, store, watcher)
+            conclude(planned, store, examination.probes)
+    return Study(planned.folder), outcome
 
 
 def _drive(planned: Plan, store: Store, watcher: Watcher) -> Outcome:
@@ -128,6 +142,8 @@ def _record(event: Event, store: Store) -> None:
         case EpochDone(run_id, record):
             store.record_epoch(run_id, record)
         case Ended(run_id, result):
+            if result.health is not None:
+                store.set_health(run_id, dict(result.health))
             store.finish(run_id, result)
         case Stopped(run_id):
             store.mark(run_id, RunStatus.PENDING)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
 from bakeoff.analysis import ranking
+from bakeoff.analysis.time_to_accuracy import time_to_accuracy, usual_targets
+from bakeoff.audit import Finding, unranked
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.files import write_atomically
 from bakeoff.spec import ResolvedStudy
 from bakeoff.store import Store
 
+if TYPE_CHECKING:
+    from bakeoff.analysis.recommendation import Recommendation
+    from bakeoff.analysis.verdict import Verdict
+
 STUDY_FILE = "study.toml"
 
 DATABASE = "results.sqlite"
+
+STATISTICS = "S"
+"""What the ids of the audit's rules on statistics begin with."""
 
 
 class Study:
@@ -52,9 +62,22 @@ class Study:
         """Return one row an epoch record."""
         return self._frames()[1]
 
+    def findings(self) -> list[Finding]:
+        """Return what the audit says of the study, what fires first."""
+        from bakeoff.study.auditing import findings_of  # torch loads with it
+
+        return findings_of(self)
+
     def table(self) -> pd.DataFrame:
-        """Return one row a candidate, best first: accuracies over seeds, and costs."""
-        return ranking.rank(*self._frames())
+        """Return one row a candidate, best first: accuracies over seeds, and costs.
+
+        A candidate that an open error of the audit touches has no rank; `unranked` says why.
+        """
+        return ranking.rank(*self._frames(), unranked=self.unranked())
+
+    def unranked(self) -> dict[str, str]:
+        """Return the candidates that open errors of the audit take out of the ranking, by id, with the reason."""
+        return unranked(self.findings(), [candidate.id for candidate in self.spec.candidates])
 
     def curves(self) -> pd.DataFrame:
         """Return the epoch records in long form: candidate, seed, epoch and the metrics."""
@@ -63,6 +86,84 @@ class Study:
     def remarks(self) -> list[str]:
         """Return what a reader of the table must know of how it came about."""
         return ranking.remarks(*self._frames())
+
+    def verdict(
+        self, *, excluded: Mapping[str, str] | None = None, smallest_difference: float | None = None
+    ) -> Verdict:
+        """Return which candidates are better, which are equivalent, and where there is no winner.
+
+        Args:
+            excluded: Candidates that are not to be judged, by id, with the reason; default those that errors of the audit
+                touch. Errors on the statistics exclude none: the verdict keeps to those rules by itself.
+            smallest_difference: Of accuracies that counts; a share, default what the study declares.
+
+        Raises:
+            StudyError: If runs were tested on different pictures.
+            SpecError: If the smallest difference is not above 0.
+        """
+        from bakeoff.study.judging import verdict_of  # SciPy's statistics take as long to load as all the rest
+
+        if excluded is None:
+            told = [finding for finding in self.findings() if not finding.rule.startswith(STATISTICS)]
+            excluded = unranked(told, [candidate.id for candidate in self.spec.candidates])
+        smallest = self.spec.audit.smallest_difference if smallest_difference is None else smallest_difference
+        return verdict_of(self, excluded, smallest)
+
+    def recommend(
+        self,
+        *,
+        max_latency: float | None = None,
+        max_parameters: float | None = None,
+        max_macs: float | None = None,
+        max_memory: float | None = None,
+        max_train_time: float | None = None,
+        min_accuracy: float | None = None,
+        excluded: Mapping[str, str] | None = None,
+        smallest_difference: float | None = None,
+    ) -> Recommendation:
+        """Return which candidate to use under a budget.
+
+        Args:
+            max_latency: Seconds for one picture, which 95 of 100 calls keep to.
+            max_parameters: Of the network.
+            max_macs: Multiply-accumulates of one picture's forward pass.
+            max_memory: Bytes at most during inference.
+            max_train_time: Seconds of training of one seed.
+            min_accuracy: Share of the test pictures right.
+            excluded: Candidates that are not to be judged, by id, with the reason; default as `verdict`.
+            smallest_difference: Of accuracies that counts; a share, default what the study declares.
+
+        Raises:
+            StudyError: If runs were tested on different pictures.
+            SpecError: If a limit is not above 0.
+        """
+        from bakeoff.analysis.budget import Budget, costs_of
+        from bakeoff.analysis.recommendation import recommend
+
+        budget = Budget(
+            max_latency=max_latency,
+            max_parameters=max_parameters,
+            max_macs=max_macs,
+            max_memory=max_memory,
+            max_train_time=max_train_time,
+            min_accuracy=min_accuracy,
+        )
+        verdict = self.verdict(excluded=excluded, smallest_difference=smallest_difference)
+        with Store.open_read_only(self.folder / DATABASE) as store:
+            measured = store.costs()
+        return recommend(verdict, costs_of(self.table(), measured), budget)
+
+    def time_to_accuracy(self, targets: Sequence[float] | None = None) -> pd.DataFrame:
+        """Return the training time that each candidate takes to reach validation accuracies, misses as infinity.
+
+        Args:
+            targets: Shares in (0, 1]; default: 90, 95 and 99 % of the best candidate's accuracy.
+
+        Raises:
+            SpecError: If a target is no share.
+        """
+        runs, epochs = self._frames()
+        return time_to_accuracy(runs, epochs, usual_targets(ranking.rank(runs, epochs)) if targets is None else targets)
 
     def __repr__(self) -> str:
         return f"Study({str(self.folder)!r})"
@@ -98,16 +199,34 @@ def claimed(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def stored_study(folder: Path) -> ResolvedStudy | None:
+    """Return the study that a folder holds, or None if it holds none yet.
+
+    Raises:
+        StudyError: If its file cannot be read back.
+    """
+    return Study(folder).spec if (folder / STUDY_FILE).exists() else None
+
+
 def write_study_file(folder: Path, study: ResolvedStudy) -> None:
-    """Write a new study's file, or check that the one in the folder says the same.
+    """Write a study's file if the folder has none or the study goes beyond it, else check that it says the same.
+
+    What is declared to the audit may have changed, and is written anew.
 
     Raises:
         StudyError: If the folder holds other settings or other things, or cannot be written to.
     """
-    path = folder / STUDY_FILE
-    if path.exists():
-        _check_same(folder, study)
+    stored = stored_study(folder)
+    if stored == study:
         return
+    if stored is not None and not study.extends(stored):
+        refuse_other(folder, stored, study)
+    if stored is None:
+        _check_empty(folder)
+    write_atomically(folder / STUDY_FILE, study.to_toml().encode())
+
+
+def _check_empty(folder: Path) -> None:
     strangers = sorted(
         entry.name for entry in folder.iterdir() if entry.name != "lock" and not entry.name.startswith(".")
     )
@@ -115,11 +234,15 @@ def write_study_file(folder: Path, study: ResolvedStudy) -> None:
         raise StudyError(
             f"a new study needs an empty folder, but {folder} holds {', '.join(strangers[:5])}; choose another with --out"
         )
-    write_atomically(path, study.to_toml().encode())
 
 
-def _check_same(folder: Path, study: ResolvedStudy) -> None:
-    differing = Study(folder).spec.differences(study)
+def refuse_other(folder: Path, stored: ResolvedStudy, study: ResolvedStudy) -> None:
+    """Check that a study is the one that a folder holds.
+
+    Raises:
+        StudyError: If it is not, with the keys that differ.
+    """
+    differing = stored.differences(study)
     if differing:
         shown = "\n  ".join(differing[:12] + ([f"and {len(differing) - 12} more"] if len(differing) > 12 else []))
         raise StudyError(

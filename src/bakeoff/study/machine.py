@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import os
+from collections.abc import Iterable
 
 from bakeoff.errors import SpecError, near_miss
 
@@ -44,6 +46,14 @@ def divide_cores(runs: int, workers: int | None, device: str) -> tuple[int, int]
     if workers is None:
         workers = 1 if device != "cpu" else min(cores, runs, max(1, total_memory() // MEMORY_A_WORKER))
     return workers, max(1, cores // workers)
+
+
+def makespan(seconds: Iterable[float], workers: int) -> float:
+    """Return when the last of these jobs ends if each goes, in order, to the worker that is free first."""
+    free = [0.0] * workers
+    for job in seconds:
+        heapq.heapreplace(free, free[0] + job)
+    return max(free)
 
 
 def usable_cores() -> int:

@@ -2,101 +2,17 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from bakeoff.data import KNOWN_SOURCES, Dataset, prepare
 from bakeoff.data.cache import cache_root
 from bakeoff.errors import SpecError, StudyError, near_miss
-from bakeoff.execution.messages import Task
-from bakeoff.records import Numerics
-from bakeoff.spec import DataFacts, ResolvedStudy, RunSpec, StudySpec, labels
-from bakeoff.study.folder import Study, predictions_path
+from bakeoff.spec import DataFacts, ResolvedStudy, StudySpec, content_id, labels
+from bakeoff.study.budgets import granted
+from bakeoff.study.folder import Study, refuse_other, stored_study
 from bakeoff.study.machine import divide_cores, resolve_device
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A study that is ready to run: pictures decoded, networks checked, nothing left to decide."""
-
-    study: ResolvedStudy
-    dataset: Dataset
-    folder: Path
-    device: str
-    workers: int
-    threads: int
-    """In each worker."""
-
-    changes: dict[str, tuple[str, ...]]
-    """What was changed in each candidate's network, by candidate id."""
-
-    parameters: dict[str, int]
-    macs: dict[str, int]
-    """Multiply-accumulates of one picture's forward pass, by candidate id."""
-
-    cache: Path
-    """Where decoded pictures and what was measured of this machine are kept."""
-
-    tune: bool = True
-    """Whether convolutions choose their algorithm by measuring and normalisation is compiled; if not, all is PyTorch's."""
-
-    only: tuple[str, ...] = ()
-    """Patterns of candidate labels that are to run now; the others stay pending."""
-
-    labels: dict[str, str] = field(default_factory=dict)
-    """Short labels by candidate id."""
-
-    def runs(self) -> list[RunSpec]:
-        """Return the runs of this command, in order."""
-        return [run for run in self.study.runs() if self.wanted(run)]
-
-    def wanted(self, run: RunSpec) -> bool:
-        """Whether a run's candidate matches `only`."""
-        label = self.labels[run.candidate.id]
-        return not self.only or any(fnmatch.fnmatchcase(label, f"*{pattern}*") for pattern in self.only)
-
-    def numerics(self, run: RunSpec, convolutions: dict[str, list[str]] | None = None) -> Numerics:
-        """Return what a run that starts now would decide its last bits by, with these algorithms for its convolutions."""
-        from bakeoff.training import normalization
-
-        compiled = self.tune and self.device == "cpu" and normalization.unavailable() is None
-        return Numerics(
-            device=self.device,
-            threads=self.threads,
-            channels_last=True,
-            micro_batch=run.candidate.recipe.batch_size,
-            convolutions=convolutions or {},
-            normalization="compiled" if compiled else "library",
-        )
-
-    def remarks(self) -> list[str]:
-        """Return what the user should know before anything is trained."""
-        from bakeoff.training.precision import emulated
-
-        said = list(self.dataset.notes)
-        if self.study.validation == 0 and self.dataset.validation is None:
-            said.append(
-                "no validation split is kept: candidates can only be told apart on the test set, which flatters the winner"
-            )
-        if len(self.study.seeds) == 1 and len(self.study.candidates) > 1:
-            said.append("one seed: differences between candidates may be chance; add --seeds 0,1,2 to see how much")
-        if emulated(self.study.precision, self.device):
-            said.append(
-                f"this processor has no {self.study.precision} arithmetic and imitates it slowly; --precision float32 is faster here"
-            )
-        return said
-
-    def task(self, run: RunSpec, numerics: Numerics) -> Task:
-        """Return a run as a worker takes it."""
-        return Task(
-            run=run,
-            dataset=self.dataset.folder,
-            numerics=numerics,
-            checkpoints=self.folder / "checkpoints" / run.id,
-            predictions=predictions_path(self.folder, run.id),
-        )
+from bakeoff.study.planned import Plan
 
 
 def plan(
@@ -114,6 +30,9 @@ def plan(
 ) -> Plan:
     """Find and decode the pictures, fill in every default, and check that every network can be built.
 
+    A study that its folder holds already is planned as it stands there, with the epochs that were granted and the seeds
+    that were added. The epochs of a new one under `time` are decided here, by measuring.
+
     Args:
         spec: What to compare.
         out: The study's folder; default `results/<name>`.
@@ -125,11 +44,12 @@ def plan(
         tune: Whether convolutions choose their algorithm by measuring on this machine.
         data_dir: Where downloaded data sets are kept.
         cache_dir: Where decoded pictures and what was measured of this machine are kept.
-        on_stage: Told of the progress of decoding.
+        on_stage: Told of the progress of decoding and measuring.
 
     Raises:
         SpecError: If something does not exist or cannot be combined.
         DataError: If the pictures cannot be used.
+        StudyError: If the folder holds a study with other settings.
     """
     from bakeoff import models  # torch loads here, not when the command line starts
 
@@ -142,10 +62,14 @@ def plan(
     source = spec.data.source
     if source not in KNOWN_SOURCES and Path(source).exists():
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": str(Path(source).resolve())})})
-    study = spec.resolve(facts_of(dataset, spec.data.limit))
-    folder = out or Path("results") / (f"{spec.name}-{study.id[:6]}" if adapted else spec.name)
-    return plan_resolved(
-        study,
+    asked = spec.resolve(facts_of(dataset, spec.data.limit))
+    folder = out or Path("results") / (f"{spec.name}-{_short_id(asked)}" if adapted else spec.name)
+    stored = stored_study(folder)
+    if stored is not None:
+        refuse_other(folder, stored.asked(), asked)
+        stored = stored.model_copy(update={"audit": asked.audit})
+    planned = plan_resolved(
+        stored or asked,
         dataset,
         folder=folder,
         cache=cache_root(cache_dir),
@@ -154,6 +78,14 @@ def plan(
         only=only,
         tune=tune,
     )
+    return planned if planned.study.decided else granted(planned, on_stage)
+
+
+def _short_id(asked: ResolvedStudy) -> str:
+    """Return six digits that name what was asked for, before anything of it is measured."""
+    if asked.budget is None:
+        return asked.id[:6]
+    return content_id([asked.id, asked.protocol, asked.budget.given])[:6]
 
 
 def plan_folder(
@@ -163,17 +95,32 @@ def plan_folder(
     workers: int | None = None,
     only: Sequence[str] = (),
     tune: bool = True,
+    despite: Sequence[str] = (),
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
     on_stage: Callable[[str, int, int | None], None] | None = None,
 ) -> Plan:
     """Plan to go on with a study from its folder alone.
 
+    Args:
+        folder: Of the study.
+        device: As `plan`.
+        workers: As `plan`.
+        only: As `plan`.
+        tune: As `plan`.
+        despite: Rules of the audit whose errors do not keep it from being trained, besides those that it names.
+        data_dir: As `plan`.
+        cache_dir: As `plan`.
+        on_stage: As `plan`.
+
     Raises:
         StudyError: If it is no study folder, or its pictures have changed.
         DataError: If its pictures cannot be found.
     """
     study = Study(folder).spec
+    if despite:
+        insisted = dict.fromkeys(despite, "") | study.audit.despite
+        study = study.model_copy(update={"audit": study.audit.model_copy(update={"despite": insisted})})
     dataset = prepare(study.source, size=study.size, data_dir=data_dir, cache_dir=cache_dir, on_progress=on_stage)
     return plan_resolved(
         study,
@@ -233,14 +180,16 @@ def plan_resolved(
         )
     device = resolve_device(device)
     changes, parameters, macs = {}, {}, {}
+    known: dict[tuple[object, ...], tuple[tuple[str, ...], int, int]] = {}
     for candidate in study.candidates:
         size = candidate.input_size(dataset.size)
-        built = models.build(candidate.model, classes=len(dataset.classes), stem=candidate.stem, size=size)
-        for side, _ in candidate.recipe.early_sizes:
-            models.check_early_size(built.module, candidate.model, side)
-        changes[candidate.id] = built.changes
-        parameters[candidate.id] = cost.parameters(built.module)
-        macs[candidate.id] = cost.macs(built.module, size)
+        network = (candidate.model, candidate.stem, size, candidate.recipe.early_sizes)
+        if network not in known:  # candidates of a sweep share theirs
+            built = models.build(candidate.model, classes=len(dataset.classes), stem=candidate.stem, size=size)
+            for side, _ in candidate.recipe.early_sizes:
+                models.check_early_size(built.module, candidate.model, side)
+            known[network] = (built.changes, cost.parameters(built.module), cost.macs(built.module, size))
+        changes[candidate.id], parameters[candidate.id], macs[candidate.id] = known[network]
     names = labels(study.candidates)
     workers, threads = divide_cores(len(study.runs()), workers, device)
     planned = Plan(

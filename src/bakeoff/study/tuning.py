@@ -11,7 +11,7 @@ from bakeoff.records import Numerics
 from bakeoff.spec import RunSpec
 from bakeoff.spec.candidate import SMALL_INPUT
 from bakeoff.study.machine import usable_cores
-from bakeoff.study.planning import Plan
+from bakeoff.study.planned import Plan
 
 STAGE = "measuring convolutions"
 FOLDER = "convolutions"

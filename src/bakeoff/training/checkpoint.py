@@ -46,6 +46,9 @@ class Progress:
     result: RunResult | None = None
     """Set once the run has ended."""
 
+    health: dict[str, Any] = field(default_factory=dict)
+    """What has been seen of the training so far; empty in checkpoints from before that was looked at."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Checkpoint:

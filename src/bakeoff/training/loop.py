@@ -26,6 +26,7 @@ from bakeoff.training import checkpoint as checkpoints
 from bakeoff.training import convolution, normalization
 from bakeoff.training.checkpoint import Checkpoint, Progress
 from bakeoff.training.early_sizes import sized
+from bakeoff.training.health import Watch, clean_sample
 from bakeoff.training.optim import build_optimizer, learning_rate, only_gradients_move
 from bakeoff.training.precision import autocast
 from bakeoff.training.setup import build_network, split_indices, view_of
@@ -156,6 +157,16 @@ class Trainer:
         if state is not None:
             self._restore(state)
         self._prepare_batches(dataset)
+        self.watch = Watch(
+            self.network,
+            self.optimizer,
+            self.recipe,
+            classes=len(dataset.classes),
+            steps_per_epoch=self.steps,
+            step=(self.progress.epoch - 1) * self.steps + self.progress.step,
+            state=self.progress.health,
+            rebuild=lambda: build_network(run, dataset),
+        )
 
     def _convolutions(self) -> dict[str, list[str]]:
         """Return the algorithms of each layer that is not left to PyTorch."""
@@ -189,6 +200,8 @@ class Trainer:
         self.batches = Batches(dataset.train, indices.train, train_view, self.device)
         self.validation = Batches(held_out, indices.validation, evaluate_view, self.device)
         self.test = Batches(dataset.test, indices.test, evaluate_view, self.device)
+        clean = clean_sample(indices.train, self.recipe.epochs)
+        self.clean = Batches(dataset.train, clean, evaluate_view, self.device)
         self.steps = self.batches.steps(self.recipe.batch_size)
 
     @property
@@ -209,7 +222,12 @@ class Trainer:
         except _DivergedError as error:
             self._end(
                 RunResult(
-                    status=RunStatus.DIVERGED, test_loss=None, test_accuracy=None, seconds_test=0.0, message=str(error)
+                    status=RunStatus.DIVERGED,
+                    test_loss=None,
+                    test_accuracy=None,
+                    seconds_test=0.0,
+                    message=str(error),
+                    health=self.watch.diverged(str(error)),
                 )
             )
 
@@ -222,7 +240,12 @@ class Trainer:
             save_predictions(predictions, logits, self.test.indices, self.test.pictures.labels[self.test.indices])
             self._end(
                 RunResult(
-                    status=RunStatus.DONE, test_loss=loss, test_accuracy=accuracy, seconds_test=seconds, message=None
+                    status=RunStatus.DONE,
+                    test_loss=loss,
+                    test_accuracy=accuracy,
+                    seconds_test=seconds,
+                    message=None,
+                    health=self.watch.finished(self._evaluate, self.clean),
                 )
             )
         assert self.progress.result is not None
@@ -238,7 +261,10 @@ class Trainer:
         images = min(self.steps * self.recipe.batch_size, len(self.batches))
         loss, correct = (self.sums / images).tolist()
         started = time.perf_counter()
-        val_loss, val_accuracy = (None, None) if len(self.validation) == 0 else self._evaluate(self.validation)[:2]
+        val_loss, val_accuracy = None, None
+        if len(self.validation):
+            val_loss, val_accuracy, logits = self._evaluate(self.validation)
+            self.watch.validated(logits, self.validation.pictures.labels[self.validation.indices])
         done = self.progress
         record = EpochRecord(
             epoch=done.epoch,
@@ -316,11 +342,13 @@ class Trainer:
                 total += loss.detach() * share
                 self.sums[0] += loss.detach().double() * len(labels[part])
                 self.sums[1] += correct
-            self.optimizer.step()
+            with self.watch.update():
+                self.optimizer.step()
         except (RuntimeError, MemoryError) as error:
             if not _memory_is_short(error) or self.micro_batch == 1:
                 raise
             raise _MemoryShortError from error
+        self.watch.stepped(total, len(labels))
         return total
 
     def _forward(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -403,6 +431,7 @@ class Trainer:
             rng = {"cpu": torch.get_rng_state()}
             if self.device.type == "cuda":
                 rng["cuda"] = torch.cuda.get_rng_state(self.device)
+        self.progress.health = self.watch.state()
         checkpoints.save(
             self.folder,
             Checkpoint(

@@ -7,7 +7,14 @@ the choice into a network under an unchanged `state_dict`. Each algorithm has a 
 from bakeoff.training.convolution.algorithm import remark
 from bakeoff.training.convolution.choice import Layer, Timings, choose, layers_of, recall, tune
 from bakeoff.training.convolution.geometry import Geometry, Pass
-from bakeoff.training.convolution.layer import install, library_for_all, load_state, saved_state
+from bakeoff.training.convolution.layer import (
+    cut_alike,
+    install,
+    library_for_all,
+    load_state,
+    named_parameters,
+    saved_state,
+)
 
 __all__ = [
     "Geometry",
@@ -15,10 +22,12 @@ __all__ = [
     "Pass",
     "Timings",
     "choose",
+    "cut_alike",
     "install",
     "layers_of",
     "library_for_all",
     "load_state",
+    "named_parameters",
     "recall",
     "remark",
     "saved_state",

@@ -182,6 +182,21 @@ def install(network: nn.Module, choices: Mapping[str, Sequence[str]], moving: Ma
         network.set_submodule(name, ChosenConv2d.of(layer, names, (moving or {}).get(name)))
 
 
+def named_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
+    """Return a network's parameters by their names in its `state_dict`: a kernel goes by the name of its weight."""
+    kernels = {id(layer.kernel) for layer in network.modules() if isinstance(layer, ChosenConv2d)}
+    return {
+        f"{name.removesuffix('kernel')}weight" if id(value) in kernels else name: value
+        for name, value in network.named_parameters()
+    }
+
+
+def cut_alike(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return tensors by name, as another network of the same kind has them, in the shapes of this one's parameters."""
+    layers = {f"{name}.weight": layer for name, layer in network.named_modules() if isinstance(layer, ChosenConv2d)}
+    return {name: layers[name].cut(value) if name in layers else value for name, value in weights.items()}
+
+
 def saved_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Return an optimizer's `state_dict` in the weights' shapes, which does not depend on the choice of algorithms.
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.report.words import clean, count, duration, percent, size, with_spread
+from bakeoff.words import clean, count, duration, percent, size, with_spread
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def count(number: float) -> str:
     """Return a number with three digits and a unit: 11.2 M, 555 M, 2.31 G."""
     if not math.isfinite(number):
         return "-"
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+    for size, unit in ((1e18, " E"), (1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if number >= 0.9995 * size:  # below, it is rounded up to no more than 999 of the smaller unit
             return f"{number / size:.3g}{unit}" if number < 99.95 * size else f"{number / size:.0f}{unit}"
     return f"{number:.0f}"

@@ -1,0 +1,104 @@
+"""Recommendations in plain words: what to use, what else would do, what lies beyond the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bakeoff.analysis.budget import NAMES, amount
+from bakeoff.analysis.wording import accuracy_words, names_list, not_judged, open_words, points
+from bakeoff.words import percent
+
+if TYPE_CHECKING:
+    from bakeoff.analysis.recommendation import Recommendation
+
+SHOWN_COSTS = ("latency_p50", "macs", "parameters", "seconds_train")
+"""Costs told of a pick where the budget limits none."""
+
+
+def of_recommendation(found: Recommendation) -> list[str]:
+    """Return a recommendation as two or three sentences, and more for what is not known and who was not judged."""
+    if not found.verdict.candidates:
+        return found.verdict.sentences()
+    said = (
+        [_use(found, found.pick), *_others(found, found.pick), *_beyond(found, found.pick)]
+        if found.pick
+        else _nothing_fits(found)
+    )
+    return [*said, *_not_known(found), *not_judged(found.verdict)]
+
+
+def _label(found: Recommendation, candidate: str) -> str:
+    return found.verdict.standing(candidate).candidate
+
+
+def _use(found: Recommendation, pick: str) -> str:
+    standing = found.verdict.standing(pick)
+    limits, costs = found.budget.limits(), found.costs.get(pick, {})
+    told = [f"{NAMES[name]} {amount(name, costs[name])} of {amount(name, limit)}" for name, limit in limits.items()]
+    told += [f"{NAMES[name]} {amount(name, costs[name])}" for name in SHOWN_COSTS if not limits and name in costs]
+    said = f"Use {standing.candidate}: {'; '.join([accuracy_words(standing, found.verdict.pictures), *told])}."
+    asked = found.budget.min_accuracy
+    if asked is not None and standing.interval is not None and standing.interval.low < asked:
+        said += f" That it reaches {100 * asked:g} % on new pictures is not certain."
+    if found.by_cost:
+        said += f" Of equivalent candidates it has the lowest {NAMES[found.by_cost]}."
+    return said
+
+
+def _others(found: Recommendation, pick: str) -> list[str]:
+    """Say what else fits: the runner-up with what it would cost, and whoever else cannot be told from the pick."""
+    verdict, other = found.verdict, found.runner_up
+    if other is None:
+        return []
+    name, less = _label(found, other), verdict.standing(pick).test_accuracy - verdict.standing(other).test_accuracy
+    there = (
+        f"{points(abs(less))} {'lower' if less >= 0 else 'higher'} on the test set{_in_exchange(found, pick, other)}"
+    )
+    if other not in found.ties:
+        return [f"The runner-up is {name}, {there}."]
+    if verdict.equivalent(pick, other):
+        said = f"{name} is equivalent, {there}."
+    else:
+        shown = f"It has not been shown to be better than {name}, {there}."
+        said = f"{shown if less >= 0 else f'{name}, {there}, has not been shown to be better.'} {open_words(verdict.pair(pick, other))}"
+    rest = [_label(found, one) for one in found.ties if one != other]
+    return [said + (f" Tied with it as well: {names_list(rest)}." if rest else "")]
+
+
+def _in_exchange(found: Recommendation, pick: str, other: str) -> str:
+    """Say how another's costs stand to the pick's, for the costs that tell most."""
+    mine, its = found.costs.get(pick, {}), found.costs.get(other, {})
+    limited = [name for name in found.budget.limits() if name in mine and name in its]
+    shown: Sequence[str] = limited or [name for name in SHOWN_COSTS[:3] if name in mine and name in its][:2]
+    told = [
+        f"{NAMES[name]} {there} instead of {here}"
+        for name in shown
+        if (there := amount(name, its[name])) != (here := amount(name, mine[name]))
+    ]
+    return f", with {' and '.join(told)}" if told else ""
+
+
+def _beyond(found: Recommendation, pick: str) -> list[str]:
+    if found.beyond is None:
+        return []
+    gap = found.verdict.pair(pick, found.beyond).comparison.gap
+    over = "; ".join(map(str, found.fits[found.beyond].misses))
+    return [f"{_label(found, found.beyond)} is better by {points(gap)}, but does not fit: {over}."]
+
+
+def _nothing_fits(found: Recommendation) -> list[str]:
+    said = "Nothing is known to fit the budget." if found.unknown else "Nothing fits the budget."
+    if found.closest is None:
+        return [said]
+    standing = found.verdict.standing(found.closest)
+    over = "; ".join(map(str, found.fits[found.closest].misses))
+    return [f"{said} {standing.candidate}, {percent(standing.test_accuracy)} right, comes closest: {over}."]
+
+
+def _not_known(found: Recommendation) -> list[str]:
+    if not found.unknown:
+        return []
+    costs = dict.fromkeys(NAMES[cost] for one in found.unknown for cost in found.fits[one].unknown)
+    names = names_list([_label(found, one) for one in found.unknown])
+    return [f"Whether {names} would fit is not known: the {' and '.join(costs)} was not measured (`bakeoff run` does)."]

@@ -1,0 +1,89 @@
+"""Which candidates need how many more seeds for the verdict to be settled, within a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bakeoff.analysis.decision import Decision, Pair
+from bakeoff.analysis.settling import seeds_asked
+from bakeoff.analysis.verdict import Verdict
+from bakeoff.analysis.wording import open_words
+
+MOST_SEEDS = 10
+"""Of one candidate, those that it has among them, unless more are allowed: at a spread of 0.2 points, which is usual for
+CIFAR-10, ten show a gap of 0.3 points."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FurtherSeeds:
+    """What would settle a verdict."""
+
+    seeds: dict[str, int]
+    """How many more by candidate id; none where nothing is open, or no number within the bound settles it."""
+
+    pairs: tuple[tuple[str, str], ...] = ()
+    """The labels of the candidates between whom they are to decide."""
+
+    beyond: tuple[str, ...] = ()
+    """The open pairs that seeds within the bound do not settle, in a sentence or two each."""
+
+
+def further_seeds(verdict: Verdict, attempted: Mapping[str, int], *, most: int = MOST_SEEDS) -> FurtherSeeds:
+    """Return how many more seeds the verdict asks for, of the candidates that it concerns.
+
+    Only pairs of the leader (the first that none is better than) with another count: they decide which candidate to
+    use. A pair with fewer seeds than a verdict asks for is first brought to those, if settling it would take more than
+    the bound allows: so few say little of how many it takes.
+
+    Args:
+        verdict: As it stands.
+        attempted: By candidate id, the seeds that it has, whatever became of them.
+        most: Seeds of one candidate in all.
+    """
+    names = {one.candidate_id: one.candidate for one in verdict.candidates}
+    wanted: dict[str, int] = {}
+    pairs: list[tuple[str, str]] = []
+    beyond: list[str] = []
+    for pair in _open(verdict):
+        first, second = names[pair.comparison.first], names[pair.comparison.second]
+        more = _within(pair, attempted, most)
+        if more is None:
+            beyond.append(f"{first} and {second} stay open. {open_words(pair)}{_bound(pair, most)}")
+            continue
+        pairs.append((first, second))
+        for one, number in more.items():
+            wanted[one] = max(wanted.get(one, 0), number)
+    return FurtherSeeds(seeds=wanted, pairs=tuple(pairs), beyond=tuple(beyond))
+
+
+def _open(verdict: Verdict) -> list[Pair]:
+    if len(verdict.candidates) < 2:
+        return []
+    leader = verdict.unbeaten()[0]
+    pairs = [pair for pair in verdict.pairs if leader in (pair.comparison.first, pair.comparison.second)]
+    return [pair for pair in pairs if pair.decision is Decision.NO_WINNER]
+
+
+def _within(pair: Pair, attempted: Mapping[str, int], most: int) -> dict[str, int] | None:
+    """Return the seeds to add by candidate id; None if seeds within the bound do not settle the pair."""
+    known = pair.comparison
+    if _lacks_predictions(pair):
+        return None
+    finished = dict(zip((known.first, known.second), known.seeds, strict=True))
+    for target in (pair.settling.seeds if pair.settling else None, seeds_asked(known.gap)):
+        more = {one: target - has for one, has in finished.items() if has < target} if target is not None else {}
+        if more and all(attempted[one] + number <= most for one, number in more.items()):
+            return more
+    return None
+
+
+def _lacks_predictions(pair: Pair) -> bool:
+    """Whether seeds are not what a verdict lacks, but what each got right of them that are there."""
+    return pair.comparison.new_pictures is None and min(pair.comparison.seeds) > 1
+
+
+def _bound(pair: Pair, most: int) -> str:
+    if pair.settling is None or pair.settling.seeds is None or _lacks_predictions(pair):
+        return ""
+    return f" That is beyond the {most} seeds that a candidate may have here; --most-seeds {pair.settling.seeds} allows it."

@@ -1,0 +1,107 @@
+"""How many seeds a study should have, or what its seeds can see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bakeoff.analysis.decision import ALPHA
+from bakeoff.analysis.statistics.intervals import t_quantile
+from bakeoff.analysis.statistics.power import pairs, seeds_needed, smallest_difference
+from bakeoff.analysis.verdict import Verdict
+from bakeoff.errors import SpecError, StudyError
+
+DIFFERENCES = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02)
+SEEDS = (2, 3, 4, 5, 10, 20)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How far a study's seeds lie apart."""
+
+    sd: float
+    """Standard deviation of one candidate's test accuracy between seeds, pooled over candidates; a share."""
+
+    seeds: int
+    """That it rests on."""
+
+    candidates: int
+    """That the study compares."""
+
+    picture_margin: float | None
+    """By how much the difference of two candidates would be uncertain on new pictures with seeds without number: half
+    of the 95 % interval, the median over pairs. None without predictions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedPlan:
+    """Seeds and the differences that they show, with a chance of 80 %."""
+
+    sd: float
+    candidates: int
+    alpha: float
+    """Of one pair, so that one false alarm among all pairs is no likelier than 5 %: the strictest of Holm's levels."""
+
+    needed: tuple[tuple[float, int | None], ...]
+    """Difference, and the seeds of each candidate that it takes; None for more than a million."""
+
+    seen: tuple[tuple[int, float], ...]
+    """Seeds of each candidate, and the smallest difference that they show."""
+
+
+def plan_seeds(
+    sd: float, *, candidates: int = 2, differences: Sequence[float] = DIFFERENCES, seeds: Sequence[int] = SEEDS
+) -> SeedPlan:
+    """Return how many seeds each difference takes, and what each number of seeds shows.
+
+    Args:
+        sd: Standard deviation of one candidate's accuracy between seeds; a share above 0.
+        candidates: That are compared, two at least.
+        differences: Of accuracies, shares above 0.
+        seeds: Of each candidate, two at least.
+
+    Raises:
+        SpecError: If one of these is out of range.
+    """
+    if not (0 < sd < math.inf and all(0 < one < math.inf for one in differences)):
+        raise SpecError(
+            f"the spread of seeds and differences must be above 0, but got {sd=:g}, differences {differences}"
+        )
+    if candidates < 2 or any(one < 2 for one in seeds):
+        raise SpecError(
+            f"a comparison takes two candidates of two seeds each at least, but got {candidates} candidates, seeds {seeds}"
+        )
+    alpha = ALPHA / pairs(candidates)
+    return SeedPlan(
+        sd=sd,
+        candidates=candidates,
+        alpha=alpha,
+        needed=tuple((one, seeds_needed(one, sd, alpha=alpha)) for one in differences),
+        seen=tuple((one, smallest_difference(one, sd, alpha=alpha)) for one in seeds),
+    )
+
+
+def spread_of(verdict: Verdict) -> Spread:
+    """Return how far the seeds of a study lie apart.
+
+    Raises:
+        StudyError: If no candidate has two finished seeds, or all seeds of each are equal.
+    """
+    several = [one.test_accuracies for one in verdict.candidates if one.seeds > 1]
+    freedom = sum(len(one) - 1 for one in several)
+    squares = sum(float(np.var(one, ddof=1)) * (len(one) - 1) for one in several)
+    if not squares:
+        raise StudyError(
+            "how far seeds lie apart shows where a candidate has two finished seeds that differ, but none has; give it with --sd"
+        )
+    gaps = [gap for pair in verdict.pairs if (gap := pair.comparison.new_pictures) is not None]
+    margins = [t_quantile(0.95, gap.pictures - 1) * math.sqrt(gap.floor_variance) for gap in gaps]
+    return Spread(
+        sd=math.sqrt(squares / freedom),
+        seeds=freedom + len(several),
+        candidates=len(verdict.candidates),
+        picture_margin=float(np.median(margins)) if margins else None,
+    )

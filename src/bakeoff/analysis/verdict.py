@@ -1,0 +1,237 @@
+"""Which candidate is better, which are equivalent, and where there is no winner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bakeoff.analysis import wording
+from bakeoff.analysis.comparison import compare
+from bakeoff.analysis.contenders import Contender
+from bakeoff.analysis.decision import ALPHA, SMALLEST_DIFFERENCE, Decision, Pair, decide
+from bakeoff.analysis.facts import plain
+from bakeoff.analysis.statistics.intervals import (
+    Interval,
+    SeedNoise,
+    accuracy_interval,
+    seed_interval,
+    seed_noise,
+)
+from bakeoff.analysis.ties import letters, rank_intervals, tie_groups
+from bakeoff.errors import SpecError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One judged candidate."""
+
+    candidate_id: str
+    candidate: str
+    """Its label."""
+
+    seeds: int
+    """Finished."""
+
+    attempted: int
+    """Planned, those that failed or have not finished among them."""
+
+    test_accuracy: float
+    """Mean over seeds."""
+
+    test_accuracies: tuple[float, ...]
+    validation_accuracy: float | None
+    """Mean over seeds; None without a validation split."""
+
+    interval: Interval | None
+    """Of the test accuracy with new seeds on new pictures (for one seed: of this network on new pictures)."""
+
+    seed_interval: Interval | None
+    """Of the test accuracy with new seeds on these pictures; None for one seed."""
+
+    noise: SeedNoise | None
+    """How far the seeds lie apart and should; None for one seed or without predictions."""
+
+    ties: str
+    """Letters; candidates that share none are separated."""
+
+    ranks: tuple[int, int] | None
+    """The ranks that it would likely take with new seeds on new pictures; None without predictions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excluded:
+    """A candidate that is not judged."""
+
+    candidate_id: str
+    candidate: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a study shows about its candidates' accuracy.
+
+    The order is by validation accuracy, which decides; the test set, which decided nothing, is the evidence.
+    """
+
+    candidates: tuple[Standing, ...]
+    """Best first."""
+
+    excluded: tuple[Excluded, ...]
+    pairs: tuple[Pair, ...]
+    tie_groups: tuple[tuple[str, ...], ...]
+    """Ids of candidates of which none is better than another; a candidate may be in several."""
+
+    winner: str | None
+    """Id of the candidate that is better than every other."""
+
+    pictures: int
+    """Test pictures whose predictions were compared; 0 if none were kept."""
+
+    ranked_by: str
+    """`val`, or `test` where no validation split was kept."""
+
+    smallest_difference: float
+    alpha: float
+    missing: tuple[str, ...] = ()
+    """Runs whose predictions could not be used, with the reason."""
+
+    def standing(self, candidate_id: str) -> Standing:
+        """Return a judged candidate by id."""
+        return next(one for one in self.candidates if one.candidate_id == candidate_id)
+
+    def pair(self, one: str, other: str) -> Pair:
+        """Return the judgement on two candidates, in whichever order it stands."""
+        return next(pair for pair in self.pairs if {pair.comparison.first, pair.comparison.second} == {one, other})
+
+    def better(self, one: str, other: str) -> bool:
+        """Return whether the first is better than the second."""
+        pair = self.pair(one, other)
+        return pair.decision is Decision.BETTER and pair.comparison.first == one
+
+    def equivalent(self, one: str, other: str) -> bool:
+        """Return whether two candidates are equivalent."""
+        return self.pair(one, other).decision is Decision.EQUIVALENT
+
+    def unbeaten(self, among: Sequence[str] | None = None) -> list[str]:
+        """Return the candidates that none (of those given) is better than, best first."""
+        ids = [one.candidate_id for one in self.candidates if among is None or one.candidate_id in among]
+        return [one for one in ids if not any(self.better(other, one) for other in ids if other != one)]
+
+    def sentences(self) -> list[str]:
+        """Return the verdict in plain words."""
+        return wording.of_verdict(self)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the verdict as plain JSON values; intervals of differences are of level 1 - alpha."""
+        return {
+            **plain(self),
+            "pairs": [_pair_facts(pair, 1 - self.alpha) for pair in self.pairs],
+            "sentences": self.sentences(),
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences())
+
+
+def judge(
+    candidates: Sequence[Contender],
+    *,
+    excluded: Mapping[str, str] | None = None,
+    smallest_difference: float = SMALLEST_DIFFERENCE,
+    alpha: float = ALPHA,
+    ranked_by: str = "val",
+    missing: Sequence[str] = (),
+) -> Verdict:
+    """Judge every pair of candidates by the rule of `decide`.
+
+    Args:
+        candidates: In the order of the ranking.
+        excluded: Candidates that are not to be judged, by id, with the reason, such as an error of the audit.
+        smallest_difference: That counts, a share above 0; to be chosen before looking at results.
+        alpha: Chance of a false alarm in the whole study.
+        ranked_by: What the order comes from.
+        missing: Runs whose predictions could not be used.
+
+    Raises:
+        SpecError: If the smallest difference is not above 0.
+    """
+    if not smallest_difference > 0:
+        raise SpecError(
+            f"the smallest difference that counts must be above 0, but got {smallest_difference:g}; 0.005 is half a point"
+        )
+    reasons = {one.candidate_id: "no seed has finished" for one in candidates if not one.seeds} | dict(excluded or {})
+    judged = [one for one in candidates if one.candidate_id not in reasons]
+    comparisons = compare(judged)
+    tested = sum(one.p is not None for one in comparisons)
+    pairs = tuple(decide(one, pairs=tested, smallest=smallest_difference, alpha=alpha) for one in comparisons)
+    separated = [(p.comparison.first, p.comparison.second) for p in pairs if p.decision is Decision.BETTER]
+    groups = tie_groups([one.candidate_id for one in judged], separated)
+    wins = [first for first, _ in separated]
+    return Verdict(
+        candidates=tuple(_standings(judged, letters(groups))),
+        excluded=tuple(
+            Excluded(candidate_id=one.candidate_id, candidate=one.label, reason=reasons[one.candidate_id])
+            for one in candidates
+            if one.candidate_id in reasons
+        ),
+        pairs=pairs,
+        tie_groups=tuple(map(tuple, groups)),
+        winner=next((one for one in dict.fromkeys(wins) if wins.count(one) == len(judged) - 1), None),
+        pictures=max((one.correct.shape[1] for one in judged if len(one.correct)), default=0),
+        ranked_by=ranked_by,
+        smallest_difference=smallest_difference,
+        alpha=alpha,
+        missing=tuple(missing),
+    )
+
+
+def _standings(judged: Sequence[Contender], ties: Mapping[str, str]) -> list[Standing]:
+    pictured = [one for one in judged if len(one.correct)]
+    ranks = rank_intervals([one.correct for one in pictured]) if len(pictured) > 1 else []
+    by_id = {one.candidate_id: interval for one, interval in zip(pictured, ranks, strict=False)}
+    return [_standing(one, ties[one.candidate_id], by_id.get(one.candidate_id)) for one in judged]
+
+
+def _standing(one: Contender, ties: str, ranks: tuple[int, int] | None) -> Standing:
+    accuracies = tuple(float(accuracy) for accuracy in one.test)
+    validation = float(one.validation.mean())
+    return Standing(
+        candidate_id=one.candidate_id,
+        candidate=one.label,
+        seeds=len(one.seeds),
+        attempted=one.attempted,
+        test_accuracy=float(np.mean(accuracies)),
+        test_accuracies=accuracies,
+        validation_accuracy=None if np.isnan(validation) else validation,
+        interval=accuracy_interval(one.correct) if one.correct.size > 1 else None,
+        seed_interval=seed_interval(accuracies),
+        noise=seed_noise(one.correct) if len(one.correct) > 1 else None,
+        ties=ties,
+        ranks=ranks,
+    )
+
+
+def _pair_facts(pair: Pair, level: float) -> dict[str, Any]:
+    known = pair.comparison
+    interval = known.new_pictures.interval(level) if known.new_pictures else None
+    return {
+        "first": known.first,
+        "second": known.second,
+        "decision": pair.decision.value,
+        "gap": known.gap,
+        "interval": plain(interval),
+        "p_seeds": known.welch.p if known.welch else None,
+        "p_new_pictures": known.new_pictures.p if known.new_pictures else None,
+        "p": known.p,
+        "p_adjusted": known.p_adjusted,
+        "p_permutation": known.permutation_p,
+        "seeds": list(known.seeds),
+        "superiority": plain(known.superiority),
+        "networks": plain(known.networks),
+        "lacking": list(pair.lacking),
+        "settling": plain(pair.settling),
+    }

@@ -1,0 +1,192 @@
+"""Verdicts in plain words: two or three sentences with their numbers, and no more than follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bakeoff.analysis.comparison import Comparison
+from bakeoff.analysis.decision import Decision, Pair
+from bakeoff.analysis.settling import seeds_asked
+from bakeoff.analysis.statistics.intervals import Interval
+from bakeoff.words import percent, plural
+
+if TYPE_CHECKING:
+    from bakeoff.analysis.verdict import Standing, Verdict
+
+NAMED = 3
+"""Candidates named in one sentence; more are counted."""
+
+
+def of_verdict(verdict: Verdict) -> list[str]:
+    """Return a verdict as sentences: what was found, what would settle what is open, who was not judged."""
+    if not verdict.candidates:
+        said = ["There is nothing to judge: no candidate has a finished seed that may be judged."]
+    elif len(verdict.candidates) == 1:
+        said = [_alone(verdict.candidates[0], verdict.pictures)]
+    elif len(verdict.candidates) == 2:
+        said = _of_two(verdict, verdict.pairs[0])
+    else:
+        said = _of_many(verdict)
+    return said + not_judged(verdict)
+
+
+def not_judged(verdict: Verdict) -> list[str]:
+    """Return who was not judged, and which predictions could not be used, one sentence each."""
+    said = [f"Not judged: {one.candidate}: {one.reason.rstrip('.')}." for one in verdict.excluded]
+    if verdict.missing:
+        more = f" and {len(verdict.missing) - NAMED} more" if len(verdict.missing) > NAMED else ""
+        said.append(f"Predictions are missing: {'; '.join(verdict.missing[:NAMED])}{more}.")
+    return said
+
+
+def _alone(standing: Standing, pictures: int) -> str:
+    return (
+        f"Only {standing.candidate} can be judged, so there is nothing to compare: {accuracy_words(standing, pictures)}, "
+        f"{plural(standing.seeds, 'seed')}."
+    )
+
+
+def accuracy_words(standing: Standing, pictures: int) -> str:
+    """Return how many test pictures a candidate gets right, with its interval for new ones."""
+    of = f" of {pictures:,} test pictures" if pictures else " of the test pictures"
+    interval = standing.interval
+    return f"{percent(standing.test_accuracy)}{of} right" + (f" ({_range(interval)})" if interval else "")
+
+
+def _range(interval: Interval) -> str:
+    return f"{100 * interval.level:g} % interval {100 * interval.low:.2f} to {percent(interval.high)}"
+
+
+def _of_two(verdict: Verdict, pair: Pair) -> list[str]:
+    first, second = (verdict.standing(one).candidate for one in (pair.comparison.first, pair.comparison.second))
+    between = f"{_against(pair.comparison)} of {_pictures(verdict)}"
+    if pair.decision is Decision.BETTER:
+        return [f"{first} is better than {second}: {between}, {_evidence(pair, verdict)}."]
+    if pair.decision is Decision.EQUIVALENT:
+        return [f"{first} and {second} are equivalent: {between}, {_evidence(pair, verdict)}."]
+    return [
+        f"There is no winner between {first} and {second}: {between}, {_evidence(pair, verdict)}.",
+        open_words(pair),
+    ]
+
+
+def _pictures(verdict: Verdict) -> str:
+    return f"{verdict.pictures:,} test pictures" if verdict.pictures else "the test pictures"
+
+
+def _against(comparison: Comparison) -> str:
+    return f"{100 * comparison.accuracies[0]:.2f} against {percent(comparison.accuracies[1])}"
+
+
+def _evidence(pair: Pair, verdict: Verdict) -> str:
+    """Say what a judgement rests on, with the interval that its kind is judged by."""
+    comparison = pair.comparison
+    if comparison.networks is not None:
+        networks = comparison.networks
+        first, second = (verdict.standing(one).candidate for one in (comparison.first, comparison.second))
+        return (
+            f"{networks.only_first:,} of which only this network of {first} gets right and {networks.only_second:,} only that of "
+            f"{second} ({p_value(networks.p)} by McNemar's test, which speaks of these two networks alone)"
+        )
+    if comparison.new_pictures is None:
+        return "without the predictions by picture that a verdict needs"
+    level = 1 - (2 if pair.decision is Decision.EQUIVALENT else 1) * verdict.alpha
+    interval = comparison.new_pictures.interval(level)
+    gap = f"{points(comparison.gap)} apart with {_seeds(comparison)} each"
+    between = f"from {100 * interval.low:+.2f} to {100 * interval.high:+.2f} with new seeds and new pictures"
+    within = f", within the {points(verdict.smallest_difference)} that count"
+    tail = within if pair.decision is Decision.EQUIVALENT else f"; {p_value(comparison.p_adjusted)} after Holm"
+    return f"{gap} ({100 * level:g} % interval {between}{tail})"
+
+
+def _seeds(comparison: Comparison) -> str:
+    first, second = comparison.seeds
+    return plural(first, "seed") if first == second else f"{first} and {second} seeds"
+
+
+def points(share: float) -> str:
+    """Return a difference of accuracies in percentage points."""
+    return f"{100 * share:.2f} points"
+
+
+def p_value(p: float | None) -> str:
+    """Return a p value as it is read."""
+    if p is None:
+        return "no p value"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def open_words(pair: Pair) -> str:
+    """Say what would settle a pair without a winner."""
+    needed = pair.settling
+    if needed is None or (pair.comparison.new_pictures is None and min(pair.comparison.seeds) > 1):
+        return "It takes every run's predictions to judge: delete the study's folder and run it again."
+    if needed.at_least:
+        return (
+            "Nothing follows for other seeds: one network of a candidate says little of the next. "
+            f"A verdict asks for at least {plural(needed.further or 0, 'more seed')} of each."
+        )
+    if needed.further is not None:
+        asked, more = (
+            seeds_asked(pair.comparison.gap),
+            f"about {plural(needed.further, 'more seed')} of each would settle it",
+        )
+        if min(pair.comparison.seeds) < asked:
+            return f"A verdict on a gap of this size asks for {asked} seeds of each: {more}."
+        return f"This does not make them equal: {more}."
+    if needed.pictures is not None:
+        return f"This does not make them equal, and no number of seeds settles it on so few pictures: about {needed.pictures:,} would."
+    return "This does not make them equal: they lie so near the smallest difference that counts that no number of seeds settles it."
+
+
+def _of_many(verdict: Verdict) -> list[str]:
+    names = {one.candidate_id: one.candidate for one in verdict.candidates}
+    leader = verdict.unbeaten()[0]
+    best = verdict.standing(leader)
+    others = [one for one in names if one != leader]
+    beaten = [one for one in others if verdict.better(leader, one)]
+    head = f"{best.candidate}, {accuracy_words(best, verdict.pictures)},"
+    if len(beaten) == len(others):
+        nearest = min((verdict.pair(leader, one) for one in others), key=lambda pair: pair.comparison.gap)
+        return [
+            f"{head} is better than each of the other {len(others)}. The nearest is {names[nearest.comparison.second]}: "
+            f"{_against(nearest.comparison)}, {_evidence(nearest, verdict)}."
+        ]
+    tied = [one for one in others if one not in beaten]
+    equivalent = [names[one] for one in tied if verdict.equivalent(leader, one)]
+    unsettled = [one for one in tied if not verdict.equivalent(leader, one)]
+    leads = f"{_leads(verdict, leader)}{_better_than([names[one] for one in beaten])}"
+    said = [f"There is no single winner. {head} {leads}."]
+    if equivalent:
+        within = points(verdict.smallest_difference)
+        said.append(
+            f"{names_list(equivalent)} {'is' if len(equivalent) == 1 else 'are'} equivalent to it, within {within}."
+        )
+    if unsettled:
+        pair = verdict.pair(leader, unsettled[0])
+        apart = _evidence(pair, verdict) if pair.comparison.new_pictures else f"{points(pair.comparison.gap)} apart"
+        against = names_list([names[one] for one in unsettled])
+        said.append(
+            f"Against {against} there is no winner: it and {names[unsettled[0]]} are {apart}. {open_words(pair)}"
+        )
+    return said
+
+
+def _leads(verdict: Verdict, leader: str) -> str:
+    if verdict.ranked_by == "test":
+        return "leads on the test set, which both chose and judged it,"
+    if leader == verdict.candidates[0].candidate_id:
+        return "leads on validation"
+    return "leads on validation among those that none beats"
+
+
+def _better_than(names: Sequence[str]) -> str:
+    return f" and is better than {names_list(names)}" if names else ""
+
+
+def names_list(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence; beyond the first few they are counted."""
+    if len(names) > NAMED + 1:
+        return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} others"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

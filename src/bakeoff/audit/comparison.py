@@ -1,0 +1,165 @@
+"""Rules on the statistics of a comparison, S1 to S6, asked of a study; what they say is in `statistics` and `selection`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from bakeoff.analysis.decision import Decision
+from bakeoff.analysis.verdict import Verdict
+from bakeoff.audit.evidence import DataProbe
+from bakeoff.audit.finding import Finding, Severity
+from bakeoff.audit.rule import Rule, Stage, rule
+from bakeoff.audit.selection import s6_winners_curse
+from bakeoff.audit.statistics import s1_seeds, s2_claims, s3_resolution, s4_stability, s5_multiplicity
+from bakeoff.records import RunStatus
+from bakeoff.spec import ResolvedStudy
+
+
+@rule(
+    "S1",
+    "too few seeds",
+    stage=Stage.BEFORE,
+    severity=Severity.ERROR,
+    blocks="which candidate is better",
+    needs=("study", "labels"),
+    uses=("runs", "epochs"),
+)
+def seeds(
+    *, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataFrame | None, epochs: pd.DataFrame | None
+) -> Iterator[Finding]:
+    """Every candidate must have several seeds: those that finished, or before training those that are planned."""
+    counts = {candidate.id: len(study.seeds_of(candidate.id)) for candidate in study.candidates}
+    seconds = None
+    if runs is not None and epochs is not None and len(epochs):
+        done = runs[runs["status"] == RunStatus.DONE].groupby("candidate_id").size()
+        counts = {str(one): int(count) for one, count in done.items()}
+        seconds = _seconds_per_run(runs, epochs)
+    yield s1_seeds(seeds=counts, labels=labels, seconds_per_run=seconds)
+
+
+def _seconds_per_run(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, float]:
+    done = runs[runs["status"] == RunStatus.DONE]
+    spent = epochs.assign(seconds=epochs["seconds_train"] + epochs["seconds_wait"]).groupby("run_id")["seconds"].sum()
+    return {str(one): float(spent.reindex(group).mean()) for one, group in done.groupby("candidate_id")["run_id"]}
+
+
+@rule(
+    "S2",
+    "gap within noise",
+    stage=Stage.AFTER,
+    severity=Severity.ERROR,
+    blocks="that one candidate is better than another",
+    needs=("verdict",),
+)
+def claims(*, verdict: Verdict) -> Iterator[Finding]:
+    """No candidate may be called better without the evidence; bakeoff's tables and sentences call it so by the verdict."""
+    yield s2_claims(verdict=verdict, claims=_claimed(verdict))
+
+
+def _claimed(verdict: Verdict) -> list[tuple[str, str]]:
+    """Return the pairs, the better one first, that bakeoff's own words call better."""
+    return [
+        (pair.comparison.first, pair.comparison.second) for pair in verdict.pairs if pair.decision is Decision.BETTER
+    ]
+
+
+@rule(
+    "S3",
+    "resolution",
+    stage=Stage.AFTER,
+    severity=Severity.WARNING,
+    blocks="that candidates without a winner are alike",
+    needs=("study", "verdict"),
+)
+def resolution(*, study: ResolvedStudy, verdict: Verdict) -> Iterator[Finding]:
+    """The seeds must be able to show the difference that was said to count."""
+    deviations = [one.noise.sd for one in verdict.candidates if one.noise is not None]
+    pooled = (sum(sd**2 for sd in deviations) / len(deviations)) ** 0.5 if deviations else None
+    yield s3_resolution(
+        seeds=min((one.seeds for one in verdict.candidates), default=None),
+        sd=pooled,
+        candidates=len(verdict.candidates),
+        difference=study.audit.smallest_difference,
+        verdict=verdict,
+    )
+
+
+@rule(
+    "S4",
+    "unstable seeds",
+    stage=Stage.AFTER,
+    severity=Severity.WARNING,
+    blocks="that the mean tells what to expect of the next seed",
+    needs=("labels", "runs", "verdict"),
+)
+def stability(*, labels: Mapping[str, str], runs: pd.DataFrame, verdict: Verdict) -> Iterator[Finding]:
+    """Seeds must not lie farther apart than chance explains."""
+    done = runs[runs["status"] == RunStatus.DONE]
+    yield s4_stability(
+        accuracies={one.candidate_id: one.test_accuracies for one in verdict.candidates},
+        noise={one.candidate_id: one.noise for one in verdict.candidates if one.noise is not None},
+        labels=labels,
+        seeds={str(one): [int(seed) for seed in group] for one, group in done.groupby("candidate_id")["seed"]},
+    )
+
+
+@rule(
+    "S5",
+    "multiple comparisons",
+    stage=Stage.AFTER,
+    severity=Severity.WARNING,
+    blocks="that a pair differs",
+    needs=("verdict",),
+)
+def multiplicity(*, verdict: Verdict) -> Iterator[Finding]:
+    """Pairs that are called different must be so among all pairs that could have been."""
+    tested = {
+        (pair.comparison.first, pair.comparison.second): pair.comparison.welch.p
+        for pair in verdict.pairs
+        if pair.comparison.welch is not None
+    }
+    yield s5_multiplicity(
+        p_values=tested, claims=_claimed(verdict), candidates=len(verdict.candidates), alpha=verdict.alpha
+    )
+
+
+@rule(
+    "S6",
+    "winner's curse",
+    stage=Stage.AFTER,
+    severity=Severity.WARNING,
+    blocks="the accuracy of the winner",
+    needs=("labels", "runs", "epochs", "verdict"),
+    uses=("data",),
+)
+def winners_curse(
+    *,
+    labels: Mapping[str, str],
+    runs: pd.DataFrame,
+    epochs: pd.DataFrame,
+    verdict: Verdict,
+    data: DataProbe | None,
+) -> Iterator[Finding]:
+    """The mean over seeds is what counts, and the winner must do on the test set as it did on validation."""
+    done = runs[runs["status"] == RunStatus.DONE]
+    last = epochs.sort_values("epoch").groupby("run_id").tail(1).set_index("run_id")["val_accuracy"]
+    judged = {one.candidate_id: one.test_accuracies for one in verdict.candidates}
+    validation = {
+        one: last.reindex(done.loc[done["candidate_id"] == one, "run_id"]).to_numpy().tolist() for one in judged
+    }
+    validated = verdict.ranked_by == "val" and data is not None and "validation" in data.counts
+    pictures: Any = data.counts if data is not None else {}
+    yield s6_winners_curse(
+        headlines={one.candidate_id: one.test_accuracy for one in verdict.candidates},
+        test=judged,
+        validation=validation if validated else None,
+        test_pictures=sum(pictures["test"]) if data is not None else None,
+        validation_pictures=sum(pictures["validation"]) if validated else None,
+        labels=labels,
+    )
+
+
+RULES: tuple[Rule, ...] = (seeds, claims, resolution, stability, multiplicity, winners_curse)

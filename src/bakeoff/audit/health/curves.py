@@ -1,0 +1,94 @@
+"""Curves of validation accuracy, and which candidates they select."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.audit.evidence import AbsentError, DataProbe
+from bakeoff.audit.settings import subjects
+from bakeoff.records import RunStatus
+from bakeoff.spec import CandidateSpec, ResolvedStudy
+
+SMOOTHED_EPOCHS = 3
+"""Epochs averaged in a curve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Curve:
+    """The validation of one finished run."""
+
+    candidate: str
+    seed: int
+    accuracy: NDArray[np.float64]
+    """By epoch."""
+
+    loss: NDArray[np.float64]
+
+    @property
+    def smooth(self) -> NDArray[np.float64]:
+        """The accuracy, averaged over three epochs at a time."""
+        return smoothed(self.accuracy)
+
+
+def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the means of each so many neighbouring epochs."""
+    return np.convolve(values, np.ones(SMOOTHED_EPOCHS) / SMOOTHED_EPOCHS, mode="valid")
+
+
+def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, list[Curve]]:
+    """Return the curves of finished runs, by candidate id.
+
+    Raises:
+        AbsentError: If there is none.
+    """
+    done = runs[runs["status"] == RunStatus.DONE]
+    if done.empty:
+        raise AbsentError("no run has finished")
+    groups = dict(iter(epochs.dropna(subset=["val_accuracy"]).groupby("run_id", sort=False)))
+    found: dict[str, list[Curve]] = {}
+    for run in done.to_dict("records"):
+        if run["run_id"] in groups:
+            group = groups[run["run_id"]].sort_values("epoch")
+            curve = Curve(
+                candidate=run["candidate_id"],
+                seed=int(run["seed"]),
+                accuracy=group["val_accuracy"].to_numpy(float),
+                loss=group["val_loss"].to_numpy(float),
+            )
+            found.setdefault(curve.candidate, []).append(curve)
+    if not found:
+        raise AbsentError("the study keeps no validation split, and fit cannot be judged without one")
+    return found
+
+
+def selected(study: ResolvedStudy, known: Mapping[str, Sequence[Curve]]) -> dict[str, CandidateSpec]:
+    """Return, of each thing that is compared, the candidate that validation accuracy selects, by its name in words."""
+    chosen = {}
+    for name, group in subjects(study).items():
+        trained = [candidate for candidate in group if candidate.id in known]
+        if trained:
+            chosen[name] = max(trained, key=lambda one: last(known[one.id]))
+    return chosen
+
+
+def last(of: Sequence[Curve]) -> float:
+    """Return the mean validation accuracy at the end of a candidate's runs."""
+    return float(np.mean([curve.accuracy[-1] for curve in of]))
+
+
+def standard_error(accuracy: float, pictures: int | None) -> float:
+    """Return the standard error of an accuracy on so many pictures; 0 where their number is not known."""
+    return 0.0 if not pictures else math.sqrt(accuracy * (1 - accuracy) / pictures)
+
+
+def validation_pictures(study: ResolvedStudy, data: DataProbe | None) -> int | None:
+    """Return how many pictures validate, or None where it is not known."""
+    if data is not None and "validation" in data.counts:
+        return sum(data.counts["validation"])
+    return study.validation or None

@@ -1,0 +1,60 @@
+"""What was seen of the runs of a study, by candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import pandas as pd
+
+from bakeoff.audit.evidence import AbsentError
+from bakeoff.audit.finding import Severity
+from bakeoff.records import Health, RunStatus
+
+ENDED = (RunStatus.DONE, RunStatus.DIVERGED)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRun:
+    """A run that has ended, and what was seen of it."""
+
+    id: str
+    seed: int
+    status: RunStatus
+    health: Health
+
+
+def seen_runs(runs: pd.DataFrame) -> dict[str, list[SeenRun]]:
+    """Return the runs that have ended and were looked at, by candidate id.
+
+    Raises:
+        AbsentError: If there is none.
+    """
+    found: dict[str, list[SeenRun]] = {}
+    ended = runs[runs["status"].isin(ENDED)]
+    for run in ended.to_dict("records"):
+        if isinstance(run["health"], Mapping):
+            health = cast(Health, run["health"])
+            seen = SeenRun(run["run_id"], int(run["seed"]), RunStatus(run["status"]), health)
+            found.setdefault(run["candidate_id"], []).append(seen)
+    if not found:
+        raise AbsentError(
+            "no run has ended" if ended.empty else "its runs were trained before bakeoff kept what it sees of training"
+        )
+    return found
+
+
+def graded(touched: Sequence[object], of: Sequence[object]) -> Severity:
+    """Return an error where it touches half of a candidate's runs or more, else a warning.
+
+    A candidate that fails with one seed of five has a mean, whose message must be told; one that mostly fails has none.
+    """
+    return Severity.ERROR if 2 * len(touched) >= len(of) else Severity.WARNING
+
+
+def of_runs(touched: Sequence[object], of: Sequence[object]) -> str:
+    """Return how many of a candidate's runs are meant, in words."""
+    if len(of) == 1:
+        return "its run"
+    return f"all {len(of)} runs" if len(touched) == len(of) else f"{len(touched)} of {len(of)} runs"

@@ -1,0 +1,70 @@
+"""Probes and findings as JSON: what a study keeps of its audit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from bakeoff.audit.evidence import Probes
+from bakeoff.audit.finding import Finding
+
+PROBES_FORMAT = 1
+"""Raised when probes measure something else than before: older ones are then measured anew."""
+
+FINDINGS_FORMAT = 1
+"""Raised when the rules say something else of the same evidence than before."""
+
+_PROBES = TypeAdapter(Probes)
+_FINDINGS = TypeAdapter(list[Finding])
+
+
+def probes_to_json(probes: Probes) -> str:
+    """Write probes."""
+    return json.dumps({"format": PROBES_FORMAT, "probes": json.loads(_PROBES.dump_json(probes))})
+
+
+def probes_from_json(text: str | None) -> Probes | None:
+    """Read what `probes_to_json` wrote, or return None where there is nothing, or nothing of this format."""
+    if text is None:
+        return None
+    try:
+        content = json.loads(text)
+        return _PROBES.validate_python(content["probes"]) if content["format"] == PROBES_FORMAT else None
+    except (ValueError, ValidationError, KeyError, TypeError):
+        return None
+
+
+def findings_to_json(findings: Sequence[Finding], of: str) -> str:
+    """Write findings, with a name of what they were found in."""
+    return json.dumps({"of": of, "findings": plain(findings)})
+
+
+def findings_from_json(text: str | None, of: str) -> list[Finding] | None:
+    """Read what `findings_to_json` wrote of the same thing, or return None."""
+    if text is None:
+        return None
+    try:
+        content = json.loads(text)
+        return _FINDINGS.validate_python(content["findings"]) if content["of"] == of else None
+    except (ValueError, ValidationError, KeyError, TypeError):
+        return None
+
+
+def plain(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Return findings as plain JSON values."""
+    written: list[dict[str, Any]] = json.loads(_FINDINGS.dump_json(list(findings)))  # what is not finite becomes null
+    return written
+
+
+def document(name: str, findings: Sequence[Finding], labels: Mapping[str, str]) -> str:
+    """Return an audit as JSON for other programs: the findings, and what the candidates' ids stand for."""
+    content = {
+        "study": name,
+        "open_errors": sum(finding.open and finding.severity == "error" for finding in findings),
+        "candidates": dict(labels),
+        "findings": plain(findings),
+    }
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"

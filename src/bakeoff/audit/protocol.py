@@ -1,0 +1,328 @@
+"""Rules about the protocol: P1 to P3, P7 and P8; `tuning.py` has P4 to P6."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.audit import tuning
+from bakeoff.audit.evidence import Baseline, DataProbe, NetworkProbe
+from bakeoff.audit.finding import Finding, Severity
+from bakeoff.audit.references import REFERENCES
+from bakeoff.audit.rule import Rule, Stage, rule
+from bakeoff.audit.words import listed, named, percent
+from bakeoff.predictions import Predictions
+from bakeoff.records import RunStatus
+from bakeoff.spec import CandidateSpec, ResolvedStudy
+
+SAME_SPLIT = 0.5
+"""Share of the validation pictures in the test set from which the two are one; chosen here."""
+
+COMPANY = {"float32": 1e-3, "bfloat16": 3e-2}
+"""Deviations by which a picture's logits may change with its batch: rounding; chosen here."""
+
+HARDLY_LINEAR = 0.9
+"""Of what a linear classifier is above chance; chosen here. Where that comes near 100 %, two standard errors are nothing."""
+
+FAR_BELOW = 0.6
+ENOUGH_TRAINING = 0.25
+"""Of a published accuracy above chance, with so much of its training; chosen here."""
+
+
+@rule(
+    "P1",
+    "selection on the test set",
+    stage=Stage.BEFORE,
+    severity=Severity.ERROR,
+    blocks="that the accuracy of what was chosen holds for new pictures",
+    needs=("study", "validated"),
+    uses=("data",),
+)
+def selection(*, study: ResolvedStudy, validated: bool, data: DataProbe | None) -> Iterator[Finding]:
+    """Pictures that choose between candidates may not be those that score them."""
+    considered = len(study.candidates)
+    if not validated and considered > 1:
+        yield selection.fires(
+            Severity.ERROR,
+            f"No validation split is kept, so the test set both chooses among {considered} candidates and scores the chosen one.",
+            evidence={"candidates": considered},
+            threshold="more than one candidate without a validation split",
+            advice="Keep one: validation = 0.1 in [data], or a `val` folder beside `train`.",
+        )
+    shared = (
+        next((one for one in data.overlaps if (one.first, one.second) == ("validation", "test")), None)
+        if data
+        else None
+    )
+    if shared is not None and shared.same > SAME_SPLIT * shared.pictures:
+        yield selection.fires(
+            Severity.ERROR,
+            f"{shared.same:,} of {shared.pictures:,} test pictures are in the validation split too: what chooses is what scores.",
+            evidence={"same": shared.same, "pictures": shared.pictures},
+            threshold=f"more than {percent(SAME_SPLIT)} of the test pictures",
+            advice="Give `val` and `test` pictures of their own.",
+        )
+
+
+@rule(
+    "P2",
+    "headline",
+    stage=Stage.BEFORE,
+    severity=Severity.ERROR,
+    blocks="any conclusion from the figures that the study quotes",
+    needs=("study", "labels"),
+    uses=("runs", "epochs"),
+)
+def headline(
+    *, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataFrame | None, epochs: pd.DataFrame | None
+) -> Iterator[Finding]:
+    """Conclusions must be drawn from pictures that were not trained on.
+
+    bakeoff's own tables rank by validation or test accuracy and by nothing else. What is left to see is what the
+    study's author declares to quote, and runs that have no other figure.
+    """
+    quoted = study.audit.headline
+    if quoted == "train":
+        yield headline.fires(
+            Severity.ERROR,
+            "The study declares training accuracy as what its conclusions are drawn from; pictures that were trained on tell "
+            "nothing of others.",
+            evidence={"headline": quoted},
+            threshold="a headline other than test or validation accuracy",
+            advice="Quote test accuracy, of candidates chosen by validation accuracy.",
+        )
+    elif quoted == "validation" and len(study.candidates) > 1:
+        yield headline.fires(
+            Severity.WARNING,
+            f"The study quotes validation accuracy, which also chose among {len(study.candidates)} candidates and so flatters them.",
+            evidence={"headline": quoted, "candidates": len(study.candidates)},
+            threshold="validation accuracy as the headline of more than one candidate",
+            advice="Quote test accuracy.",
+        )
+    blind = [] if runs is None or epochs is None else _without_other_pictures(runs, epochs)
+    if blind:
+        yield headline.fires(
+            Severity.ERROR,
+            f"Of {named(blind, study, labels)} nothing but training accuracy was recorded.",
+            candidates=blind,
+            evidence={"candidates": len(blind)},
+            threshold="a finished run with neither validation nor test accuracy",
+            advice="Score them on the test set.",
+        )
+
+
+def _without_other_pictures(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[str]:
+    """Return the candidates whose finished runs were scored on no pictures but those they were trained on."""
+    done = runs[(runs["status"] == RunStatus.DONE) & runs["test_accuracy"].isna()]
+    validated = set(epochs.loc[epochs["val_accuracy"].notna(), "run_id"])
+    return list(dict.fromkeys(done.loc[~done["run_id"].isin(validated), "candidate_id"]))
+
+
+@rule(
+    "P3",
+    "evaluation mode",
+    stage=Stage.BEFORE,
+    severity=Severity.ERROR,
+    blocks="any validation or test accuracy of these candidates",
+    needs=("study", "labels", "networks"),
+)
+def evaluation_mode(
+    *, study: ResolvedStudy, labels: Mapping[str, str], networks: Mapping[str, NetworkProbe]
+) -> Iterator[Finding]:
+    """In evaluation a picture's scores must depend on that picture alone."""
+    limit = COMPANY[study.precision]
+    unsteady = [one for one, probe in networks.items() if (probe.repeat_difference or 0) > 0]
+    leaking = [
+        one for one, probe in networks.items() if (probe.company_difference or 0) > limit and one not in unsteady
+    ]
+    unknown = [one for one, probe in networks.items() if probe.repeat_difference is None]
+    if unsteady:
+        yield evaluation_mode.fires(
+            Severity.ERROR,
+            f"{named(unsteady, study, labels)}: the same pictures scored twice in evaluation gave different scores; dropout "
+            "or another draw is at work.",
+            candidates=unsteady,
+            evidence={"difference": max(networks[one].repeat_difference or 0 for one in unsteady)},
+            threshold="any difference",
+            advice="Have the network draw only where `self.training` is true.",
+        )
+    if leaking:
+        worst = max(networks[one].company_difference or 0 for one in leaking)
+        yield evaluation_mode.fires(
+            Severity.ERROR,
+            f"{named(leaking, study, labels)}: a picture's scores depend on the others in its batch, by {worst:.2g} standard "
+            "deviations of the scores.",
+            candidates=leaking,
+            evidence={"difference": worst, "pictures": networks[leaking[0]].pictures},
+            threshold=f"more than {limit:g} standard deviations of the logits",
+            advice="Have batch normalisation use its running averages in evaluation, and look for axes that were mixed up.",
+        )
+    if unknown:
+        yield evaluation_mode.not_run("its scores before training are not finite", candidates=unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """A candidate's accuracy, the mean over finished seeds, and of what."""
+
+    accuracy: float
+    of: str
+    """`test`, `validation` or `training`."""
+
+    epochs: int
+
+
+@rule(
+    "P7",
+    "implausibly low",
+    stage=Stage.AFTER,
+    severity=Severity.ERROR,
+    blocks="that these runs show what the networks can do",
+    needs=("study", "labels", "runs", "epochs", "baseline", "data"),
+)
+def implausibly_low(
+    *,
+    study: ResolvedStudy,
+    labels: Mapping[str, str],
+    runs: pd.DataFrame,
+    epochs: pd.DataFrame,
+    baseline: Baseline,
+    data: DataProbe,
+) -> Iterator[Finding]:
+    """A network must beat a linear classifier, and not stay far below what it is known to reach."""
+    chance = 1 / len(data.classes)
+    unfinished = []
+    for candidate in study.candidates:
+        reached = _reached(candidate, runs, epochs)
+        if reached is None:
+            unfinished.append(candidate.id)
+            continue
+        yield from _below_linear(candidate, labels, reached, baseline, chance)
+        yield from _below_published(candidate, labels, reached, data, study, chance)
+    if unfinished:
+        yield implausibly_low.not_run("no run of it has finished", candidates=unfinished)
+
+
+def _reached(candidate: CandidateSpec, runs: pd.DataFrame, epochs: pd.DataFrame) -> _Reached | None:
+    done = runs[(runs["candidate_id"] == candidate.id) & (runs["status"] == RunStatus.DONE)]
+    last = epochs[epochs["run_id"].isin(done["run_id"])].sort_values("epoch").groupby("run_id").tail(1)
+    known = {
+        "test": done["test_accuracy"].mean(),
+        "validation": last["val_accuracy"].mean(),
+        "training": last["train_accuracy"].mean(),
+    }
+    for of, accuracy in known.items():
+        if not math.isnan(accuracy):
+            return _Reached(float(accuracy), of, candidate.recipe.epochs)
+    return None
+
+
+def _below_linear(
+    candidate: CandidateSpec, labels: Mapping[str, str], reached: _Reached, baseline: Baseline, chance: float
+) -> Iterator[Finding]:
+    linear, pictures = baseline.accuracy, baseline.test_pictures
+    error = math.sqrt((linear * (1 - linear) + reached.accuracy * (1 - reached.accuracy)) / pictures)
+    if reached.accuracy >= linear - 2 * error:
+        return
+    broken = linear > chance and (reached.accuracy - chance) / (linear - chance) < HARDLY_LINEAR
+    yield implausibly_low.fires(
+        Severity.ERROR if broken else Severity.NOTE,
+        f"{labels[candidate.id]} has {percent(reached.accuracy)} {reached.of} accuracy after {_epochs(reached.epochs)}: less than a linear "
+        f"classifier on the raw pixels, which has {percent(linear)} (trained on {baseline.train_pictures:,} pictures, scored on {pictures:,}).",
+        candidates=[candidate.id],
+        evidence={
+            "accuracy": reached.accuracy,
+            "of": reached.of,
+            "linear": linear,
+            "standard_error": error,
+            "chance": chance,
+        },
+        threshold=f"two standard errors below it; an error below {percent(HARDLY_LINEAR)} of what it is above chance",
+        advice="Suspect the pipeline first (the view, the learning rate), then the number of epochs, and the network last.",
+    )
+
+
+def _below_published(
+    candidate: CandidateSpec,
+    labels: Mapping[str, str],
+    reached: _Reached,
+    data: DataProbe,
+    study: ResolvedStudy,
+    chance: float,
+) -> Iterator[Finding]:
+    known = REFERENCES.get((data.name, candidate.model))
+    if known is None or study.limit is not None:
+        return
+    share = (reached.accuracy - chance) / (known.accuracy - chance)
+    training = candidate.recipe.epochs / known.epochs
+    if share >= FAR_BELOW:
+        return
+    yield implausibly_low.fires(
+        Severity.ERROR if training >= ENOUGH_TRAINING else Severity.NOTE,
+        f"{labels[candidate.id]} has {percent(reached.accuracy)} {reached.of} accuracy after {_epochs(reached.epochs)}; {known.accuracy:.2%} "
+        f"is published for this network on {data.name} after {_epochs(known.epochs)} ({known.source}).",
+        candidates=[candidate.id],
+        evidence={
+            "accuracy": reached.accuracy,
+            "published": known.accuracy,
+            "share": share,
+            "share_of_epochs": training,
+        },
+        threshold=f"below {FAR_BELOW:g} of it above chance; a note with less than {percent(ENOUGH_TRAINING)} of its epochs",
+        advice="Compare the view, the stem and the recipe with the published ones.",
+    )
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch" if number == 1 else f"{number} epochs"
+
+
+@rule(
+    "P8",
+    "seeds that change nothing",
+    stage=Stage.AFTER,
+    severity=Severity.ERROR,
+    blocks="that these seeds are as many independent runs",
+    needs=("study", "labels", "runs", "predictions"),
+)
+def idle_seeds(
+    *, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataFrame, predictions: Mapping[str, Predictions]
+) -> Iterator[Finding]:
+    """Two seeds of a candidate must score the test pictures differently."""
+    compared = False
+    for candidate in study.candidates:
+        mine = runs[runs["candidate_id"] == candidate.id]
+        scores = {
+            seed: predictions[run].logits
+            for run, seed in zip(mine["run_id"], mine["seed"], strict=True)
+            if run in predictions
+        }
+        compared = compared or len(scores) > 1
+        alike = _alike(scores)
+        if len(alike) > 1:
+            yield idle_seeds.fires(
+                Severity.ERROR,
+                f"{labels[candidate.id]}: seeds {listed([str(seed) for seed in alike])} gave the same scores for every test picture, so they "
+                "are one run and not several.",
+                candidates=[candidate.id],
+                evidence={"seeds": len(scores), "alike": len(alike)},
+                threshold="two seeds with equal scores",
+                advice="Look for a seed that is set inside the network or its training.",
+            )
+    if not compared:
+        yield idle_seeds.not_run("no candidate has the predictions of two seeds")
+
+
+def _alike(scores: Mapping[int, np.ndarray]) -> list[int]:
+    """Return the seeds whose scores another seed has too."""
+    by_content: dict[bytes, list[int]] = {}
+    for seed, logits in scores.items():
+        by_content.setdefault(np.ascontiguousarray(logits).tobytes(), []).append(seed)
+    return sorted(seed for seeds in by_content.values() if len(seeds) > 1 for seed in seeds)
+
+
+RULES: tuple[Rule, ...] = (selection, headline, evaluation_mode, *tuning.RULES, implausibly_low, idle_seeds)

@@ -1,0 +1,285 @@
+"""Rules on the statistics of a comparison: from a verdict, or from what seeds did, to a finding.
+
+Every rule is a pure function of evidence given by keyword. Evidence that is None has not been gathered, and the rule
+then has not run. Errors here block a claim, such as that one candidate is better than another. A verdict keeps to them
+by its own rule, so it needs no candidate to be excluded for them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+from bakeoff.analysis.decision import ALPHA
+from bakeoff.analysis.settling import SEEDS_FOR_A_VERDICT
+from bakeoff.analysis.statistics.differences import holm
+from bakeoff.analysis.statistics.intervals import SeedNoise
+from bakeoff.analysis.statistics.power import pairs, seeds_needed, smallest_difference, smallest_p
+from bakeoff.analysis.verdict import Verdict
+from bakeoff.audit.finding import Finding, Severity
+from bakeoff.audit.outcomes import fires, not_run, passed
+from bakeoff.words import duration, plural
+
+Labels = Mapping[str, str]
+"""Candidates' short names by id."""
+
+Pair = tuple[str, str]
+"""Ids of two candidates; where one is claimed to be better, it stands first."""
+
+UNSTABLE = 0.999
+"""Quantile of chi-square above which seeds lie farther apart than chance explains. One candidate in a thousand is
+called unstable by chance."""
+
+LONELY = 5.0
+"""Robust standard deviations (1.4826 times the median deviation from the median) from which a seed stands apart."""
+
+LONELY_BY_CHANCE = 4.0
+"""And expected standard deviations: of five normal seeds one in nine studies has one beyond `LONELY`, since the median
+deviation of few seeds is often small; beyond both, one in two thousand has (simulated)."""
+
+LONELY_GAP = 0.01
+
+
+def s1_seeds(
+    *, seeds: Mapping[str, int] | None, labels: Labels, seconds_per_run: Mapping[str, float] | None = None
+) -> Finding:
+    """Check that every candidate has enough seeds to be ranked.
+
+    Args:
+        seeds: Of each candidate that is compared, by id, how many finished; before training, how many are planned.
+        labels: Of the candidates.
+        seconds_per_run: What one more seed of each takes, where it is known.
+    """
+    common: dict[str, Any] = {
+        "rule": "S1",
+        "title": "enough seeds",
+        "threshold": f"an error with 1 seed, a warning below {SEEDS_FOR_A_VERDICT}",
+        "blocks": "which candidate is better",
+    }
+    if seeds is None or len(seeds) < 2:
+        return not_run(common, Severity.ERROR, "there are not two candidates to compare")
+    few = {one: count for one, count in seeds.items() if count < SEEDS_FOR_A_VERDICT}
+    evidence = {"fewest_seeds": min(seeds.values()), "candidates_short_of_seeds": len(few)}
+    if not few:
+        message = f"Every candidate has {min(seeds.values())} seeds or more."
+        return passed(common, Severity.ERROR, message, evidence)
+    fewest, who = min(seeds.values()), min(few, key=few.__getitem__)
+    single = fewest < 2
+    missing = {one: SEEDS_FOR_A_VERDICT - count for one, count in few.items()}
+    message = (
+        f"{labels[who]} has {plural(fewest, 'seed')}: networks of one candidate differ by chance, and one says nothing of the next."
+        if single
+        else f"{labels[who]} has {fewest} of the {SEEDS_FOR_A_VERDICT} seeds that a verdict asks for (3 do for gaps above 2 points)."
+    )
+    advice = (
+        f"{plural(max(missing.values()), 'more seed')} of each{_time(missing, seconds_per_run)} would allow a verdict."
+    )
+    touched = tuple(one for one, count in few.items() if count < 2 or not single)
+    return fires(common, Severity.ERROR if single else Severity.WARNING, message, evidence, advice, touched)
+
+
+def _time(missing: Mapping[str, int], seconds_per_run: Mapping[str, float] | None) -> str:
+    if seconds_per_run is None or not missing.keys() <= seconds_per_run.keys():
+        return ""
+    return (
+        f" (about {duration(sum(count * seconds_per_run[one] for one, count in missing.items()))} of training in all)"
+    )
+
+
+def s2_claims(*, verdict: Verdict | None, claims: Collection[Pair] | None) -> Finding:
+    """Check that no candidate is said to be better than another without the evidence.
+
+    Args:
+        verdict: On the candidates.
+        claims: Who is said to be better than whom, in a report's text or tables; empty if nobody is.
+    """
+    common: dict[str, Any] = {
+        "rule": "S2",
+        "title": "gap within noise",
+        "threshold": "enough seeds, p < 0.05 after Holm over seeds and on new pictures, the smallest difference that counts",
+        "blocks": "that one candidate is better than another",
+    }
+    if verdict is None or claims is None:
+        return not_run(common, Severity.ERROR, "there is no verdict" if verdict is None else "no claim was read")
+    judged = {one.candidate_id: one.candidate for one in verdict.candidates}
+    wrong = [pair for pair in claims if not (set(pair) <= judged.keys() and verdict.better(*pair))]
+    evidence = {"claims": len(claims), "claims_without_evidence": len(wrong)}
+    if not wrong:
+        return passed(
+            common, Severity.ERROR, f"{plural(len(claims), 'claim')} of a better candidate, all shown.", evidence
+        )
+    better, worse = wrong[0]
+    if not {better, worse} <= judged.keys():
+        message = "A candidate that was not judged is said to be better or worse."
+    else:
+        known = verdict.pair(better, worse).comparison
+        gap = known.new_pictures.interval(1 - verdict.alpha) if known.new_pictures else None
+        between = f", 95 % interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f} points" if gap else ""
+        message = (
+            f"{judged[better]} is said to be better than {judged[worse]}, but the verdict is {verdict.pair(better, worse).decision}: "
+            f"{judged[known.first]} is {100 * known.gap:.2f} points ahead on the test set{between}."
+        )
+    touched = tuple(dict.fromkeys(itertools.chain.from_iterable(wrong)))
+    advice = "Call it a tie, or add the seeds that settle it."
+    return fires(common, Severity.ERROR, message, evidence, advice, touched)
+
+
+def s3_resolution(
+    *,
+    seeds: int | None,
+    sd: float | None,
+    candidates: int | None,
+    difference: float,
+    test: Literal["welch", "permutation", "sign-flip"] = "welch",
+    verdict: Verdict | None = None,
+) -> Finding:
+    """Check that the seeds can show the difference that matters.
+
+    Args:
+        seeds: Of the candidate with fewest, planned or finished.
+        sd: Standard deviation of accuracy between seeds, a share; of a study before, or of this one's.
+        candidates: That are compared.
+        difference: The smallest that counts, a share.
+        test: That decides; bakeoff's own is Welch's.
+        verdict: Where there is one in which every pair is settled, the question has been answered.
+    """
+    common: dict[str, Any] = {
+        "rule": "S3",
+        "title": "resolution",
+        "threshold": "the smallest difference that the seeds show with a chance of 80 % <= the smallest that counts",
+        "blocks": "that candidates without a winner are alike",
+    }
+    if seeds is None or candidates is None or candidates < 2:
+        return not_run(common, Severity.WARNING, "there are not two candidates with seeds to compare")
+    if seeds < 2:
+        return not_run(common, Severity.WARNING, "one seed shows no difference of any size (S1)")
+    alpha = ALPHA / pairs(candidates)
+    reachable = smallest_p(test, seeds)
+    if reachable > ALPHA:
+        message = f"The {test} test cannot give a p below {reachable:.3g} with {plural(seeds, 'seed')}, whatever the difference."
+        evidence: dict[str, Any] = {"seeds": seeds, "smallest_p": reachable, "alpha": ALPHA}
+        return fires(common, Severity.WARNING, message, evidence, "Use Welch's t test, or more seeds.")
+    if verdict is not None and verdict.pairs and not any(pair.settling for pair in verdict.pairs):
+        return passed(common, Severity.WARNING, "Every pair of candidates is settled.", {"pairs": len(verdict.pairs)})
+    if sd is None or not sd > 0:
+        return not_run(common, Severity.WARNING, "how far seeds lie apart is not known")
+    shown = smallest_difference(seeds, sd, alpha=alpha)
+    needed = seeds_needed(difference, sd, alpha=alpha)
+    evidence = {"seeds": seeds, "sd": sd, "smallest_shown": shown, "smallest_that_counts": difference, "alpha": alpha}
+    seen = (
+        f"{plural(seeds, 'seed')} of each of {candidates} candidates show differences from {100 * shown:.2f} points on"
+    )
+    spread = f"seeds lie {100 * sd:.2f} points apart"
+    if shown <= difference:
+        return passed(common, Severity.WARNING, f"{seen} ({spread}).", evidence)
+    message = f"{seen} ({spread}), but {100 * difference:.2f} points were said to count."
+    count = "over a million" if needed is None else f"{needed:,}"
+    return fires(common, Severity.WARNING, message, evidence | {"seeds_needed": needed}, f"Use {count} seeds of each.")
+
+
+def s4_stability(
+    *,
+    accuracies: Mapping[str, Sequence[float]],
+    noise: Mapping[str, SeedNoise],
+    labels: Labels,
+    seeds: Mapping[str, Sequence[int]] | None = None,
+) -> Finding:
+    """Check that seeds do not lie farther apart than chance explains. No seed is ever dropped.
+
+    Args:
+        accuracies: Test accuracies of each candidate's seeds, by id.
+        noise: How far they should lie apart, by id, as `statistics.intervals.seed_noise` gives it; whoever is missing
+            is not checked.
+        labels: Of the candidates.
+        seeds: Their numbers, in the order of the accuracies, to name the one that stands apart.
+    """
+    common: dict[str, Any] = {
+        "rule": "S4",
+        "title": "stable seeds",
+        "threshold": f"variance seen / expected <= chi-square's quantile of {UNSTABLE:g} over its degrees of freedom; no seed alone",
+        "blocks": "that the mean tells what to expect of the next seed",
+    }
+    checked = [one for one in accuracies if one in noise and len(accuracies[one]) >= 3]
+    if not checked:
+        return not_run(common, Severity.WARNING, "no candidate has three finished seeds with their predictions")
+    lonely = {one: place for one in checked if (place := _lonely(accuracies[one], noise[one])) is not None}
+    unstable = [one for one in checked if one in lonely or noise[one].ratio > _most_ratio(noise[one].seeds)]
+    worst = max(checked, key=lambda one: _comparable(noise[one].ratio))
+    evidence: dict[str, Any] = {
+        "checked": len(checked),
+        "unstable": len(unstable),
+        "largest_ratio": _comparable(noise[worst].ratio),
+    }
+    if not unstable:
+        return passed(common, Severity.WARNING, "Seeds lie as far apart as chance makes them.", evidence)
+    who = worst if worst in unstable else unstable[0]
+    its = [100 * accuracy for accuracy in accuracies[who]]
+    message = (
+        f"{labels[who]}: seeds lie {100 * noise[who].sd:.2f} points apart where {100 * noise[who].expected_sd:.2f} were expected, from "
+        f"{min(its):.2f} to {max(its):.2f} %, median {float(np.median(its)):.2f} %."
+    )
+    if who in lonely:
+        place = lonely[who]
+        number = seeds[who][place] if seeds else f"number {place + 1}"
+        message += f" Seed {number} stands apart with {its[place]:.2f} %."
+    advice = (
+        "Look at the curves of the seeds that lie apart; a lower learning rate or a warm-up makes training steadier."
+    )
+    return fires(common, Severity.WARNING, message, evidence, advice, candidates=tuple(unstable))
+
+
+def _most_ratio(seeds: int) -> float:
+    return float(stats.chi2.ppf(UNSTABLE, seeds - 1)) / (seeds - 1)
+
+
+def _comparable(ratio: float) -> float:
+    return 0.0 if math.isnan(ratio) else ratio
+
+
+def _lonely(accuracies: Sequence[float], noise: SeedNoise) -> int | None:
+    """Return the place of the seed that stands apart from the others, if one does."""
+    away = np.abs(np.asarray(accuracies, float) - np.median(accuracies))
+    bound = max(LONELY_GAP, LONELY * 1.4826 * float(np.median(away)), LONELY_BY_CHANCE * noise.expected_sd)
+    place = int(away.argmax())
+    return place if away[place] > bound else None
+
+
+def s5_multiplicity(
+    *, p_values: Mapping[Pair, float] | None, claims: Collection[Pair], candidates: int, alpha: float = ALPHA
+) -> Finding:
+    """Check that claims of a difference hold for all pairs that could have been claimed.
+
+    Args:
+        p_values: Of every pair that was tested, before any adjustment; pairs in either order.
+        claims: Pairs that are said to differ.
+        candidates: That are compared; each pair of them could have been tested.
+        alpha: Chance of a false alarm among all pairs.
+    """
+    common: dict[str, Any] = {
+        "rule": "S5",
+        "title": "multiple comparisons",
+        "threshold": f"Holm's p < {alpha:g} over all pairs",
+        "blocks": "that a pair differs",
+    }
+    if not p_values:
+        return not_run(common, Severity.WARNING, "no pair was tested")
+    possible, tested = pairs(candidates), len(p_values)
+    # Pairs left out count as if they had shown nothing: which ones to leave out may have been chosen by their results.
+    adjusted = holm([*p_values.values(), *[1.0] * (possible - tested)])[:tested]
+    by_pair = {frozenset(pair): p for pair, p in zip(p_values, adjusted, strict=True)}
+    wrong = [pair for pair in claims if not by_pair.get(frozenset(pair), 1.0) < alpha]
+    evidence = {"pairs": possible, "tested": tested, "claims": len(claims), "claims_too_many": len(wrong)}
+    if not wrong:
+        return passed(
+            common, Severity.WARNING, f"{plural(len(claims), 'claim')} among {plural(possible, 'pair')}.", evidence
+        )
+    message = (
+        f"{plural(len(wrong), 'pair')} of {possible} {'is' if len(wrong) == 1 else 'are'} said to differ without the adjustment for "
+        f"their number: the smallest p must be below {alpha / possible:.2g}, and so on after Holm."
+    )
+    return fires(common, Severity.WARNING, message, evidence, "Test all pairs and adjust, as bakeoff's verdict does.")

@@ -1,0 +1,140 @@
+"""Verdicts, recommendations and seed plans as tables for a terminal."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from bakeoff.analysis.budget import amount
+from bakeoff.analysis.recommendation import Recommendation
+from bakeoff.analysis.seed_plan import SeedPlan, Spread
+from bakeoff.analysis.verdict import Standing, Verdict
+from bakeoff.words import clean, duration, percent, plural
+
+HEADERS = {
+    "latency_p95": "p95",
+    "parameters": "params",
+    "macs": "MACs",
+    "peak_memory_inference": "memory",
+    "seconds_train": "training",
+}
+"""Of the costs shown in the table of a recommendation."""
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    shown = Table(title=Text(clean(title), style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column(first, overflow="fold")
+    for header in others:
+        shown.add_column(header, justify="right", no_wrap=True)
+    return shown
+
+
+def standings_table(verdict: Verdict) -> Table:
+    """Return the judged candidates, best first, with intervals and tie groups."""
+    title = "Test accuracy; 95 % interval for new seeds and pictures"
+    shown = _table(title, "candidate", "ties", "test", "interval", "seeds", "rank")
+    for one in verdict.candidates:
+        ranks = "-" if one.ranks is None else _ranks(*one.ranks)
+        shown.add_row(
+            Text(clean(one.candidate)), one.ties, percent(one.test_accuracy), _interval(one), _seeds(one), ranks
+        )
+    return shown
+
+
+def _interval(one: Standing) -> str:
+    return "-" if one.interval is None else f"{100 * one.interval.low:.2f} to {percent(one.interval.high)}"
+
+
+def _seeds(one: Standing) -> str:
+    return str(one.seeds) if one.seeds == one.attempted else f"{one.seeds}/{one.attempted}"
+
+
+def _ranks(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def recommendation_table(found: Recommendation) -> Table:
+    """Return how each judged candidate stands to the budget, best first."""
+    limits = found.budget.limits()
+    known = [name for name in HEADERS if name in limits or any(name in costs for costs in found.costs.values())]
+    shown = _table("Candidates and the budget", "candidate", "", "ties", "test", *(HEADERS[name] for name in known))
+    for one in found.verdict.candidates:
+        costs = found.costs.get(one.candidate_id, {})
+        cells = [amount(name, costs[name]) if name in costs else "?" for name in known]
+        shown.add_row(
+            Text(clean(one.candidate)), _fit(found, one.candidate_id), one.ties, percent(one.test_accuracy), *cells
+        )
+    return shown
+
+
+def _fit(found: Recommendation, candidate: str) -> str:
+    fit = found.fits[candidate]
+    if candidate == found.pick:
+        return "use this"
+    return "fits" if fit.fits else "does not fit" if fit.misses else "not known"
+
+
+def as_json(facts: dict[str, Any]) -> str:
+    """Return facts, as verdicts and recommendations give them, as JSON."""
+    return json.dumps(facts, indent=2, allow_nan=False) + "\n"
+
+
+def seed_plan_sentences(plan: SeedPlan, spread: Spread | None) -> list[str]:
+    """Return what a seed plan rests on.
+
+    Args:
+        plan: The plan.
+        spread: Measured in a study; None if it was given.
+    """
+    measured = f" over {plural(spread.seeds, 'seed')} of {plural(spread.candidates, 'candidate')}" if spread else ""
+    said = [
+        f"Seeds lie {100 * plan.sd:.2f} points apart (standard deviation{measured}). With {plan.candidates} candidates each pair "
+        f"is tested at {plan.alpha:.2g}; a difference is shown with a chance of 80 %, on the same test pictures."
+    ]
+    if spread and spread.picture_margin is not None:
+        said.append(
+            f"On new pictures a difference stays uncertain by {100 * spread.picture_margin:.2f} points either way, however many "
+            "seeds: only more test pictures narrow that."
+        )
+    said.append("A verdict asks for 5 seeds of each at least, 3 where candidates lie more than 2 points apart.")
+    return said
+
+
+def seed_plan_tables(plan: SeedPlan) -> tuple[Table, Table]:
+    """Return the seeds that differences take, and the differences that seeds show."""
+    needed = _table("Seeds for a difference", "difference", "seeds")
+    for difference, seeds in plan.needed:
+        needed.add_row(f"{100 * difference:.2f} points", "over a million" if seeds is None else f"{seeds:,}")
+    seen = _table("Difference for seeds", "seeds", "difference")
+    for seeds, difference in plan.seen:
+        seen.add_row(f"{seeds:,}", f"{100 * difference:.2f} points")
+    return needed, seen
+
+
+def time_to_accuracy_table(times: pd.DataFrame) -> Table:
+    """Return how long candidates take to reach each target.
+
+    Args:
+        times: As `analysis.time_to_accuracy.time_to_accuracy` gives them.
+    """
+    targets = sorted(times["target"].unique())
+    title = "Training time to a validation accuracy: median (seeds that reach it)"
+    shown = _table(title, "candidate", *(f"{100 * target:g} %" for target in targets))
+    for _, group in times.groupby("candidate_id", sort=False):
+        by_target = group.set_index("target")
+        cells = [_time(by_target.loc[target]) for target in targets]
+        shown.add_row(Text(clean(group["candidate"].iloc[0])), *cells)
+    return shown
+
+
+def _time(row: pd.Series) -> str:
+    if not row["seeds"]:
+        return "-"
+    reached = "never" if math.isinf(row["seconds"]) else duration(row["seconds"])
+    return f"{reached} ({row['hits']}/{row['seeds']})"

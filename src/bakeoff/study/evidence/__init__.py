@@ -1,0 +1,38 @@
+"""Gathering what the audit looks at, from the pictures and networks that a study is about to use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bakeoff.audit.evidence import Probes
+from bakeoff.study.evidence.networks import NetworkProber
+from bakeoff.study.evidence.pictures import baseline, data_probe
+from bakeoff.study.evidence.views import ViewProber
+from bakeoff.study.planned import Plan
+from bakeoff.training.setup import split_indices
+
+__all__ = ["baseline", "gather"]
+
+STAGE = "looking at pictures and views"
+
+
+def gather(planned: Plan, on_stage: Callable[[str, int, int | None], None] | None = None) -> Probes:
+    """Measure a planned study's views, networks and pictures; nothing is trained.
+
+    Args:
+        planned: The study.
+        on_stage: Told of the progress.
+    """
+    tell = on_stage or (lambda name, done, total: None)
+    study, dataset = planned.study, planned.dataset
+    runs = {candidate.id: study.run_of(candidate, study.seeds[0]) for candidate in study.candidates}
+    indices = split_indices(dataset, next(iter(runs.values())))
+    views, networks = ViewProber(dataset, indices), NetworkProber(dataset, indices)
+    data = data_probe(dataset, indices, lambda done, total: tell("looking for copies of pictures", done, total))
+    found_views, found_networks = {}, {}
+    for done, (candidate, run) in enumerate(runs.items()):
+        tell(STAGE, done, len(runs))
+        found_views[candidate] = views.probe(run.candidate)
+        found_networks[candidate] = networks.probe(run)
+    tell(STAGE, len(runs), len(runs))
+    return Probes(views=found_views, networks=found_networks, data=data)

@@ -1,0 +1,81 @@
+"""What a candidate's network does before it is trained."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bakeoff import models
+from bakeoff.audit.evidence import NetworkProbe
+from bakeoff.data.batches import Batches
+from bakeoff.data.dataset import Dataset
+from bakeoff.spec import RunSpec
+from bakeoff.training.early_sizes import sized
+from bakeoff.training.precision import autocast
+from bakeoff.training.setup import SplitIndices, build_network, view_of
+
+PICTURES = 8
+"""In the batch; enough for a first loss within a few per cent, and quick on large inputs."""
+
+
+class NetworkProber:
+    """Measures networks, each once however many candidates share it with its views."""
+
+    def __init__(self, dataset: Dataset, indices: SplitIndices) -> None:
+        self._dataset = dataset
+        self._indices = indices
+        self._known: dict[tuple[object, ...], NetworkProbe] = {}
+
+    def probe(self, run: RunSpec) -> NetworkProbe:
+        """Measure the network of a run's candidate, with the weights that the run begins with."""
+        candidate = run.candidate
+        key = (
+            candidate.model,
+            candidate.stem,
+            candidate.train_view,
+            candidate.evaluate_view,
+            str(candidate.normalization),
+            candidate.recipe.early_sizes,
+        )
+        if key not in self._known:
+            self._known[key] = self._probe(run)
+        return self._known[key]
+
+    def _probe(self, run: RunSpec) -> NetworkProbe:
+        candidate, dataset, cpu = run.candidate, self._dataset, torch.device("cpu")
+        network = build_network(run, dataset)
+        some = self._indices.train[:: max(1, len(self._indices.train) // PICTURES)][:PICTURES]
+        train = Batches(dataset.train, some, view_of(candidate.train_view, candidate, dataset), cpu)
+        evaluate = Batches(dataset.train, some, view_of(candidate.evaluate_view, candidate, dataset), cpu)
+        inputs, labels = next(train.shuffled(PICTURES, run.seed, 1))
+        scored, _ = next(evaluate.in_order(PICTURES, run.seed, 1))
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), autocast(run.precision, cpu):
+            torch.manual_seed(0)
+            repeated, alone = _in_evaluation(network.eval(), scored)
+            first = network.train()(sized(inputs, candidate.recipe, 0.0)).float()
+        return NetworkProbe(
+            map_side=models.last_map_side(network, candidate.input_size(dataset.size)),
+            initial_loss=_finite(F.cross_entropy(first, labels)),
+            repeat_difference=repeated,
+            company_difference=alone,
+            pictures=len(labels),
+        )
+
+
+def _in_evaluation(network: nn.Module, inputs: torch.Tensor) -> tuple[float | None, float | None]:
+    """Return how far logits differ between two looks at a batch, and for a picture alone, the latter in deviations."""
+    together = network(inputs).float()
+    again = network(inputs).float()
+    alone = torch.cat([network(inputs[place : place + 1]).float() for place in (0, len(inputs) - 1)])
+    # Of logits that are all but equal the deviation is rounding: then their size is the measure.
+    unit = torch.maximum(together.std(), 1e-3 * together.abs().max()).clamp_min(torch.finfo(torch.float32).tiny)
+    company = (alone - together[[0, len(inputs) - 1]]).abs().max() / unit
+    return _finite((again - together).abs().max()), _finite(company)
+
+
+def _finite(value: torch.Tensor) -> float | None:
+    """Return a scalar as a number, or None where it is none."""
+    return float(value) if math.isfinite(float(value)) else None

@@ -1,0 +1,247 @@
+"""Recommendations on a stored study whose truth is known."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff.analysis.budget import Budget, amount, costs_of
+from bakeoff.analysis.pareto import dominates, pareto_front
+from bakeoff.analysis.recommendation import Recommendation
+from bakeoff.analysis.verdict import Verdict, judge
+from bakeoff.errors import SpecError
+from bakeoff.study import Study
+from tests.analysis.people import contender
+from tests.stored import Network, bits, stored_study
+
+
+def measured(latency: float, memory: float) -> dict[str, float]:
+    """What a profile holds, from milliseconds and megabytes."""
+    return {
+        "latency_p50": 0.9e-3 * latency,
+        "latency_p95": 1e-3 * latency,
+        "peak_memory_inference": 1e6 * memory,
+        "energy_per_image": float("nan"),
+    }
+
+
+SEEDS = {"big": 1, "slow": 2, "twin": 3, "small": 4, "tiny": 5}
+
+
+def known(name: str, accuracy: float, validation: float, **costs: Any) -> Network:
+    return Network(name=name, correct=bits(accuracy, seed=SEEDS[name], pictures=4000), validation=validation, **costs)
+
+
+# Of two equal ones, one is twice as fast; one is better and slower; one was never timed.
+NETWORKS = [
+    known("big", 0.95, 0.951, parameters=25_000_000, macs=4_000_000_000, minutes=60, costs=measured(30, 900)),
+    known("slow", 0.9301, 0.932, parameters=11_000_000, macs=555_000_000, minutes=20, costs=measured(12, 400)),
+    known("twin", 0.93, 0.931, parameters=5_000_000, macs=300_000_000, minutes=25, costs=measured(6, 300)),
+    known("small", 0.90, 0.9, parameters=2_000_000, macs=80_000_000, minutes=8, costs=measured(3, 100)),
+    known("tiny", 0.80, 0.8, parameters=500_000, macs=20_000_000, minutes=4),
+]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return stored_study(tmp_path_factory.mktemp("known"), NETWORKS)
+
+
+def said(found: Recommendation) -> str:
+    return "\n".join(found.sentences())
+
+
+BUDGETS: list[tuple[str, dict[str, float], str | None, str | None]] = [
+    ("without a limit, the best", {}, "big", "slow"),
+    ("of two equivalent ones, the faster", {"max_latency": 0.015}, "twin", "slow"),
+    ("what was never timed does not fit", {"max_latency": 0.004}, "small", None),
+    ("by size, it does", {"max_parameters": 3e6}, "small", "tiny"),
+    ("two limits at once", {"max_train_time": 600, "min_accuracy": 0.88}, "small", None),
+    ("by memory and multiply-accumulates", {"max_memory": 350e6, "max_macs": 100e6}, "small", None),
+    ("accuracy that only the best reaches", {"min_accuracy": 0.94}, "big", None),
+    ("nothing fits", {"max_latency": 0.015, "min_accuracy": 0.94}, None, None),
+]
+
+
+@pytest.mark.parametrize(("budget", "pick", "runner_up"), [row[1:] for row in BUDGETS], ids=[row[0] for row in BUDGETS])
+def test_the_right_candidate_is_recommended(
+    study: Study, budget: dict[str, Any], pick: str | None, runner_up: str | None
+) -> None:
+    found = study.recommend(**budget)
+    assert (found.pick, found.runner_up) == (pick, runner_up)
+    if pick is not None:
+        assert said(found).startswith(f"Use {pick}: ")
+        assert found.fits[pick].fits
+
+
+def test_a_limit_is_told_with_what_the_pick_takes_of_it(study: Study) -> None:
+    words = said(study.recommend(max_latency=0.015))
+    assert "p95 latency 6 ms of 15 ms" in words
+    assert "Of equivalent candidates it has the lowest latency." in words
+    assert "slow is equivalent, 0.0" in words
+    assert "with p95 latency 12 ms instead of 6 ms." in words
+
+
+def test_what_would_be_better_but_does_not_fit_is_told_with_its_excess(study: Study) -> None:
+    found = study.recommend(max_latency=0.015)
+    assert found.beyond == "big"
+    assert re.search(r"big is better by [12]\.\d\d points, but does not fit: ", said(found))
+    assert "does not fit: p95 latency 30 ms, 15 ms (100 %) over 15 ms." in said(found)
+    # Of several better ones, the nearest to the budget.
+    assert study.recommend(max_parameters=3e6).beyond == "twin"
+
+
+def test_a_cost_that_was_never_measured_is_not_known_to_fit(study: Study) -> None:
+    found = study.recommend(max_latency=0.004)
+    assert found.unknown == ("tiny",)
+    assert not found.fits["tiny"].fits
+    assert "Whether tiny would fit is not known: the p95 latency was not measured" in said(found)
+
+
+def test_a_known_miss_is_a_miss_whatever_else_is_unknown(study: Study) -> None:
+    found = study.recommend(max_latency=0.001, max_parameters=400_000)
+    assert found.pick is None
+    assert found.unknown == ()
+    assert said(found).startswith("Nothing fits the budget. ")
+
+
+def test_where_nothing_fits_the_closest_is_told_with_its_misses(study: Study) -> None:
+    found = study.recommend(max_latency=0.015, min_accuracy=0.94)
+    assert found.closest == "slow"
+    words = r"Nothing fits the budget\. slow, 93\.\d\d % right, comes closest: accuracy [01]\.\d\d points under 94 %\."
+    assert re.fullmatch(words, said(found))
+
+
+def test_where_nothing_is_known_to_fit_that_is_what_is_said(study: Study) -> None:
+    found = study.recommend(max_memory=50e6)
+    assert (found.pick, found.closest, found.unknown) == (None, "small", ("tiny",))
+    assert said(found).startswith("Nothing is known to fit the budget. small, 9")
+    assert "memory 100.0 MB, 50.0 MB (100 %) over 50.0 MB" in said(found)
+
+
+def test_an_accuracy_that_new_pictures_may_not_keep_is_told(study: Study) -> None:
+    assert "That it reaches 90 % on new pictures is not certain." in said(
+        study.recommend(max_train_time=600, min_accuracy=0.9)
+    )
+    assert "not certain" not in said(study.recommend(min_accuracy=0.88))
+
+
+def test_excluded_candidates_are_not_recommended_but_named(study: Study) -> None:
+    found = study.recommend(excluded={"big": "D1 field of view"})
+    assert found.pick == "twin"
+    assert "Not judged: big: D1 field of view." in said(found)
+
+
+def test_facts_are_plain_json(study: Study) -> None:
+    for budget in ({}, {"max_latency": 0.001}, {"min_accuracy": 0.94}):
+        found = study.recommend(**budget)  # type: ignore[arg-type]
+        facts = json.loads(json.dumps(found.facts(), allow_nan=False))
+        assert facts["pick"] == found.pick
+        assert facts["sentences"] == found.sentences()
+        assert (facts["budget"] == found.budget.__class__(**facts["budget"]) and facts["fronts"]) or facts["fronts"]
+        assert set(facts["fits"]) == {network.name for network in NETWORKS}
+    assert facts["costs"]["tiny"] == {"macs": 20_000_000, "parameters": 500_000, "seconds_train": 240.0}
+
+
+def test_a_study_without_results_recommends_nothing(tmp_path: Path) -> None:
+    found = stored_study(tmp_path, []).recommend()
+    assert found.pick is None
+    assert "nothing to judge" in said(found)
+
+
+def test_with_one_seed_the_pick_is_not_called_better(tmp_path: Path) -> None:
+    networks = [Network(name=name, correct=bits(share, seeds=1)) for name, share in (("a", 0.9), ("b", 0.7))]
+    found = stored_study(tmp_path, networks).recommend()
+    assert found.ties == ("b",)
+    assert "It has not been shown to be better than b" in said(found)
+    assert "Nothing follows for other seeds" in said(found)
+
+
+def test_a_lower_cost_does_not_outweigh_a_winner(tmp_path: Path) -> None:
+    networks = [
+        Network(name="good", correct=bits(0.94), validation=0.9, macs=10**9),
+        Network(name="cheap", correct=bits(0.92, seed=2), validation=0.9, macs=10**6),
+    ]
+    assert stored_study(tmp_path, networks).recommend().pick == "good"
+
+
+# The front
+
+
+def judged(**accuracies: float) -> Verdict:
+    return judge([contender(name, bits(share, seed=place)) for place, (name, share) in enumerate(accuracies.items())])
+
+
+def test_the_front_leaves_out_what_is_worse_and_no_cheaper(study: Study) -> None:
+    front = study.recommend().fronts["macs"]
+    # slow is equivalent to twin, which is cheaper by far; all others are better than whatever is cheaper.
+    assert front.on == ("tiny", "small", "twin", "big")
+    assert front.dominated == {"slow": "twin"}
+    latency = study.recommend().fronts["latency_p50"]
+    assert latency.unknown == ("tiny",)
+    assert latency.on == ("small", "twin", "big")
+
+
+def test_an_equivalent_candidate_dominates_only_when_cheaper_by_more_than_a_tenth() -> None:
+    verdict = judged(a=0.93, b=0.9298)
+    assert verdict.equivalent("a", "b")
+    assert dominates(verdict, "a", "b", {"a": 0.89, "b": 1.0})
+    assert not dominates(verdict, "a", "b", {"a": 0.9, "b": 1.0})
+    assert not dominates(verdict, "a", "b", {"a": 1.0, "b": 1.0})
+
+
+def test_a_better_candidate_dominates_at_the_same_cost_but_not_at_a_higher_one() -> None:
+    verdict = judged(a=0.95, b=0.9)
+    assert dominates(verdict, "a", "b", {"a": 1.0, "b": 1.0})
+    assert not dominates(verdict, "a", "b", {"a": 1.01, "b": 1.0})
+    assert not dominates(verdict, "b", "a", {"a": 1.01, "b": 1.0})
+
+
+def test_a_higher_mean_that_decides_nothing_dominates_nothing() -> None:
+    people = [contender("a", bits(0.95, seeds=1)), contender("b", bits(0.9, seeds=1))]
+    front = pareto_front(judge(people), "macs", {"a": 1.0, "b": 100.0})
+    assert front.on == ("a", "b")
+    assert not front.dominated
+
+
+# The budget
+
+
+@pytest.mark.parametrize("limit", [{"max_latency": 0}, {"max_macs": -1}, {"max_memory": float("inf")}])
+def test_limits_are_above_0_and_finite(limit: dict[str, float]) -> None:
+    with pytest.raises(SpecError, match="above 0 and finite"):
+        Budget(**limit)
+
+
+def test_an_accuracy_is_a_share() -> None:
+    with pytest.raises(SpecError, match=r"80 % is 0\.8"):
+        Budget(min_accuracy=80)
+
+
+def test_a_cost_just_at_the_limit_fits() -> None:
+    budget = Budget(max_macs=100, min_accuracy=0.5)
+    assert budget.check(0.5, {"macs": 100.0}).fits
+    assert [miss.cost for miss in budget.check(0.49, {"macs": 101.0}).misses] == ["macs", "accuracy"]
+    assert budget.check(0.5, {}).unknown == ("macs",)
+
+
+def test_only_numbers_that_were_measured_are_costs(study: Study) -> None:
+    costs = costs_of(
+        study.table(), {"big": {"latency_p50": None, "latency_p95": float("nan"), "conditions": {"threads": 1}}}
+    )
+    assert set(costs["big"]) == {"macs", "parameters", "seconds_train"}
+
+
+@pytest.mark.parametrize(
+    ("cost", "value", "words"),
+    [
+        ("latency_p95", 0.0123, "12.3 ms"), ("latency_p50", 2.0, "2 s"), ("seconds_train", 754.0, "12 min 34 s"),
+        ("peak_memory_inference", 2e9, "2.0 GB"), ("parameters", 11_173_962, "11.2 M"), ("macs", 4e9, "4 G"),
+    ],
+)  # fmt: skip
+def test_costs_are_told_in_their_units(cost: str, value: float, words: str) -> None:
+    assert amount(cost, value) == words

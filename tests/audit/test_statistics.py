@@ -1,0 +1,205 @@
+"""Rules on statistics: each catches its planted fault, passes a healthy study, and says when it was not run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from bakeoff.analysis.facts import plain
+from bakeoff.analysis.statistics.intervals import seed_noise
+from bakeoff.analysis.verdict import judge
+from bakeoff.audit import Finding, Severity, State
+from bakeoff.audit.statistics import s1_seeds, s2_claims, s3_resolution, s4_stability, s5_multiplicity
+from tests.analysis.people import contender
+from tests.stored import bits
+
+LABELS = {name: f"the {name}" for name in "abcdefghij"}
+
+
+def fired(finding: Finding, severity: Severity, *words: str) -> None:
+    assert (finding.state, finding.severity) == (State.FIRES, severity)
+    for word in words:
+        assert word in f"{finding.message} {finding.advice}"
+    assert finding.threshold
+    assert finding.blocks
+    assert finding.evidence
+    json.dumps(plain(finding), allow_nan=False)
+
+
+def passed(finding: Finding) -> None:
+    assert finding.state is State.PASS, finding.message
+
+
+def not_run(finding: Finding, why: str) -> None:
+    assert finding.state is State.NOT_RUN
+    assert why in finding.message
+
+
+# S1
+
+
+def test_one_seed_against_five_is_an_error() -> None:
+    finding = s1_seeds(seeds={"a": 1, "b": 5}, labels=LABELS)
+    fired(finding, Severity.ERROR, "the a has 1 seed", "4 more seeds of each would allow a verdict")
+    assert finding.candidates == ("a",)
+
+
+def test_fewer_than_five_seeds_are_a_warning_with_the_time_that_more_would_take() -> None:
+    finding = s1_seeds(seeds={"a": 3, "b": 4, "c": 5}, labels=LABELS, seconds_per_run={"a": 100, "b": 50, "c": 9})
+    fired(finding, Severity.WARNING, "3 of the 5 seeds", "2 more seeds of each (about 4 min 10 s of training in all)")
+    assert finding.candidates == ("a", "b")
+
+
+def test_five_seeds_each_pass() -> None:
+    passed(s1_seeds(seeds={"a": 5, "b": 5}, labels=LABELS))
+
+
+@pytest.mark.parametrize("seeds", [None, {}, {"a": 1}])
+def test_without_two_candidates_seeds_are_not_checked(seeds: dict[str, int] | None) -> None:
+    not_run(s1_seeds(seeds=seeds, labels=LABELS), "not two candidates")
+
+
+# S2
+
+
+VERDICT = judge([contender("a", bits(0.95)), contender("b", bits(0.93, seed=2)), contender("c", bits(0.9295, seed=3))])
+
+
+def test_a_tie_that_is_called_a_winner_is_an_error() -> None:
+    finding = s2_claims(verdict=VERDICT, claims=[("a", "b"), ("b", "c")])
+    fired(
+        finding, Severity.ERROR, "the b is said to be better than the c, but the verdict is equivalent", "95 % interval"
+    )
+    assert finding.candidates == ("b", "c")
+
+
+def test_the_wrong_way_round_and_strangers_are_errors_too() -> None:
+    fired(s2_claims(verdict=VERDICT, claims=[("b", "a")]), Severity.ERROR, "the a is ")
+    fired(s2_claims(verdict=VERDICT, claims=[("a", "stranger")]), Severity.ERROR, "not judged")
+
+
+def test_claims_that_the_verdict_bears_out_pass_and_so_do_none() -> None:
+    passed(s2_claims(verdict=VERDICT, claims=[("a", "b"), ("a", "c")]))
+    passed(s2_claims(verdict=VERDICT, claims=[]))
+
+
+def test_without_a_verdict_or_a_text_claims_are_not_checked() -> None:
+    not_run(s2_claims(verdict=None, claims=[]), "no verdict")
+    not_run(s2_claims(verdict=VERDICT, claims=None), "no claim")
+
+
+# S3
+
+
+def test_a_test_that_cannot_reach_significance_is_told() -> None:
+    finding = s3_resolution(seeds=5, sd=0.002, candidates=2, difference=0.01, test="sign-flip")
+    fired(finding, Severity.WARNING, "cannot give a p below 0.0625 with 5 seeds")
+
+
+def test_too_few_seeds_for_the_difference_are_told_with_the_number_that_does() -> None:
+    finding = s3_resolution(seeds=5, sd=0.002, candidates=2, difference=0.002)
+    fired(finding, Severity.WARNING, "from 0.40 points on", "0.20 points were said to count", "Use 17 seeds of each.")
+    fired(s3_resolution(seeds=5, sd=0.9, candidates=2, difference=1e-7), Severity.WARNING, "over a million")
+
+
+def test_welchs_test_at_five_seeds_shows_a_point() -> None:
+    passed(s3_resolution(seeds=5, sd=0.002, candidates=2, difference=0.01))
+    passed(s3_resolution(seeds=5, sd=0.002, candidates=3, difference=0.01))
+
+
+def test_a_question_that_was_answered_needs_no_more_resolution() -> None:
+    passed(s3_resolution(seeds=5, sd=0.02, candidates=3, difference=0.001, verdict=VERDICT))
+    open_question = judge([contender("a", bits(0.9, seeds=2)), contender("b", bits(0.9, seeds=2, seed=2))])
+    finding = s3_resolution(seeds=2, sd=0.02, candidates=2, difference=0.001, verdict=open_question)
+    assert finding.state is State.FIRES
+
+
+def test_without_its_evidence_resolution_is_not_checked() -> None:
+    not_run(s3_resolution(seeds=5, sd=None, candidates=2, difference=0.01), "not known")
+    not_run(s3_resolution(seeds=1, sd=0.002, candidates=2, difference=0.01), "one seed")
+    not_run(s3_resolution(seeds=5, sd=0.002, candidates=1, difference=0.01), "not two candidates")
+    not_run(s3_resolution(seeds=None, sd=0.002, candidates=2, difference=0.01), "not two candidates")
+
+
+# S4
+
+
+def stability(**correct: np.ndarray) -> Finding:
+    return s4_stability(
+        accuracies={name: networks.mean(axis=1).tolist() for name, networks in correct.items()},
+        noise={name: seed_noise(networks) for name, networks in correct.items() if len(networks) > 1},
+        labels=LABELS,
+        seeds={name: [10 + place for place in range(len(networks))] for name, networks in correct.items()},
+    )
+
+
+def by_chance(seed: int, seeds: int = 5, pictures: int = 4000) -> np.ndarray:
+    """Networks that err independently, picture by picture."""
+    generator = np.random.default_rng(seed)
+    return generator.random((seeds, pictures)) < generator.beta(6, 1, pictures)
+
+
+def test_a_seed_four_points_below_the_others_is_named() -> None:
+    networks = by_chance(0)
+    networks[3, np.flatnonzero(networks[3])[:160]] = False
+    finding = stability(a=networks, b=by_chance(1))
+    fired(finding, Severity.WARNING, "the a: seeds lie 1.", "median", "Seed 13 stands apart")
+    assert finding.candidates == ("a",)
+
+
+def test_seeds_that_all_lie_far_apart_are_told_without_naming_one() -> None:
+    networks = by_chance(0)
+    for place, lost in enumerate((0, 60, 120, 180, 240)):
+        networks[place, np.flatnonzero(networks[place])[:lost]] = False
+    finding = stability(a=networks)
+    fired(finding, Severity.WARNING, "were expected")
+    assert "stands apart" not in finding.message
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_seeds_that_differ_by_chance_hardly_ever_fire(seeds: int) -> None:
+    alarms = sum(stability(a=by_chance(number, seeds, 500)).state is State.FIRES for number in range(300))
+    assert alarms <= 3
+
+
+def test_equal_seeds_and_few_are_no_alarm() -> None:
+    passed(stability(a=np.ones((3, 50), bool)))
+    not_run(stability(a=by_chance(0, seeds=2)), "three finished seeds")
+    not_run(s4_stability(accuracies={"a": [0.5, 0.6, 0.7]}, noise={}, labels=LABELS), "with their predictions")
+
+
+# S5
+
+
+def test_raw_p_values_of_five_candidates_are_not_enough() -> None:
+    p_values = dict.fromkeys(itertools.combinations("abcde", 2), 0.5) | {("a", "b"): 0.02, ("a", "c"): 0.004}
+    finding = s5_multiplicity(p_values=p_values, claims=[("a", "b"), ("a", "c")], candidates=5)
+    fired(finding, Severity.WARNING, "1 pair of 10 is said to differ", "below 0.005")
+    passed(s5_multiplicity(p_values=p_values, claims=[("c", "a")], candidates=5))
+
+
+def test_pairs_picked_after_seeing_the_data_count_for_all_that_could_have_been() -> None:
+    finding = s5_multiplicity(p_values={("a", "b"): 0.02}, claims=[("a", "b")], candidates=5)
+    fired(finding, Severity.WARNING, "1 pair of 10")
+    passed(s5_multiplicity(p_values={("a", "b"): 0.02}, claims=[("a", "b")], candidates=2))
+
+
+def test_a_claim_on_a_pair_that_was_not_tested_fires() -> None:
+    assert s5_multiplicity(p_values={("a", "b"): 0.001}, claims=[("a", "c")], candidates=3).state is State.FIRES
+
+
+def test_what_the_verdict_says_passes() -> None:
+    p_values = {
+        (one.first, one.second): one.p for one in (pair.comparison for pair in VERDICT.pairs) if one.p is not None
+    }
+    claims = [pair for pair in p_values if VERDICT.better(*pair)]
+    assert claims
+    passed(s5_multiplicity(p_values=p_values, claims=claims, candidates=3))
+
+
+@pytest.mark.parametrize("p_values", [None, {}])
+def test_without_tests_their_number_is_not_checked(p_values: dict[tuple[str, str], float] | None) -> None:
+    not_run(s5_multiplicity(p_values=p_values, claims=[], candidates=3), "no pair was tested")

@@ -1,0 +1,204 @@
+"""Rules about tuning: grids with an inside, equal effort, declared differences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff.audit import Finding, Severity, State, tuning
+from bakeoff.spec import ResolvedStudy, labels
+from tests.audit.studies import study
+from tests.synthetic import Run, frames
+
+RATES = [0.003, 0.01, 0.03, 0.1]
+
+
+def swept(rates: list[float], **more: Any) -> ResolvedStudy:
+    """One network with these learning rates."""
+    return study(candidates=[{"model": "resnet18", "optimizer": "sgd", "learning_rate": rates}], **more)
+
+
+def edges(
+    of: ResolvedStudy, accuracies: list[float] | None = None, folder: Path | None = None, **more: Any
+) -> list[Finding]:
+    """What P4 says where the candidates reached these validation accuracies, in their order."""
+    runs = epochs = None
+    if accuracies is not None and folder is not None:
+        seeds = more.pop("seeds", [0.0])
+        folder.mkdir(exist_ok=True)
+        runs, epochs = frames(
+            folder,
+            *(
+                Run(candidate=candidate.id, seed=seed, train=(0.5,), val=(accuracy + off,), **more)
+                for candidate, accuracy in zip(of.candidates, accuracies, strict=True)
+                for seed, off in enumerate(seeds)
+            ),
+        )
+    return list(tuning.edge.check(study=of, labels=labels(of.candidates), runs=runs, epochs=epochs, data=None))
+
+
+def test_p4_fires_on_two_learning_rates_before_anything_is_trained() -> None:
+    (found,) = edges(swept([0.001, 0.01]))
+    assert found.severity is Severity.ERROR
+    assert len(found.candidates) == 2
+    assert "0.0003 and 0.03" in found.advice
+
+
+def test_p4_waits_for_results_of_a_grid_that_could_have_an_optimum_inside() -> None:
+    (found,) = edges(swept(RATES))
+    assert found.state is State.NOT_RUN
+
+
+def test_p4_lets_an_optimum_inside_the_grid_be(tmp_path: Path) -> None:
+    assert not edges(swept(RATES), [0.7, 0.8, 0.9, 0.6], tmp_path)
+
+
+def test_p4_fires_on_an_optimum_at_the_edge(tmp_path: Path) -> None:
+    (found,) = edges(swept(RATES), [0.6, 0.7, 0.8, 0.9], tmp_path)
+    assert found.severity is Severity.ERROR
+    assert "10.00 points above the next value" in found.message
+    assert found.advice == "Add 0.3 before judging."
+
+
+def test_p4_only_warns_where_the_edge_is_within_noise_of_the_next_value(tmp_path: Path) -> None:
+    (found,) = edges(swept(RATES), [0.6, 0.7, 0.899, 0.9], tmp_path, seeds=[-0.01, 0.0, 0.01])
+    assert found.severity is Severity.WARNING
+    (found,) = edges(swept(RATES), [0.6, 0.7, 0.899, 0.9], tmp_path / "steady", seeds=[-0.0001, 0.0, 0.0001])
+    assert found.severity is Severity.ERROR
+
+
+def test_p4_notes_a_coarse_grid(tmp_path: Path) -> None:
+    (found,) = edges(swept([0.001, 0.01, 0.1]), [0.7, 0.9, 0.6], tmp_path)
+    assert found.severity is Severity.NOTE
+
+
+def test_p4_lets_what_is_compared_be() -> None:
+    assert not edges(swept([0.001, 0.01], audit={"subject": ["learning_rate"]}))
+
+
+def test_p4_lets_one_rate_and_two_decays_be() -> None:
+    assert not edges(swept([0.01]))
+    assert not edges(study(candidates=[{"model": "resnet18", "weight_decay": [0, 0.0005]}]))
+
+
+def test_p4_takes_no_decay_at_all_for_no_edge(tmp_path: Path) -> None:
+    of = study(candidates=[{"model": "resnet18", "weight_decay": [0, 0.0005, 0.005]}])
+    assert not edges(of, [0.9, 0.8, 0.7], tmp_path)
+    (found,) = edges(of, [0.7, 0.8, 0.9], tmp_path / "other")
+    assert "weight decay" in found.message
+
+
+def test_p4_looks_at_each_sweep_of_a_grid_by_itself(tmp_path: Path) -> None:
+    of = study(candidates=[{"model": ["resnet18", "alexnet"], "optimizer": "sgd", "learning_rate": RATES}])
+    (found,) = edges(of, [0.7, 0.8, 0.9, 0.6, 0.9, 0.8, 0.7, 0.6], tmp_path)
+    assert {of.candidates[place].id for place in range(4, 8)} == set(found.candidates)
+
+
+def effort(of: ResolvedStudy, runs: Any = None, epochs: Any = None) -> list[Finding]:
+    return list(tuning.unequal_tuning.check(study=of, runs=runs, epochs=epochs))
+
+
+def test_p5_lets_equal_grids_be() -> None:
+    assert not effort(study(recipe={"learning_rate": [0.001, 0.003, 0.01]}))
+    assert not effort(swept(RATES))
+
+
+def test_p5_fires_on_four_times_the_trials() -> None:
+    many = {
+        "model": "resnet18",
+        "learning_rate": [0.001, 0.002, 0.003, 0.004],
+        "schedule": ["cosine", "constant", "linear"],
+    }
+    few = {"model": "alexnet", "learning_rate": [0.001, 0.002, 0.003]}
+    (found,) = effort(study(candidates=[many, few]))
+    assert found.severity is Severity.ERROR
+    assert "resnet18 12 and alexnet 3 trials" in found.message
+
+
+def test_p5_says_whether_the_order_would_be_another_at_equal_trials(tmp_path: Path) -> None:
+    many = {"model": "resnet18", "learning_rate": [0.001, 0.002, 0.003, 0.004]}
+    of = study(candidates=[many, {"model": "alexnet"}])
+    luck = (0.5, 0.6, 0.7, 0.9, 0.8)  # four trials of resnet18, 0.675 on average, and one of alexnet
+    runs = [Run(candidate=one.id, train=(1.0,), val=(value,)) for one, value in zip(of.candidates, luck, strict=True)]
+    unequal, order = effort(of, *frames(tmp_path, *runs))
+    assert unequal.severity is Severity.ERROR
+    assert "By their best trials the order is resnet18, alexnet" in order.message
+
+
+def test_p5_warns_of_a_third_more_epochs() -> None:
+    (found,) = effort(study(candidates=[{"model": "resnet18", "epochs": 13}, {"model": "alexnet"}]))
+    assert found.severity is Severity.WARNING
+    assert not effort(study(candidates=[{"model": "resnet18", "epochs": 11}, {"model": "alexnet"}]))
+
+
+def test_p5_lets_epochs_that_are_compared_be() -> None:
+    of = study(
+        candidates=[{"model": "resnet18", "epochs": 30}, {"model": "alexnet"}], audit={"subject": ["model", "recipe"]}
+    )
+    assert not effort(of)
+
+
+def differences(of: ResolvedStudy, macs: dict[str, int] | None = None) -> list[Finding]:
+    return list(tuning.undeclared_difference.check(study=of, macs=macs))
+
+
+def test_p6_lets_candidates_be_that_differ_in_the_model_alone() -> None:
+    assert not differences(study())
+    assert not differences(study(recipe={"optimizer": ["adam", "sgd"]}))
+
+
+def test_p6_lets_a_rate_that_was_tuned_for_each_be() -> None:
+    fast = {"model": "resnet18", "learning_rate": [0.01, 0.03, 0.1]}
+    slow = {"model": "alexnet", "learning_rate": [0.0001, 0.0003, 0.001]}
+    assert not differences(study(candidates=[fast, slow]))
+    assert differences(study(candidates=[fast, slow | {"learning_rate": 0.001}]))
+
+
+@pytest.mark.parametrize(
+    ("more", "severity"),
+    [
+        ({"view": {"train": {"resize": 64}}}, Severity.ERROR),
+        ({"optimizer": "sgd"}, Severity.WARNING),
+        ({"batch_size": 128}, Severity.WARNING),
+        ({"schedule": "constant"}, Severity.WARNING),
+        ({"view": {"normalize": "imagenet"}}, Severity.WARNING),
+        ({"stem": "original"}, Severity.WARNING),
+    ],
+)
+def test_p6_fires_on_what_else_differs(more: dict[str, Any], severity: Severity) -> None:
+    of = study(candidates=[{"model": "mobilenet_v2"}, {"model": "resnet18"} | more])
+    (found,) = differences(of)
+    assert found.severity is severity
+
+
+def test_p6_says_what_a_picture_takes_and_what_to_declare() -> None:
+    of = study(candidates=[{"model": "alexnet", "view": {"train": {"resize": 224}}}, {"model": "resnet18"}])
+    first, second = (candidate.id for candidate in of.candidates)
+    (found,) = differences(of, {first: 710_000_000, second: 37_000_000})
+    assert "input size (alexnet 224; resnet18 32)" in found.message
+    assert "710 M in alexnet and 37 M in resnet18" in found.message
+    assert '"model", "stem", "view"' in found.advice
+
+
+def test_p6_lets_declared_differences_be() -> None:
+    of = study(
+        candidates=[{"model": "alexnet", "view": {"train": {"resize": 224}}}, {"model": "resnet18"}],
+        audit={"subject": ["model", "stem", "view"]},
+    )
+    assert not differences(of)
+
+
+def test_p6_warns_where_one_networks_view_and_recipe_change_together() -> None:
+    enlarged = {"train": {"resize": 64}}
+    together = [{"model": "resnet18", "optimizer": "sgd", "view": enlarged}, {"model": "resnet18", "optimizer": "adam"}]
+    (found,) = differences(study(candidates=together))
+    assert found.severity is Severity.WARNING
+    crossed = [
+        *together,
+        {"model": "resnet18", "optimizer": "adam", "view": enlarged},
+        {"model": "resnet18", "optimizer": "sgd"},
+    ]
+    assert not differences(study(candidates=crossed))
+    assert not differences(study(candidates=[{"model": "resnet18", "optimizer": ["adam", "sgd"]}]))

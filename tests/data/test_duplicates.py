@@ -1,0 +1,108 @@
+"""Copies are found exactly, near copies mostly, and unlike pictures never."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bakeoff.data import Dataset, Pictures
+from bakeoff.data import duplicates as module
+from bakeoff.data.duplicates import NEAR, find_duplicates
+from tests.builders import small_dataset
+
+
+def smooth(count: int, seed: int, size: int = 32) -> np.ndarray:
+    """Pictures with large shapes, as photographs have them."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (count, 6, 6, 3), dtype=np.uint8)
+    return np.stack([np.asarray(Image.fromarray(one).resize((size, size), Image.Resampling.BICUBIC)) for one in coarse])
+
+
+def dataset_of(train: np.ndarray, test: np.ndarray, folder: Path | None = None) -> Dataset:
+    return replace(
+        small_dataset(),
+        folder=folder or Path("nowhere"),
+        train=Pictures(train, np.zeros(len(train), np.int64)),
+        test=Pictures(test, np.zeros(len(test), np.int64)),
+    )
+
+
+def encoded_again(picture: np.ndarray, quality: int) -> np.ndarray:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
+
+
+def test_pictures_that_are_equal_share_a_group_and_others_do_not() -> None:
+    train = smooth(40, 1)
+    test = smooth(20, 2)
+    test[:5] = train[10:15]
+    test[6] = test[5]
+    found = find_duplicates(dataset_of(train, test))
+    every = np.concatenate([train, test])
+    for one in range(60):
+        for other in range(60):
+            equal = bool((every[one] == every[other]).all())
+            assert (found.groups[one] == found.groups[other]) == equal
+    assert not len(found.near)
+
+
+def test_pictures_encoded_again_are_near() -> None:
+    train = smooth(100, 1)
+    test = np.stack([encoded_again(picture, 90) for picture in train])
+    differences = np.abs(train.astype(int) - test).mean(axis=(1, 2, 3)) / 255
+    assert (differences < NEAR).all()
+    found = find_duplicates(dataset_of(train, test))
+    pairs = {tuple(sorted(pair)) for pair in found.near.tolist()}
+    caught = sum((found.groups[place], found.groups[100 + place]) in pairs for place in range(100))
+    assert caught >= 95
+
+
+def test_every_near_pair_is_near_by_its_pixels() -> None:
+    train, test = smooth(200, 1), smooth(200, 2)
+    test[:50] = np.clip(train[:50].astype(int) + np.random.default_rng(0).integers(-9, 10, train[:50].shape), 0, 255)
+    found = find_duplicates(dataset_of(train, test))
+    every = np.concatenate([train, test]).astype(int)
+    firsts = {group: place for place, group in reversed(list(enumerate(found.groups.tolist())))}
+    assert len(found.near) >= 45
+    for one, other in found.near.tolist():
+        assert np.abs(every[firsts[one]] - every[firsts[other]]).mean() / 255 < NEAR
+
+
+def test_many_nearly_blank_pictures_take_no_square_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    monkeypatch.setattr(module, "_difference", lambda splits, one, other: compared.append(1) or 0.0)
+    blank = np.full((2000, 8, 8, 3), 128, np.uint8)
+    blank[:, 0, 0, 0] = np.arange(2000) % 256
+    blank[:, 0, 0, 1] = np.arange(2000) // 256
+    find_duplicates(dataset_of(blank, blank[:10]))
+    assert len(compared) <= 2000 * module.COMPARED * (1 + module.UNSURE**2)
+
+
+def test_what_was_found_is_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = dataset_of(smooth(20, 1), smooth(20, 1), tmp_path)
+    first = find_duplicates(dataset)
+    assert len(set(first.groups)) == 20
+    monkeypatch.setattr(module, "_found", lambda *_: pytest.fail("looked again"))
+    assert (find_duplicates(dataset).groups == first.groups).all()
+
+
+def test_what_was_found_in_other_pictures_and_damaged_files_are_not_used(tmp_path: Path) -> None:
+    dataset = dataset_of(smooth(20, 1), smooth(20, 1), tmp_path)
+    find_duplicates(dataset)
+    other = replace(dataset_of(smooth(20, 1), smooth(20, 2), tmp_path), fingerprint="another")
+    assert len(set(find_duplicates(other).groups)) == 40
+    (tmp_path / module.FILE).write_bytes(b"no archive")
+    assert len(set(find_duplicates(dataset).groups)) == 20
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_cache_that_cannot_be_written_to_is_no_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    dataset = dataset_of(smooth(4, 1), smooth(4, 2), tmp_path)
+    assert len(find_duplicates(dataset).groups) == 8

@@ -1,0 +1,94 @@
+"""Study folders made up by a test: networks whose true quality is known, stored as real ones are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.files import write_atomically
+from bakeoff.predictions import save_predictions
+from bakeoff.spec import StudySpec
+from bakeoff.spec.data import DataFacts
+from bakeoff.store import Store
+from bakeoff.study import Study, predictions_path
+from tests.synthetic import Run, fill
+
+CLASSES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """One candidate of a stored study."""
+
+    name: str
+    correct: NDArray[np.bool_]
+    """Shape (seeds, pictures)."""
+
+    validation: float | None = 0.5
+    """Of every seed."""
+
+    parameters: int = 1_000_000
+    macs: int = 50_000_000
+    minutes: float = 1.0
+    """Of training."""
+
+    costs: Mapping[str, float] = field(default_factory=dict)
+    """As measured; nothing if it was not."""
+
+
+def bits(
+    accuracy: float, *, seeds: int = 5, pictures: int = 10_000, blur: float = 0.03, seed: int = 0
+) -> NDArray[np.bool_]:
+    """Return results of networks that get the same easy pictures right: those of a difficulty below their accuracy.
+
+    Networks of all accuracies see the same pictures. `blur` moves the bound for each seed and picture by itself, so
+    the more of it there is the more two networks disagree.
+    """
+    difficulty = (np.random.default_rng(1).permutation(pictures) + 0.5) / pictures
+    noise = np.random.default_rng(seed).normal(0, blur, (seeds, pictures))
+    return difficulty[None, :] + noise < accuracy
+
+
+def stored_study(folder: Path, networks: Sequence[Network]) -> Study:
+    """Write a study folder with the predictions of every run."""
+    facts = DataFacts(
+        fingerprint="f", size=32, train_pictures=1000, classes=CLASSES, has_validation=False, flippable=True
+    )
+    spec = StudySpec.from_mapping({"name": "known", "seeds": [0, 1]}).resolve(facts)
+    write_atomically(folder / "study.toml", spec.to_toml().encode())
+    runs = [_run(network, seed) for network in networks for seed in range(len(network.correct))]
+    with Store.create_or_open(folder / "results.sqlite") as store:
+        fill(store, runs)
+        for network in networks:
+            if network.costs:
+                store.set_costs(network.name, dict(network.costs))
+    for network in networks:
+        for seed, right in enumerate(network.correct):
+            write_predictions(predictions_path(folder, f"{network.name}/{seed}"), right)
+    return Study(folder)
+
+
+def _run(network: Network, seed: int) -> Run:
+    accuracy = network.validation
+    return Run(
+        candidate=network.name,
+        seed=seed,
+        train=(0.6,),
+        val=None if accuracy is None else (accuracy,),
+        test=float(network.correct[seed].mean()),
+        parameters=network.parameters,
+        macs=network.macs,
+        seconds=network.minutes * 60 / 1.25,
+    )
+
+
+def write_predictions(path: Path, right: NDArray[np.bool_]) -> None:
+    """Write predictions that are right on these pictures and the next class on the others."""
+    labels = np.arange(len(right), dtype=np.int64) % CLASSES
+    predicted = np.where(right, labels, (labels + 1) % CLASSES)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_predictions(path, np.eye(CLASSES, dtype=np.float32)[predicted], np.arange(len(right), dtype=np.int64), labels)

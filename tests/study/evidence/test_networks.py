@@ -1,0 +1,99 @@
+"""Networks are looked at before training: their first loss, their last map, and what evaluation does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from bakeoff import models
+from bakeoff.audit.evidence import NetworkProbe
+from bakeoff.study.evidence import networks
+from bakeoff.study.evidence.networks import NetworkProber
+from bakeoff.training.setup import split_indices
+from tests.builders import one_run, small_dataset
+
+
+def probed(
+    monkeypatch: pytest.MonkeyPatch | None = None, network: Callable[[], nn.Module] | None = None
+) -> NetworkProbe:
+    """Probe shufflenet, or this network in its place."""
+    dataset = small_dataset()
+    run = one_run(dataset)
+    if monkeypatch is not None and network is not None:
+        monkeypatch.setattr(networks, "build_network", lambda run, dataset: network())
+    return NetworkProber(dataset, split_indices(dataset, run)).probe(run)
+
+
+def test_a_healthy_network_starts_near_chance_and_scores_each_picture_by_itself() -> None:
+    found = probed()
+    assert found.initial_loss == pytest.approx(math.log(4), rel=0.5)
+    assert found.repeat_difference == 0
+    assert found.company_difference is not None
+    assert found.company_difference < 1e-4
+    assert found.map_side == 1  # of 8 pixels at the published stem
+
+
+class Small(nn.Module):
+    """A tiny network with a fault of choice."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self.fault = fault
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        features = self.conv(pictures).relu()
+        if self.fault == "dropout":
+            features = nn.functional.dropout(features, training=True)
+        if self.fault == "batch statistics":
+            features = nn.functional.batch_norm(features, None, None, training=True)
+        if self.fault == "view":
+            features = features.reshape(8, len(pictures), 8, 8).transpose(0, 1)
+        logits = self.head(features.mean(dim=(2, 3)))
+        return logits * (float("nan") if self.fault == "nan" else 20 if self.fault == "hot" else 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "repeated", "leaks"),
+    [("", False, False), ("dropout", True, True), ("batch statistics", False, True), ("view", False, True)],
+)
+def test_draws_and_leaks_in_evaluation_are_seen(
+    monkeypatch: pytest.MonkeyPatch, fault: str, repeated: bool, leaks: bool
+) -> None:
+    found = probed(monkeypatch, lambda: Small(fault))
+    assert found.repeat_difference is not None
+    assert found.company_difference is not None
+    assert (found.repeat_difference > 0) == repeated
+    assert (found.company_difference > 1e-3) == leaks
+    assert found.map_side == (None if fault == "view" else 8)  # which cannot take another size
+
+
+def test_scores_that_are_not_finite_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = probed(monkeypatch, lambda: Small("nan"))
+    assert found.initial_loss is found.repeat_difference is found.company_difference is None
+
+
+def test_probing_leaves_the_callers_random_numbers_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    probed()
+    assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "stem", "size", "side"),
+    [("resnet18", "original", 32, 1), ("resnet18", "small", 32, 4), ("mobilenet_v2", "original", 32, 1)],
+)
+def test_the_last_map_is_that_of_the_published_networks(name: str, stem: str, size: int, side: int) -> None:
+    network = models.build(name, classes=10, stem=stem, size=size).module  # type: ignore[arg-type]
+    assert models.last_map_side(network, size) == side
+
+
+def test_a_network_without_maps_has_no_last_map() -> None:
+    assert models.last_map_side(nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), 8) is None

@@ -1,0 +1,213 @@
+"""A study is audited before it is trained, at its end, and from its folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff.audit import Finding, Severity, Stage, State, kept
+from bakeoff.errors import AuditError, SpecError, StudyError
+from bakeoff.spec import StudySpec
+from bakeoff.store import Store
+from bakeoff.study import Study, auditing, driver, execute, plan_folder
+from bakeoff.study.auditing import audit_file, audit_folder, examine
+from bakeoff.study.folder import DATABASE
+from tests.study.killing import SameProcess
+from tests.study.tiny import TINY, Notes, run_tiny, tiny_plan
+
+WINDOW: dict[str, Any] = {"train": {"crop": 3, "random": True, "flip": True}}
+"""Of a picture of 8 pixels: 14 %."""
+
+ONE: dict[str, Any] = {
+    "seeds": [0],
+    "recipe": {"epochs": 1, "batch_size": 35},
+    "candidates": [{"model": "shufflenet_v2_x0_5", "view": WINDOW}],
+}
+
+
+def states(findings: list[Finding]) -> dict[str, State]:
+    first: dict[str, State] = {}
+    for finding in findings:
+        first.setdefault(finding.rule, finding.state)
+    return first
+
+
+def notes_of(study: Study) -> tuple[str | None, str | None]:
+    with Store.open_read_only(study.folder / DATABASE) as store:
+        return store.note(auditing.PROBES), store.note(auditing.FINDINGS)
+
+
+def test_an_error_that_makes_training_a_waste_stops_the_study_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(AuditError) as stopped:
+        run_tiny(tmp_path / "study", **ONE)
+    assert "D1 field of view" in str(stopped.value)
+    assert "--despite D1" in str(stopped.value)
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize("despite", [["D1"], {"D1": "to see what becomes of it"}])
+def test_whoever_insists_may_train_it_and_the_finding_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, despite: object
+) -> None:
+    monkeypatch.setattr(driver, "LocalExecutor", SameProcess)
+    study, outcome, notes = run_tiny(tmp_path / "study", **ONE, audit={"despite": despite})
+    assert not outcome.failed
+    assert any(warning.startswith("D1 field of view (error)") for warning in notes.warnings)
+    assert states(study.findings())["D1"] is State.FIRES
+    (candidate,) = study.spec.candidates
+    assert "D1 field of view" in study.unranked()[candidate.id]
+    table = study.table()
+    assert table["rank"].isna().all()
+    assert "D1 field of view" in table["unranked"][0]
+
+
+def test_a_study_goes_on_from_its_folder_in_spite_of_what_the_command_names(tmp_path: Path) -> None:
+    planned = tiny_plan(tmp_path / "study", **ONE, audit={"despite": ["D1"]})
+    driver.write_study_file(make(planned.folder), planned.study)
+    assert dict(plan_folder(planned.folder, device="cpu").study.audit.despite) == {"D1": ""}
+    again = plan_folder(planned.folder, device="cpu", despite=["D4"])
+    assert set(again.study.audit.despite) == {"D1", "D4"}
+    driver.write_study_file(planned.folder, again.study)
+    assert set(Study(planned.folder).spec.audit.despite) == {"D1", "D4"}
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def test_what_is_declared_may_change_but_for_the_smallest_difference(tmp_path: Path) -> None:
+    folder = make(tmp_path / "study")
+    driver.write_study_file(folder, tiny_plan(folder, **ONE).study)
+    silent = tiny_plan(
+        folder, **ONE, audit={"silence": {"D7": "known"}, "subject": ["view"], "headline": "validation"}
+    ).study
+    driver.write_study_file(folder, silent)
+    assert Study(folder).spec == silent
+    with pytest.raises(StudyError, match=r"audit\.smallest_difference: 0\.005 -> 0\.02"):
+        driver.write_study_file(folder, tiny_plan(folder, **ONE, audit={"smallest_difference": 0.02}).study)
+
+
+def test_only_the_candidates_that_are_to_be_trained_stop_it(tmp_path: Path) -> None:
+    both = [*ONE["candidates"], {"model": "shufflenet_v2_x0_5", "name": "whole"}]
+    planned = tiny_plan(tmp_path / "study", **ONE | {"candidates": both}, only=["whole"])
+    auditing.stop_if_wasted(planned, examine(planned).findings)
+    planned = tiny_plan(tmp_path / "study", **ONE | {"candidates": both})
+    with pytest.raises(AuditError):
+        auditing.stop_if_wasted(planned, examine(planned).findings)
+
+
+def test_rules_about_the_protocol_never_stop_a_study(tmp_path: Path) -> None:
+    planned = tiny_plan(
+        tmp_path / "study", data={"source": "digits", "validation": 0, "limit": 160}, audit={"headline": "train"}
+    )
+    findings = examine(planned).findings
+    assert {"P1", "P2", "P4"} <= {one.rule for one in findings if one.open and one.severity is Severity.ERROR}
+    auditing.stop_if_wasted(planned, findings)
+
+
+@pytest.mark.parametrize("key", ["despite", "silence"])
+def test_a_rule_that_there_is_not_is_refused_with_those_that_there_are(tmp_path: Path, key: str) -> None:
+    planned = tiny_plan(tmp_path / "study", audit={key: {"D11": "a slip"}})
+    with pytest.raises(SpecError, match=rf"audit\.{key}.*'D11' .there are: D1, D2"):
+        examine(planned)
+
+
+def test_a_finished_study_keeps_what_was_measured_and_found(whole: Study) -> None:
+    probes_text, findings_text = notes_of(whole)
+    probes = kept.probes_from_json(probes_text)
+    assert probes is not None
+    assert set(probes.views) == {candidate.id for candidate in whole.spec.candidates}
+    assert probes.baseline is not None
+    assert json.loads(findings_text or "")["findings"]
+    assert states(whole.findings())["P7"] is State.FIRES  # silenced
+    assert not any(one.open for one in whole.findings() if one.rule == "P7")
+
+
+def test_nothing_is_measured_again_when_a_study_goes_on(whole: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auditing, "gather", lambda *_: pytest.fail("measured again"))
+    examine(tiny_plan(whole.folder))
+
+
+def test_what_was_found_is_read_until_something_changes(
+    whole: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("study.toml", "results.sqlite"):
+        shutil.copy(whole.folder / name, tmp_path / name)
+    study, asked = Study(tmp_path), []
+    monkeypatch.setattr(auditing, "audit", lambda *_, **__: asked.append(1) or [])
+    assert study.findings()
+    assert not asked
+    with Store.create_or_open(tmp_path / DATABASE) as store:
+        store.set_costs(study.spec.candidates[0].id, {"latency": 1.0})
+    assert study.findings() == []
+    assert asked
+
+
+def old(whole: Study, folder: Path) -> Study:
+    """The study as a bakeoff without an audit left it."""
+    for name in ("study.toml", "results.sqlite"):
+        shutil.copy(whole.folder / name, folder / name)
+    with Store.create_or_open(folder / DATABASE) as store:
+        store.set_note(auditing.PROBES, "")
+        store.set_note(auditing.FINDINGS, "")
+    return Study(folder)
+
+
+def test_a_study_from_before_there_was_an_audit_says_what_it_cannot_know(whole: Study, tmp_path: Path) -> None:
+    found = old(whole, tmp_path).findings()
+    told = states(found)
+    assert {told[rule] for rule in ("D1", "D3", "D4", "D5", "D6", "D7", "P3", "P7")} == {State.NOT_RUN}
+    assert told["P1"] is State.PASS
+    assert all("before bakeoff kept" in one.message for one in found if one.rule == "D1")
+
+
+def test_the_audit_measures_what_an_old_study_lacks_and_keeps_it(whole: Study, tmp_path: Path) -> None:
+    study = old(whole, tmp_path)
+    audited = audit_folder(study.folder)
+    assert states(audited.findings)["D1"] is State.PASS
+    assert states(audited.findings)["P7"] is State.FIRES
+    probes, findings = notes_of(study)
+    assert kept.probes_from_json(probes) is not None
+    assert findings
+    assert states(study.findings()) == states(audited.findings)
+
+
+def test_without_its_pictures_an_old_study_is_audited_as_far_as_that_goes(whole: Study, tmp_path: Path) -> None:
+    study = old(whole, tmp_path)
+    path = study.folder / "study.toml"
+    path.write_text(path.read_text().replace(study.spec.fingerprint, "0" * len(study.spec.fingerprint)))
+    audited = audit_folder(study.folder)
+    told = {one.rule: one for one in audited.findings}
+    assert told["D1"].state is State.NOT_RUN
+    assert "have changed since" in told["D1"].message
+
+
+def test_a_study_file_is_audited_by_the_rules_that_can_be_asked_before(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(StudySpec.from_mapping(TINY | ONE).to_toml())
+    audited = audit_file(path)
+    assert states(audited.findings)["D1"] is State.FIRES
+    assert {rule.id for rule in auditing.rules() if rule.stage is Stage.AFTER}.isdisjoint(states(audited.findings))
+
+
+def test_what_is_declared_to_the_audit_decides_no_number(tmp_path: Path) -> None:
+    plain, declared = (
+        tiny_plan(tmp_path / "study", audit=audit).study
+        for audit in (
+            {},
+            {"despite": ["D1"], "silence": {"P4": "why"}, "smallest_difference": 0.1, "headline": "train"},
+        )
+    )
+    assert [run.id for run in plain.runs()] == [run.id for run in declared.runs()]
+    assert plain.id == declared.id
+
+
+def test_a_study_that_failed_all_over_is_audited_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_drive", lambda *_: driver.Outcome(interrupted=True, failed=0))
+    study, _ = execute(tiny_plan(tmp_path / "study"), Notes())
+    assert states(study.findings())["P8"] is State.NOT_RUN

@@ -1,0 +1,59 @@
+"""Predictions come back as they were written; damage is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bakeoff.errors import StudyError
+from bakeoff.predictions import load_correct, load_predictions, save_predictions
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    logits = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], np.float32)
+    save_predictions(tmp_path / "run.npz", logits, np.array([7, 3, 5]), np.array([1, 1, 1]))
+    return tmp_path / "run.npz"
+
+
+def test_pictures_come_in_the_order_of_the_test_split(path: Path) -> None:
+    indices, labels, right = load_correct(path)
+    assert indices.tolist() == [3, 5, 7]
+    assert labels.tolist() == [1, 1, 1]
+    assert right.tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.9])
+def test_a_file_that_was_cut_off_is_told(path: Path, keep: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content) if isinstance(keep, float) else keep)])
+    for load in (load_correct, load_predictions):
+        with pytest.raises(StudyError, match="run it again"):
+            load(path)
+
+
+def test_a_file_with_a_wrong_byte_is_told(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for place in range(60, 110):
+        content[place] ^= 0xFF
+    path.write_bytes(bytes(content))
+    with pytest.raises(StudyError, match="run it again"):
+        load_predictions(path)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"predicted": [1, 1], "labels": [1, 1], "indices": [4, 4]},
+        {"predicted": [1, 1], "labels": [1], "indices": [4, 5]},
+        {"predicted": [], "labels": [], "indices": []},
+        {"predicted": [[1, 1]], "labels": [[1, 1]], "indices": [[4, 5]]},
+    ],
+    ids=["a picture twice", "a label missing", "no picture", "a table"],
+)
+def test_pictures_that_do_not_add_up_are_told(tmp_path: Path, arrays: dict[str, list[int]]) -> None:
+    np.savez(tmp_path / "run.npz", **{name: np.array(value, np.int64) for name, value in arrays.items()})
+    with pytest.raises(StudyError, match="each test picture once"):
+        load_correct(tmp_path / "run.npz")
