@@ -25,7 +25,7 @@ QUICK = [
     "--validation",
     "20",
 ]
-QUICK += ["--batch-size", "35", "--epochs", "1"]
+QUICK += ["--batch-size", "35", "--epochs", "1", "--no-costs"]
 
 
 def bakeoff(*arguments: str) -> int:
@@ -59,7 +59,7 @@ def test_help_takes_under_0_4_seconds() -> None:
 
 FLAGS = {
     "--data", "--models", "--optimizers", "--lrs", "--epochs", "--batch-size", "--seeds", "--schedule", "--stem", "--validation",
-    "--only", "--limit", "--precision", "--device", "--workers", "--tune", "--out", "--dry-run", "--data-dir",
+    "--only", "--limit", "--precision", "--device", "--workers", "--tune", "--costs", "--out", "--dry-run", "--data-dir",
 }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_the_flags_of_run_are_these() -> None:
 
 
 def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "show", "figures", "data"):
+    for command in ("run", "show", "figures", "data", "tune", "profile"):
         assert bakeoff(command, "--help") == 0
         assert f"bakeoff {command}" in capsys.readouterr().out
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakeoff.execution.probe import Probe, probe
-from bakeoff.spec import CandidateSpec, RunSpec
+from bakeoff.spec import RunSpec
 from bakeoff.study import Plan
+from bakeoff.study.costs import what_costs
 from bakeoff.study.tuning import choose_numerics
 
 
@@ -66,12 +67,12 @@ def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
     for done, run in enumerate(candidates.values()):
         if on_stage is not None:
             on_stage("trying each candidate", done, len(candidates))
-        key = _what_costs(run.candidate)
+        key = what_costs(run.candidate)
         if key not in probes:
             probes[key] = probe(planned.task(run, numerics[run.id]))
     if on_stage is not None:
         on_stage("trying each candidate", len(candidates), len(candidates))
-    rows = [_row(planned, run, probes[_what_costs(run.candidate)], runs) for run in candidates.values()]
+    rows = [_row(planned, run, probes[what_costs(run.candidate)], runs) for run in candidates.values()]
     seconds = {run.candidate.id: row.seconds for run, row in zip(candidates.values(), rows, strict=True)}
     peaks = [row.probe.peak_memory for row in rows]
     checkpoints = sorted((row.probe.checkpoint for row in rows), reverse=True)
@@ -86,19 +87,6 @@ def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
         else sum(sorted((peak or 0 for peak in peaks), reverse=True)[:1]) * min(planned.workers, len(runs)),
         disk=kept + 2 * checkpoints[0] * min(planned.workers, len(runs)) + _predictions_size(planned, len(runs)),
         disk_free=shutil.disk_usage(_existing(planned.folder)).free,
-    )
-
-
-def _what_costs(candidate: CandidateSpec) -> tuple[object, ...]:
-    """Return what of a candidate decides its time and memory."""
-    recipe = candidate.recipe
-    return (
-        candidate.model,
-        candidate.stem,
-        candidate.train_view,
-        candidate.evaluate_view,
-        recipe.optimizer,
-        recipe.batch_size,
     )
 
 

@@ -68,7 +68,7 @@ def main() -> None:
     toml, out, seed, kills = sys.argv[1:]
     torch.set_num_threads(1)
     driver.LocalExecutor = SameProcess  # type: ignore[assignment,misc]
-    planned = study.plan(StudySpec.from_file(Path(toml)), out=Path(out), device="cpu", workers=2)
+    planned = study.plan(StudySpec.from_file(Path(toml)), out=Path(out), device="cpu", workers=2, costs=False)
     moment, killed, while_training = random.Random(int(seed)), 0, 0
     while killed < int(kills):
         process = child(planned)

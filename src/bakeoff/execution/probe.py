@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 
 from bakeoff.errors import StudyError
 from bakeoff.execution.local import environment
+from bakeoff.execution.machine import peak_memory
 from bakeoff.execution.messages import Task, task_from_line, task_to_line
 
 WARM_UP_STEPS = 2
@@ -91,23 +92,9 @@ def measure(task: Task) -> Probe:
         seconds_a_step=statistics.median(timed),
         steps_timed=len(timed),
         seconds_a_scored_picture=scored,
-        peak_memory=_peak_memory(trainer.device),
+        peak_memory=peak_memory(trainer.device),
         checkpoint=sum(value.numel() * value.element_size() for value in state),
     )
-
-
-def _peak_memory(device: object) -> int | None:
-    import torch
-
-    assert isinstance(device, torch.device)
-    if device.type == "cuda":
-        return torch.cuda.max_memory_reserved(device)
-    try:
-        import resource
-    except ImportError:  # Windows keeps no such counter
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # bytes there, kilobytes elsewhere
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from bakeoff.analysis import ranking
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.files import write_atomically
+from bakeoff.records import Cost
 from bakeoff.spec import ResolvedStudy
 from bakeoff.store import Store
 
@@ -52,9 +53,14 @@ class Study:
         """Return one row an epoch record."""
         return self._frames()[1]
 
+    def costs(self) -> dict[str, Cost]:
+        """Return what candidates cost, by candidate id; nothing of those not measured."""
+        with Store.open_read_only(self.folder / DATABASE) as store:
+            return known_costs(store)
+
     def table(self) -> pd.DataFrame:
         """Return one row a candidate, best first: accuracies over seeds, and costs."""
-        return ranking.rank(*self._frames())
+        return ranking.with_costs(ranking.rank(*self._frames()), self.costs())
 
     def curves(self) -> pd.DataFrame:
         """Return the epoch records in long form: candidate, seed, epoch and the metrics."""
@@ -66,6 +72,15 @@ class Study:
 
     def __repr__(self) -> str:
         return f"Study({str(self.folder)!r})"
+
+
+def known_costs(store: Store) -> dict[str, Cost]:
+    """Return the costs in a database, by candidate id; one that another version wrote short of a figure is unknown."""
+    found = {}
+    for candidate_id, plain in store.costs().items():
+        with suppress(ValueError):
+            found[candidate_id] = Cost.from_json(plain)
+    return found
 
 
 def predictions_path(folder: Path, run_id: str) -> Path:

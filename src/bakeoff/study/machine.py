@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from bakeoff.errors import SpecError, near_miss
+from bakeoff.execution.machine import usable_cores
 
 MEMORY_A_WORKER = 3 * 2**30
 """Bytes allowed for each process when their number is chosen: torch itself and a batch of 64 at 224 pixels."""
@@ -44,13 +45,6 @@ def divide_cores(runs: int, workers: int | None, device: str) -> tuple[int, int]
     if workers is None:
         workers = 1 if device != "cpu" else min(cores, runs, max(1, total_memory() // MEMORY_A_WORKER))
     return workers, max(1, cores // workers)
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def total_memory() -> int:

@@ -42,6 +42,9 @@ class Plan:
     tune: bool = True
     """Whether convolutions choose their algorithm by measuring; if not, all are the library's."""
 
+    costs: bool = True
+    """Whether to measure what each candidate costs, once its runs have ended."""
+
     only: tuple[str, ...] = ()
     """Patterns of candidate labels that are to run now; the others stay pending."""
 
@@ -104,6 +107,7 @@ def plan(
     workers: int | None = None,
     only: Sequence[str] = (),
     tune: bool = True,
+    costs: bool = True,
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
     on_stage: Callable[[str, int, int | None], None] | None = None,
@@ -119,6 +123,7 @@ def plan(
         workers: Processes at once; default one a core on the CPU as memory allows, one on a GPU.
         only: Patterns of candidate labels to run now, all if empty.
         tune: Whether convolutions choose their algorithm by measuring on this machine.
+        costs: Whether to measure what each candidate costs, once its runs have ended.
         data_dir: Where downloaded data sets are kept.
         cache_dir: Where decoded pictures and what was measured of this machine are kept.
         on_stage: Told of the progress of decoding.
@@ -149,6 +154,7 @@ def plan(
         workers=workers,
         only=only,
         tune=tune,
+        costs=costs,
     )
 
 
@@ -159,6 +165,7 @@ def plan_folder(
     workers: int | None = None,
     only: Sequence[str] = (),
     tune: bool = True,
+    costs: bool = True,
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
     on_stage: Callable[[str, int, int | None], None] | None = None,
@@ -180,6 +187,7 @@ def plan_folder(
         workers=workers,
         only=only,
         tune=tune,
+        costs=costs,
     )
 
 
@@ -214,6 +222,7 @@ def plan_resolved(
     workers: int | None = None,
     only: Sequence[str] = (),
     tune: bool = True,
+    costs: bool = True,
 ) -> Plan:
     """Plan a study whose settings are all decided, as read back from its folder.
 
@@ -245,6 +254,7 @@ def plan_resolved(
         folder=folder,
         cache=cache,
         tune=tune,
+        costs=costs,
         device=device,
         workers=workers,
         threads=threads,

@@ -1,0 +1,161 @@
+"""How far measured costs can be trusted, and where two of them contradict each other: pure functions on stored costs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bakeoff.records import Cost
+
+CALLS_FOR_P95 = 59
+"""Fewer calls than ln 0.05 / ln 0.95 give no upper bound at 95 % confidence for the 95th percentile: even the slowest of
+them lies below it too often."""
+
+MOST_SPREAD = 0.10
+"""Interquartile range over the median, above which a timing is called noisy."""
+
+MOST_DRIFT = 0.05
+"""Between the first and the last third of a measurement."""
+
+MOST_BUSY = 0.5
+"""Share of the machine's processor time that others may take."""
+
+TOO_CLOSE = 0.10
+"""Costs that differ by less are not told apart."""
+
+
+def noise_of(cost: Cost) -> list[str]:
+    """Return what makes a candidate's timings unsure, each in a few words with its number; nothing if they are steady."""
+    noise, said = cost.noise, []
+    if cost.latency_calls < CALLS_FOR_P95:
+        said.append(f"{cost.latency_calls} calls are too few for a 95th percentile ({CALLS_FOR_P95})")
+    for what, spread, drift in (
+        ("latency", noise.latency_spread, noise.latency_drift),
+        ("training steps", noise.train_spread, noise.train_drift),
+    ):
+        if spread > MOST_SPREAD:
+            said.append(f"{what} spread by {100 * spread:.0f} % of their median")
+        if abs(drift) > MOST_DRIFT:
+            said.append(f"{what} drifted by {100 * drift:+.0f} %")
+    if busy(cost):
+        said.append(busy(cost))
+    return said
+
+
+def busy(cost: Cost) -> str:
+    """Return in words that the machine was busy with other work; nothing if it was not, or nobody knows.
+
+    What others did while the measuring processes rested decides. Where the system does not tell, the load average at
+    the start stands for it, although it remembers a minute of this study's own training.
+    """
+    noise = cost.noise
+    if noise.busy is not None:
+        return f"others took {100 * noise.busy:.0f} % of the processors" if noise.busy > MOST_BUSY else ""
+    if noise.load_average is not None and noise.load_average > cost.conditions.cores * MOST_BUSY:
+        return f"the load average was {noise.load_average:.1f} on {cost.conditions.cores} cores"
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """Two candidates that multiply-accumulates and latency put in opposite orders."""
+
+    fewer: str
+    """The candidate with fewer multiply-accumulates, and the higher latency."""
+
+    more: str
+    macs: float
+    """How many times as many the other has; above 1."""
+
+    latency: float
+    """How many times as long the first takes; above 1."""
+
+    noise: float
+    """Within which the latencies are unsure, as a share."""
+
+    unsure: bool
+    """Whether noise could explain it."""
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        seen = (
+            f"{self.more} has {self.macs:.3g} times the multiply-accumulates of {self.fewer}, "
+            f"yet {self.fewer} took {self.latency:.3g} times as long"
+        )
+        if self.unsure:
+            return f"{seen}; the latencies are unsure by {100 * self.noise:.0f} %, so noise could explain this."
+        return f"{seen}: multiply-accumulates do not order these by latency here."
+
+
+def contradictions(costs: Mapping[str, Cost]) -> list[Contradiction]:
+    """Return the pairs that multiply-accumulates and median latency put in opposite orders, those that noise explains first.
+
+    Pairs whose multiply-accumulates differ by less than a tenth are left out: there is no order to contradict.
+
+    Args:
+        costs: By the name to be shown.
+    """
+    found = []
+    for one, other in itertools.combinations(costs, 2):
+        fewer, more = sorted((one, other), key=lambda name: costs[name].macs)
+        if costs[fewer].macs == 0 or costs[more].macs < (1 + TOO_CLOSE) * costs[fewer].macs:
+            continue
+        ratio = costs[fewer].latency_p50 / costs[more].latency_p50
+        if ratio > 1:
+            found.append(_contradiction(fewer, more, costs[fewer], costs[more], ratio))
+    return sorted(found, key=lambda pair: (not pair.unsure, -pair.latency))
+
+
+def _contradiction(fewer: str, more: str, slow: Cost, fast: Cost, ratio: float) -> Contradiction:
+    unsure_by = max(
+        TOO_CLOSE, *(max(cost.noise.latency_spread, abs(cost.noise.latency_drift)) for cost in (slow, fast))
+    )
+    return Contradiction(
+        fewer=fewer,
+        more=more,
+        macs=fast.macs / slow.macs,
+        latency=ratio,
+        noise=unsure_by,
+        unsure=ratio <= 1 + unsure_by or _overlap(slow, fast),
+    )
+
+
+def _overlap(slow: Cost, fast: Cost) -> bool:
+    """Whether the intervals of the median latencies meet; an interval without a bound meets everything."""
+    low, high = slow.latency_p50_interval[0], fast.latency_p50_interval[1]
+    return low is None or high is None or low <= high
+
+
+SHOWN_PAIRS = 3
+
+
+def remarks(costs: Mapping[str, Cost]) -> list[str]:
+    """Return what a reader of measured costs must know, one sentence each.
+
+    Args:
+        costs: By the name to be shown.
+    """
+    said = []
+    for name, cost in costs.items():
+        reasons = noise_of(cost)
+        if reasons:
+            said.append(f"The timings of {name} are noisy: {'; '.join(reasons)}. Repeat them on a machine at rest.")
+    pairs = contradictions(costs)
+    said += [str(pair) for pair in pairs[:SHOWN_PAIRS]]
+    if len(pairs) > SHOWN_PAIRS:
+        said.append(
+            f"{len(pairs) - SHOWN_PAIRS} more pairs are in opposite orders by multiply-accumulates and latency."
+        )
+    first, *others = costs.values() if costs else [None]
+    unlike = {
+        difference.partition(":")[0]
+        for cost in others
+        if first is not None and cost
+        for difference in cost.conditions.differences(first.conditions)
+    }
+    if unlike:
+        said.append(
+            f"These costs cannot be compared with each other: they were measured under different {', '.join(sorted(unlike))}."
+        )
+    return said
