@@ -197,7 +197,11 @@ def show(
         _print_table(folder)
         return
     study = Study(folder)
-    text = console.to_csv(study.table()) if csv else console.to_json(study.spec.name, study.runs(), study.epochs())
+    text = (
+        console.to_csv(study.table())
+        if csv
+        else console.to_json(study.spec.name, study.runs(), study.epochs(), study.costs())
+    )
     typer.echo(text, nl=not text.endswith("\n"))
 
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bakeoff.records import Cost
+from bakeoff.records import COMPARED, Cost
 
 CALLS_FOR_P95 = 59
 """Fewer calls than ln 0.05 / ln 0.95 give no upper bound at 95 % confidence for the 95th percentile: even the slowest of
@@ -29,32 +29,30 @@ def noise_of(cost: Cost) -> list[str]:
     """Return what makes a candidate's timings unsure, each in a few words with its number; nothing if they are steady."""
     noise, said = cost.noise, []
     if cost.latency_calls < CALLS_FOR_P95:
-        said.append(f"{cost.latency_calls} calls are too few for a 95th percentile ({CALLS_FOR_P95})")
+        said.append(f"{cost.latency_calls} calls are too few for a 95th percentile")
     for what, spread, drift in (
         ("latency", noise.latency_spread, noise.latency_drift),
         ("training steps", noise.train_spread, noise.train_drift),
     ):
         if spread > MOST_SPREAD:
-            said.append(f"{what} spread by {100 * spread:.0f} % of their median")
+            said.append(f"{what} spread by {100 * spread:.0f} %")
         if abs(drift) > MOST_DRIFT:
             said.append(f"{what} drifted by {100 * drift:+.0f} %")
-    if busy(cost):
-        said.append(busy(cost))
-    return said
+    return [*said, *busy(cost)]
 
 
-def busy(cost: Cost) -> str:
-    """Return in words that the machine was busy with other work; nothing if it was not, or nobody knows.
+def busy(cost: Cost) -> list[str]:
+    """Say that the machine was busy with other work; nothing if it was not, or nobody knows.
 
     What others did while the measuring processes rested decides. Where the system does not tell, the load average at
     the start stands for it, although it remembers a minute of this study's own training.
     """
     noise = cost.noise
     if noise.busy is not None:
-        return f"others took {100 * noise.busy:.0f} % of the processors" if noise.busy > MOST_BUSY else ""
+        return [f"others took {100 * noise.busy:.0f} % of the processors"] if noise.busy > MOST_BUSY else []
     if noise.load_average is not None and noise.load_average > cost.conditions.cores * MOST_BUSY:
-        return f"the load average was {noise.load_average:.1f} on {cost.conditions.cores} cores"
-    return ""
+        return [f"the load average was {noise.load_average:.1f} on {cost.conditions.cores} cores"]
+    return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,35 +125,46 @@ def _overlap(slow: Cost, fast: Cost) -> bool:
     return low is None or high is None or low <= high
 
 
-SHOWN_PAIRS = 3
+SHOWN = 3
+"""Candidates or pairs told of in one sentence."""
 
 
 def remarks(costs: Mapping[str, Cost]) -> list[str]:
-    """Return what a reader of measured costs must know, one sentence each.
+    """Return what a reader of measured costs must know, one sentence each: noise, contradictions, unlike conditions.
 
     Args:
         costs: By the name to be shown.
     """
-    said = []
-    for name, cost in costs.items():
-        reasons = noise_of(cost)
-        if reasons:
-            said.append(f"The timings of {name} are noisy: {'; '.join(reasons)}. Repeat them on a machine at rest.")
+    return [*_noisy(costs), *_contradicting(costs), *_unlike(costs)]
+
+
+def _noisy(costs: Mapping[str, Cost]) -> list[str]:
+    noisy = {name: reasons for name, cost in costs.items() if (reasons := noise_of(cost))}
+    if not noisy:
+        return []
+    shown = [f"{name} ({', '.join(reasons)})" for name, reasons in list(noisy.items())[:SHOWN]]
+    more = f" and {len(noisy) - SHOWN} more" if len(noisy) > SHOWN else ""
+    return [f"Timings are noisy: {'; '.join(shown)}{more}. Measure again on a machine at rest before you rank by them."]
+
+
+def _contradicting(costs: Mapping[str, Cost]) -> list[str]:
     pairs = contradictions(costs)
-    said += [str(pair) for pair in pairs[:SHOWN_PAIRS]]
-    if len(pairs) > SHOWN_PAIRS:
-        said.append(
-            f"{len(pairs) - SHOWN_PAIRS} more pairs are in opposite orders by multiply-accumulates and latency."
-        )
-    first, *others = costs.values() if costs else [None]
-    unlike = {
-        difference.partition(":")[0]
-        for cost in others
-        if first is not None and cost
-        for difference in cost.conditions.differences(first.conditions)
-    }
-    if unlike:
-        said.append(
-            f"These costs cannot be compared with each other: they were measured under different {', '.join(sorted(unlike))}."
-        )
+    said = [str(pair) for pair in pairs[:SHOWN]]
+    if len(pairs) > SHOWN:
+        said.append(f"Of {len(pairs) - SHOWN} more pairs the one with fewer multiply-accumulates took longer.")
     return said
+
+
+def _unlike(costs: Mapping[str, Cost]) -> list[str]:
+    differing = unlike(costs)
+    if not differing:
+        return []
+    return [
+        f"Costs were measured under different conditions ({', '.join(differing)}) and cannot be compared with each other."
+    ]
+
+
+def unlike(costs: Mapping[str, Cost]) -> list[str]:
+    """Return the conditions that should be equal among costs, and are not."""
+    conditions = [cost.conditions for cost in costs.values()]
+    return [key for key in COMPARED if any(getattr(one, key) != getattr(conditions[0], key) for one in conditions)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,10 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from bakeoff.analysis.ranking import rank
-from bakeoff.report.words import clean, count, duration, with_spread
+from bakeoff.records import Cost
+from bakeoff.report.words import brief, clean, count, duration, size, with_spread
 
-DROPPED_FIRST = ("ended early", "MACs", "images/s", "params", "train time")
+DROPPED_FIRST = ("ended early", "memory", "MACs", "images/s", "latency", "params", "train time")
 """Columns of the ranking that a narrow terminal goes without, in this order; remarks tell of what ended early."""
+
+OPTIONAL = ("ended early", "latency", "memory")
+"""Columns that are there only if some candidate has something to tell there."""
 
 NAME_WIDTH = 24
 """Characters within which candidates' names may be broken into lines before a column is left out."""
@@ -65,8 +69,7 @@ class RankedTable:
             collapse_padding=True,
         )
         rows = [_cells(row, by_test=by_test) for row in self._table.to_dict("records")]
-        if not any(row["ended early"] for row in rows):
-            dropped = (*dropped, "ended early")
+        dropped = (*dropped, *(header for header in OPTIONAL if not any(row[header] for row in rows)))
         for header in [header for header in (rows[0] if rows else ["candidate"]) if header not in dropped]:
             if header == "candidate":
                 shown.add_column(header, overflow="fold")
@@ -101,7 +104,15 @@ def _cells(row: dict[Hashable, Any], *, by_test: bool) -> dict[str, str]:
         "images/s": "-" if math.isnan(row["images_per_second"]) else f"{row['images_per_second']:,.0f}",
         "params": count(row["parameters"]),
         "MACs": count(row["macs"]),
+        "latency": _measured(row, "latency_p50", brief),
+        "memory": _measured(row, "peak_memory_inference", size),
     }
+
+
+def _measured(row: dict[Hashable, Any], column: str, words: Callable[[float], str]) -> str:
+    """Return a measured cost in words; nothing where it was not measured."""
+    value = row.get(column, math.nan)
+    return "" if math.isnan(value) else words(value)
 
 
 def to_csv(table: pd.DataFrame) -> str:
@@ -112,16 +123,18 @@ def to_csv(table: pd.DataFrame) -> str:
     ).to_csv(index=False)
 
 
-def to_json(name: str, runs: pd.DataFrame, epochs: pd.DataFrame) -> str:
-    """Return a study as JSON: the ranking, and each run with its epoch records and test result.
+def to_json(name: str, runs: pd.DataFrame, epochs: pd.DataFrame, costs: Mapping[str, Cost] | None = None) -> str:
+    """Return a study as JSON: the ranking with what each candidate costs, and each run with its epochs and test result.
 
     What is not finite becomes null.
     """
     records = dict(iter(epochs.groupby("run_id", sort=False)))
+    measured = costs or {}
     document = {
         "study": name,
         "candidates": [
             {str(column): _plain(value) for column, value in row.items()}
+            | {"cost": measured[row["candidate_id"]].to_json() if row["candidate_id"] in measured else None}
             for row in rank(runs, epochs).to_dict("records")
         ],
         "runs": [

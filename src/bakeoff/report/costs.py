@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -23,34 +24,60 @@ FORMULAS = (
 """Of the multiply-accumulates by kind of layer (the paper's section 2.2; Howard et al. 2017)."""
 
 
-def cost_table(costs: Mapping[str, Cost], title: str) -> Table:
-    """Return what networks cost, one row each.
+DROPPED_FIRST = ("p95", "params", "train memory", "images/s", "memory", "train/s")
+"""Columns that a narrow terminal goes without, in this order; `--json` has them all."""
+
+
+class CostTable:
+    """What networks cost, one row each; where the terminal is narrow, the least important columns are left out."""
+
+    def __init__(self, costs: Mapping[str, Cost], title: str) -> None:
+        self._costs = costs
+        self._title = title
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for dropped in range(len(DROPPED_FIRST) + 1):
+            shown = self._without(DROPPED_FIRST[:dropped])
+            if console.measure(shown, options=options.update(width=10_000)).maximum <= options.max_width:
+                break
+        yield shown
+
+    def _without(self, dropped: tuple[str, ...]) -> Table:
+        rows = {name: _cells(cost) for name, cost in self._costs.items()}
+        headers = [header for header in next(iter(rows.values()), {}) if header not in dropped]
+        headers = [header for header in headers if any(row[header] for row in rows.values())]
+        shown = _table(self._title)
+        shown.add_column("network", overflow="fold")
+        for header in headers:
+            shown.add_column(header, justify="right", no_wrap=True)
+        for name, row in rows.items():
+            shown.add_row(Text(clean(name)), *(row[header] for header in headers))
+        return shown
+
+
+def cost_table(costs: Mapping[str, Cost], title: str) -> CostTable:
+    """Return what networks cost for a terminal of any width.
 
     Args:
         costs: By the name to be shown.
         title: Over the table.
     """
-    shown = _table(title)
-    shown.add_column("network", overflow="fold")
-    for header in ("params", "MACs", "latency p50", "p95", "images/s", "training", "memory", "in training"):
-        shown.add_column(header, justify="right")
-    if any(cost.energy_per_image is not None for cost in costs.values()):
-        shown.add_column("energy", justify="right")
-    for name, cost in costs.items():
-        cells = [
-            count(cost.parameters),
-            count(cost.macs),
-            brief(cost.latency_p50),
-            brief(cost.latency_p95),
-            f"{_speed(cost.throughput)} at {cost.throughput_batch}",
-            f"{_speed(cost.train_throughput)}/s",
-            size(cost.peak_memory_inference),
-            size(cost.peak_memory_train),
-        ]
-        if len(shown.columns) > len(cells) + 1:
-            cells.append("-" if cost.energy_per_image is None else f"{cost.energy_per_image:.3g} J")
-        shown.add_row(Text(clean(name)), *cells)
-    return shown
+    return CostTable(costs, title)
+
+
+def _cells(cost: Cost) -> dict[str, str]:
+    """Return a network's row by header; empty where something was not measured."""
+    return {
+        "params": count(cost.parameters),
+        "MACs": count(cost.macs),
+        "latency": brief(cost.latency_p50),
+        "p95": brief(cost.latency_p95),
+        "images/s": f"{_speed(cost.throughput)} at {cost.throughput_batch}",
+        "train/s": _speed(cost.train_throughput),
+        "memory": "" if cost.peak_memory_inference is None else size(cost.peak_memory_inference),
+        "train memory": "" if cost.peak_memory_train is None else size(cost.peak_memory_train),
+        "energy": "" if cost.energy_per_image is None else f"{cost.energy_per_image:.3g} J",
+    }
 
 
 def cost_remarks(costs: Mapping[str, Cost]) -> list[str]:
@@ -81,9 +108,9 @@ def _conditions(cost: Cost) -> str:
 def _meaning(cost: Cost) -> str:
     where = cost.conditions
     return (
-        f"Latency and memory: one picture of {where.input_size} pixels. Images/s: the batch beyond which doubling gains "
-        f"less than 5 %. Training: batches of {where.batch_size}, {where.optimizer}. Memory is what the network adds to a "
-        "process that has loaded torch."
+        f"Latency (median and 95th percentile) and memory are of one picture of {where.input_size} pixels; images/s of the "
+        f"batch beyond which doubling gains less than 5 %; train/s and train memory of batches of {where.batch_size} with "
+        f"{where.optimizer}. Memory is what the network adds to a process that has loaded torch."
     )
 
 

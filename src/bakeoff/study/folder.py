@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from bakeoff.analysis import ranking
+from bakeoff.analysis import costs, ranking
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.files import write_atomically
 from bakeoff.records import Cost
@@ -68,7 +68,10 @@ class Study:
 
     def remarks(self) -> list[str]:
         """Return what a reader of the table must know of how it came about."""
-        return ranking.remarks(*self._frames())
+        runs, epochs = self._frames()
+        known, labels = self.costs(), dict(zip(runs["candidate_id"], runs["label"], strict=True))
+        named = {label: known[candidate] for candidate, label in labels.items() if candidate in known}
+        return ranking.remarks(runs, epochs) + costs.remarks(named)
 
     def __repr__(self) -> str:
         return f"Study({str(self.folder)!r})"
