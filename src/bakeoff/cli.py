@@ -200,7 +200,7 @@ def show(
     text = (
         console.to_csv(study.table())
         if csv
-        else console.to_json(study.spec.name, study.runs(), study.epochs(), study.costs())
+        else console.to_json(study.spec.name, study.runs(), study.epochs(), costs=study.costs())
     )
     typer.echo(text, nl=not text.endswith("\n"))
 

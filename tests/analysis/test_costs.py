@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.analysis.costs import contradictions, noise_of, remarks, unlike
+from bakeoff.cost.samples import quantile, spread
 from tests.costs import a_cost
 
 
@@ -21,9 +22,10 @@ def test_a_steady_measurement_has_nothing_to_tell() -> None:
     [
         ({"latency_calls": 58}, "58 calls are too few"),
         ({"latency_spread": 0.23}, "latency spread by 23 %"),
-        ({"latency_drift": -0.06}, "latency drifted by -6 %"),
-        ({"train_spread": 0.11}, "training steps spread by 11 %"),
-        ({"train_drift": 0.07}, "training steps drifted by +7 %"),
+        ({"latency_drift": -0.11}, "latency drifted by -11 %"),
+        ({"train_spread": 0.21}, "training steps spread by 21 %"),
+        ({"train_drift": 0.12}, "training steps drifted by +12 %"),
+        ({"latency_p95": 0.0064}, "one latency in twenty took 1.6 times the median"),
         ({"busy": 0.6}, "others took 60 % of the processors"),
         ({"busy": None, "load_average": 1.5}, "the load average was 1.5 on 2 cores"),
     ],
@@ -34,9 +36,20 @@ def test_each_kind_of_noise_is_told_with_its_number(changes: dict[str, float], s
     assert f"Timings are noisy: net ({reason})" in remarks({"net": a_cost(**changes)})[0]
 
 
+def test_a_few_steps_have_no_spread_to_tell_of() -> None:
+    assert noise_of(a_cost(train_steps=11, train_spread=0.5, train_drift=0.5)) == []
+    assert len(noise_of(a_cost(train_steps=12, train_spread=0.5, train_drift=0.5))) == 2
+
+
 def test_values_at_the_threshold_are_not_noise() -> None:
     steady = a_cost(
-        latency_calls=59, latency_spread=0.10, latency_drift=-0.05, train_spread=0.10, train_drift=0.05, busy=0.5
+        latency_calls=59,
+        latency_p95=0.006,
+        latency_spread=0.20,
+        latency_drift=-0.10,
+        train_spread=0.20,
+        train_drift=0.10,
+        busy=0.5,
     )
     assert noise_of(steady) == []
     assert noise_of(a_cost(busy=None, load_average=1.0)) == []
@@ -45,6 +58,23 @@ def test_values_at_the_threshold_are_not_noise() -> None:
 
 def test_a_load_that_the_study_itself_left_behind_is_no_noise_where_others_were_seen_to_rest() -> None:
     assert noise_of(a_cost(load_average=2.0, busy=0.01)) == []
+
+
+def test_candidates_that_share_a_measurement_are_told_of_together() -> None:
+    shared = a_cost(latency_spread=0.4)
+    costs = {"one": shared, "other": shared} | {str(place): a_cost(latency_drift=place) for place in range(1, 4)}
+    (said,) = remarks(costs)
+    assert "noisy: one, other (latency spread by 40 %); 1 (latency drifted by +100 %); 2 (" in said
+    assert "and 1 more." in said
+
+
+def test_a_pause_in_every_tenth_call_is_seen_though_the_quartiles_do_not_see_it() -> None:
+    calls = [0.004 + 0.005 * (place % 10 == 9) for place in range(200)]
+    disturbed = a_cost(
+        latency_p50=quantile(calls, 0.5), latency_p95=quantile(calls, 0.95), latency_spread=spread(calls)
+    )
+    assert disturbed.noise.latency_spread == 0.0
+    assert noise_of(disturbed) == ["one latency in twenty took 2.2 times the median"]
 
 
 def test_a_clear_contradiction_is_told_as_one() -> None:

@@ -99,7 +99,7 @@ def test_measured_costs_have_columns_of_their_own_and_leave_narrow_terminals_fir
 def test_json_and_csv_hold_measured_costs(tmp_path: Path) -> None:
     runs, epochs = study(tmp_path)
     costs = {"resnet18 adam 0.001": a_cost()}
-    first, second, *_ = strict(to_json("demo", runs, epochs, costs))["candidates"]
+    first, second, *_ = strict(to_json("demo", runs, epochs, costs=costs))["candidates"]
     assert first["cost"] == a_cost().to_json()
     assert second["cost"] is None
     rows = list(csv.DictReader(io.StringIO(to_csv(with_costs(rank(runs, epochs), costs)))))

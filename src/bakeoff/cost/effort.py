@@ -81,7 +81,7 @@ QUICK = Effort(
     latency=Span(25, 0.1, 1.0),  # in all 75 calls, of which the 95th percentile has a bound on both sides
     train_warm_up=2,
     train=Span(3, 0.2, 0.4),
-    batch=Span(2, 0.05, 0.5),
-    largest_batch=512,
+    batch=Span(1, 0.05, 0.3),
+    largest_batch=64,
     energy_seconds=1.0,
 )

@@ -78,6 +78,7 @@ class Meter:
             self._call(self._pictures(1))()
         inference = gauge.peak()
         self._train_on_noise(dataset, steps, gauge)
+        gc.collect()  # not while something is timed
         peak, reserved = gauge.peak(), gauge.reserved()
         return Prepared(
             parameters=cost.parameters(self.network),
@@ -188,9 +189,10 @@ class Meter:
     def train(self, steps: Span) -> TrainTurn:
         """Time training steps, on the study's pictures where there is a study; batches that came short are left out."""
         seconds: list[list[float]] = [[] for _ in self._sizes()]
-        waits, started = [], self.clock()
+        waits: list[float] = []
         self.trainer.network.train()
         with _without_garbage_collection():
+            started = self.clock()
             while not steps.over(len(seconds[-1]), self.clock() - started):
                 for taken, (_, step) in zip(seconds, self._sizes(), strict=True):
                     began = self.clock()
@@ -335,7 +337,6 @@ def _noise(work: Work) -> Dataset:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    gc.collect()
     gc.disable()
     try:
         yield

@@ -17,7 +17,7 @@ from bakeoff.analysis.ranking import rank
 from bakeoff.records import Cost
 from bakeoff.report.words import brief, clean, count, duration, size, with_spread
 
-DROPPED_FIRST = ("ended early", "memory", "MACs", "images/s", "latency", "params", "train time")
+DROPPED_FIRST = ("ended early", "memory", "MACs", "images/s", "params", "latency", "train time")
 """Columns of the ranking that a narrow terminal goes without, in this order; remarks tell of what ended early."""
 
 OPTIONAL = ("ended early", "latency", "memory")
@@ -123,7 +123,7 @@ def to_csv(table: pd.DataFrame) -> str:
     ).to_csv(index=False)
 
 
-def to_json(name: str, runs: pd.DataFrame, epochs: pd.DataFrame, costs: Mapping[str, Cost] | None = None) -> str:
+def to_json(name: str, runs: pd.DataFrame, epochs: pd.DataFrame, *, costs: Mapping[str, Cost] | None = None) -> str:
     """Return a study as JSON: the ranking with what each candidate costs, and each run with its epochs and test result.
 
     What is not finite becomes null.
