@@ -28,9 +28,10 @@ from throughput import HERE, hardware
 from bakeoff.data import Dataset, prepare
 from bakeoff.data.cache import cache_root
 from bakeoff.execution.local import environment
+from bakeoff.execution.machine import usable_cores
 from bakeoff.records import Numerics
 from bakeoff.spec import CandidateGrid, RunSpec, StudySpec
-from bakeoff.study.machine import resolve_device, usable_cores
+from bakeoff.study.machine import resolve_device
 from bakeoff.study.planning import Plan, facts_of, plan_resolved
 from bakeoff.study.tuning import choose_numerics
 from bakeoff.training.loop import train

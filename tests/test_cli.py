@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from bakeoff import cli
+from bakeoff.cost import turns
 from bakeoff.study import Study, predictions_path
+from tests.costs import a_cost
 from tests.stored import Network, bits, stored_study, write_predictions
 
 QUICK = [
@@ -29,7 +31,7 @@ QUICK = [
     "--validation",
     "20",
 ]
-QUICK += ["--batch-size", "35", "--epochs", "1"]
+QUICK += ["--batch-size", "35", "--epochs", "1", "--no-costs"]
 
 
 def bakeoff(*arguments: str) -> int:
@@ -64,7 +66,7 @@ def test_help_takes_under_0_4_seconds() -> None:
 FLAGS = {
     "--data", "--models", "--optimizers", "--lrs", "--epochs", "--batch-size", "--seeds", "--schedule", "--stem", "--validation",
     "--only", "--despite", "--limit", "--precision", "--protocol", "--budget", "--settle",
-    "--most-seeds", "--device", "--workers", "--tune", "--out", "--dry-run", "--data-dir",
+    "--most-seeds", "--device", "--workers", "--tune", "--costs", "--out", "--dry-run", "--data-dir",
 }  # fmt: skip
 
 
@@ -77,7 +79,7 @@ def test_the_flags_of_run_are_these() -> None:
 
 
 def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "show", "audit", "figures", "data", "recommend", "power"):
+    for command in ("run", "show", "audit", "figures", "data", "recommend", "power", "tune", "profile"):
         assert bakeoff(command, "--help") == 0
         assert f"bakeoff {command}" in capsys.readouterr().out
 
@@ -334,6 +336,64 @@ def test_tune_shows_every_layer_pass_and_algorithm(capsys: pytest.CaptureFixture
 def test_tune_tells_bad_input(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert bakeoff("tune", *arguments) == 2
     assert said in capsys.readouterr().err
+
+
+def test_profile_prints_a_table_or_json_and_progress_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        turns, "measure", lambda works, effort, on_progress: [a_cost(rounds=effort.rounds) for _ in works]
+    )
+    arguments = [
+        "profile",
+        "shufflenet_v2_x0_5",
+        "speednet",
+        "--input",
+        "16",
+        "--stem",
+        "original",
+        "--no-tune",
+        "--quick",
+    ]
+    assert bakeoff(*arguments) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for words in ("shufflenet_v2_x0_5", "speednet", "latency", "16 pixels", "a processor, 1 thread of 2 cores"):
+        assert words in shown
+    assert bakeoff(*arguments, "--rounds", "2", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [one["model"] for one in document["models"]] == ["shufflenet_v2_x0_5", "speednet"]
+    assert document["models"][0]["cost"]["conditions"]["rounds"] == 2
+
+
+def test_profile_tells_what_could_not_be_measured_and_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(turns, "measure", lambda works, effort, on_progress: [turns.Unmeasured("no\x1b[2J memory")])
+    assert bakeoff("profile", "speednet", "--input", "16", "--no-tune") == 1
+    assert r"speednet: no\x1b[2J memory" in capsys.readouterr().err
+
+
+def test_profile_shows_layers_by_formula_and_as_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("profile", "mobilenet_v1", "--layers", "--input", "224") == 0
+    shown = capsys.readouterr().out
+    for words in ("depthwise", "pointwise", "3·3·32·112·112", "3,612,672"):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["resnet81"], "did you mean 'resnet18'"),
+        (["resnet18", "--stem", "smal"], "auto, original, small"),
+        (["resnet18", "--precision", "float16"], "float32, bfloat16"),
+        (["alexnet", "--input", "16", "--stem", "original"], "16x16"),
+        (["alexnet", "--device", "gpu"], "auto, cpu, cuda"),
+        (["resnet81", "--layers"], "did you mean 'resnet18'"),
+    ],
+)
+def test_profile_tells_bad_input(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("profile", *arguments) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_figures_are_drawn_and_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.words import clean, count, duration, percent, size, with_spread
+from bakeoff.words import brief, clean, count, duration, percent, size, with_spread
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,12 @@ def test_bytes_have_a_unit() -> None:
         "7.2 GB",
         "-",
     ]
+
+
+def test_short_times_have_three_digits_in_the_unit_that_suits_them() -> None:
+    shown = [brief(seconds) for seconds in (0.0000852, 0.000999, 0.0009999, 0.00431, 0.0999, 0.5, 1.0, 12.34, 2000.0)]
+    assert shown == ["85.2 µs", "999 µs", "1.00 ms", "4.31 ms", "99.9 ms", "500 ms", "1.00 s", "12.3 s", "2,000 s"]
+    assert brief(None) == brief(math.nan) == "-"
 
 
 def test_escape_sequences_and_direction_marks_are_shown_not_obeyed() -> None:

@@ -62,6 +62,7 @@ def run(
     device: str = "auto",
     workers: int | None = None,
     tune: bool = True,
+    costs: bool = True,
     data_dir: str | Path | None = None,
     progress: bool = True,
 ) -> Study:
@@ -94,6 +95,7 @@ def run(
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         workers: Processes at once.
         tune: Whether convolutions choose their algorithm by measuring on this machine; False leaves all to PyTorch's own.
+        costs: Whether to measure what each candidate costs, once its runs have ended: some seconds each.
         data_dir: Where downloaded data sets are kept.
         progress: Whether to show progress on standard error.
 
@@ -133,6 +135,7 @@ def run(
             workers=workers,
             only=only,
             tune=tune,
+            costs=costs,
             data_dir=None if data_dir is None else Path(data_dir),
             on_stage=watcher.stage,
         )

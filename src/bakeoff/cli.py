@@ -116,6 +116,9 @@ def run(
     despite: Annotated[
         str | None, typer.Option(help="Train in spite of these rules of the audit, such as D1; their findings stay.")
     ] = None,
+    costs: Annotated[
+        bool, typer.Option(help="Measure what each candidate costs, once its runs have ended: some seconds each.")
+    ] = True,
     out: Annotated[Path | None, typer.Option(help="The study's folder. Default: results/<name>.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
     settle: Annotated[
@@ -164,6 +167,7 @@ def run(
                 only=patterns,
                 tune=tune,
                 despite=insisted or [],
+                costs=costs,
                 data_dir=data_dir,
                 on_stage=watcher.stage,
             )
@@ -177,6 +181,7 @@ def run(
                 workers=workers,
                 only=patterns,
                 tune=tune,
+                costs=costs,
                 data_dir=data_dir,
                 on_stage=watcher.stage,
             )
@@ -236,6 +241,7 @@ def show(
         study.verdict().facts(),
         unranked=study.unranked(),
         findings=study.findings(),
+        costs=study.costs(),
     )
     typer.echo(text, nl=False)
 
@@ -472,6 +478,73 @@ def tune(
             tuned.remark,
         )
     )
+
+
+@app.command()
+def profile(
+    models: Annotated[list[str], typer.Argument(help="Networks, as `bakeoff models` lists them.")],
+    size: Annotated[int, typer.Option("--input", min=1, help="Side of their input in pixels.")] = 224,
+    classes: Annotated[int, typer.Option(min=2, help="Number of classes.")] = 10,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a step of training.")] = 64,
+    stem: Annotated[str, typer.Option(help="auto (small under 64 pixels), original, small.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads. Default: all cores.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Turns of each network. Default 5, quick 3.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Measure in short, as a study does.")] = False,
+    tune: Annotated[bool, typer.Option(help="Choose each convolution's algorithm for training by measuring.")] = True,
+    layers: Annotated[
+        bool,
+        typer.Option("--layers", help="Show each layer's multiply-accumulates instead, by formula and as counted."),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="With every figure and what it was measured under.")] = False,
+) -> None:
+    """Measure what networks cost here: memory, speed in training, latency, energy; networks take turns.
+
+    \b
+    Examples:
+      bakeoff profile resnet18 mobilenet_v2 --input 32
+      bakeoff profile mobilenet_v1 --layers
+      bakeoff profile resnet18 --quick --threads 1 --json
+    """
+    from bakeoff.report import costs as shown
+    from bakeoff.report.progress import StudyProgress
+    from bakeoff.study.costs import layers_of
+    from bakeoff.study.costs import profile as measure
+    from bakeoff.words import clean
+
+    if layers:
+        for model in models:
+            rows = layers_of(model, size=size, classes=classes, stem=stem)
+            _output().print(shown.layer_table(f"{model} at {size} pixels, {classes} classes", rows))
+        return
+    with StudyProgress() as watcher:
+        found = measure(
+            models,
+            size=size,
+            classes=classes,
+            batch_size=batch_size,
+            stem=stem,
+            precision=precision,
+            device=device,
+            threads=threads,
+            rounds=rounds,
+            quick=quick,
+            tune=tune,
+            on_stage=watcher.stage,
+        )
+    if json:
+        typer.echo(shown.costs_to_json(found), nl=False)
+    else:
+        known = {one.model: one.cost for one in found if one.cost is not None}
+        _output().print(shown.cost_table(known, f"What networks cost at {size} pixels, {classes} classes"))
+        for remark in shown.cost_remarks(known):
+            _output().print(f"- {clean(remark)}", markup=False, highlight=False)
+    failed = [one for one in found if one.cost is None]
+    for one in failed:
+        _errors().print(f"{clean(one.model)}: {clean(one.reason or '')}", style="red", markup=False, highlight=False)
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.callback(invoke_without_command=True)

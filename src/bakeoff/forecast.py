@@ -10,7 +10,7 @@ from pathlib import Path
 from bakeoff.execution.probe import Probe, probe
 from bakeoff.spec import RunSpec
 from bakeoff.study import Plan
-from bakeoff.study.budgets import costs_alike
+from bakeoff.study.costs import what_costs
 from bakeoff.study.machine import makespan
 from bakeoff.study.tuning import choose_numerics
 
@@ -67,12 +67,12 @@ def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
     for done, run in enumerate(candidates.values()):
         if on_stage is not None:
             on_stage("trying each candidate", done, len(candidates))
-        key = costs_alike(run.candidate)
+        key = what_costs(run.candidate)
         if key not in probes:
             probes[key] = probe(planned.task(run, numerics[run.id]))
     if on_stage is not None:
         on_stage("trying each candidate", len(candidates), len(candidates))
-    rows = [_row(planned, run, probes[costs_alike(run.candidate)], runs) for run in candidates.values()]
+    rows = [_row(planned, run, probes[what_costs(run.candidate)], runs) for run in candidates.values()]
     seconds = {run.candidate.id: row.seconds for run, row in zip(candidates.values(), rows, strict=True)}
     peaks = [row.probe.peak_memory for row in rows]
     checkpoints = sorted((row.probe.checkpoint for row in rows), reverse=True)

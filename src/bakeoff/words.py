@@ -61,3 +61,18 @@ def size(number: float | None) -> str:
 def plural(number: int, noun: str) -> str:
     """Return a number with its noun: 1 worker, 2 workers."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def brief(seconds: float | None) -> str:
+    """Return a short time with three digits in the unit that suits it: 85.2 µs, 4.31 ms, 1.20 s."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    for unit_size, unit in ((1.0, "s"), (1e-3, "ms")):
+        if seconds >= 0.9995 * unit_size:
+            return f"{_three_digits(seconds / unit_size)} {unit}"
+    return f"{_three_digits(seconds / 1e-6)} µs"
+
+
+def _three_digits(number: float) -> str:
+    decimals = 0 if number >= 99.95 else 1 if number >= 9.995 else 2
+    return f"{number:,.{decimals}f}"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from bakeoff.analysis.ranking import rank
+from bakeoff.analysis.ranking import rank, with_costs
 from bakeoff.records import RunStatus
 from bakeoff.report.console import (
     RECORD_COLUMNS,
@@ -24,6 +24,7 @@ from bakeoff.report.console import (
     to_csv,
     to_json,
 )
+from tests.costs import a_cost
 from tests.synthetic import Run, frames
 
 HOSTILE = "[red]cat[/red] \x1b[31m[link=http://x]\u202e"
@@ -81,6 +82,29 @@ def test_a_table_ranked_on_the_test_set_says_so(tmp_path: Path) -> None:
     text = shown(ranked_table(rank(*frames(tmp_path, Run(val=None))), "demo"))
     assert "ranked by test accuracy" in text
     assert "validation" not in text
+
+
+def test_measured_costs_have_columns_of_their_own_and_leave_narrow_terminals_first(tmp_path: Path) -> None:
+    costs = {"resnet18 adam 0.001": a_cost(latency_p50=0.00431, peak_memory_inference=51_000_000)}
+    table = with_costs(rank(*study(tmp_path)), costs)
+    text = shown(ranked_table(table, "demo"), width=140)
+    for words in ("latency", "4.31 ms", "memory", "51.0 MB"):
+        assert words in text
+    for width in (60, 80, 100, 120):
+        lines = shown(ranked_table(table, "demo"), width=width).splitlines()
+        assert max(map(len, lines)) <= width
+    assert "latency" not in shown(ranked_table(with_costs(rank(*study(tmp_path)), {}), "demo"), width=160)
+
+
+def test_json_and_csv_hold_measured_costs(tmp_path: Path) -> None:
+    runs, epochs = study(tmp_path)
+    costs = {"resnet18 adam 0.001": a_cost()}
+    first, second, *_ = strict(to_json("demo", runs, epochs, costs=costs))["candidates"]
+    assert first["cost"] == a_cost().to_json()
+    assert second["cost"] is None
+    rows = list(csv.DictReader(io.StringIO(to_csv(with_costs(rank(runs, epochs), costs)))))
+    assert float(rows[0]["latency_p50"]) == 0.004
+    assert rows[1]["latency_p50"] == rows[0]["energy_per_image"] == ""
 
 
 def test_no_runs_make_an_empty_table(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def main() -> None:
     toml, out, seed, kills = sys.argv[1:]
     torch.set_num_threads(1)
     driver.LocalExecutor = SameProcess  # type: ignore[assignment,misc]
-    planned = study.plan(StudySpec.from_file(Path(toml)), out=Path(out), device="cpu", workers=2)
+    planned = study.plan(StudySpec.from_file(Path(toml)), out=Path(out), device="cpu", workers=2, costs=False)
     examined = driver.examine(planned)  # once, so that kills come while something is trained
     driver.examine = lambda *_: examined  # type: ignore[assignment]
     moment, killed, while_training = random.Random(int(seed)), 0, 0

@@ -246,7 +246,7 @@ def test_the_python_api_runs_a_study_and_opens_it_again(tmp_path: Path, capfd: p
         "limit": 160,
         "validation": 20,
     }
-    study = bakeoff.run(**given, out=tmp_path / "study", progress=False)
+    study = bakeoff.run(**given, out=tmp_path / "study", costs=False, progress=False)
     assert capfd.readouterr().out == ""
     assert len(study.table()) == 1
     pd.testing.assert_frame_equal(bakeoff.load(tmp_path / "study").table(), study.table())

@@ -54,8 +54,9 @@ class Notes:
         self.warnings.append(message)
 
 
-def tiny_plan(folder: Path, *, only: list[str] | None = None, **changes: Any) -> Plan:
-    return plan(StudySpec.from_mapping(TINY | changes), out=folder, device="cpu", workers=2, only=only or [])
+def tiny_plan(folder: Path, *, only: list[str] | None = None, costs: bool = False, **changes: Any) -> Plan:
+    spec = StudySpec.from_mapping(TINY | changes)
+    return plan(spec, out=folder, device="cpu", workers=2, only=only or [], costs=costs)
 
 
 def run_tiny(folder: Path, *, only: list[str] | None = None, **changes: Any) -> tuple[Study, Outcome, Notes]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from bakeoff.records import RunStatus
+from bakeoff.records import Cost, RunStatus
 
 METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
@@ -76,6 +76,35 @@ COLUMNS = [
     "changes",
     "micro_batch",
 ]
+
+
+COSTS = (
+    "latency_p50",
+    "latency_p95",
+    "throughput",
+    "train_throughput",
+    "activation_memory",
+    "peak_memory_train",
+    "peak_memory_inference",
+    "energy_per_image",
+)
+"""What of a candidate's measured cost stands in the table, in seconds, images a second, bytes and joules."""
+
+
+def with_costs(table: pd.DataFrame, costs: Mapping[str, Cost]) -> pd.DataFrame:
+    """Return the ranking with what candidates cost beside it, NaN where that was not measured.
+
+    Args:
+        table: As `rank` gives it.
+        costs: By candidate id.
+    """
+    values = {name: [_figure(costs.get(known), name) for known in table["candidate_id"]] for name in COSTS}
+    return table.assign(**{name: pd.Series(column, dtype="float64") for name, column in values.items()})
+
+
+def _figure(cost: Cost | None, name: str) -> float:
+    value = None if cost is None else getattr(cost, name)
+    return float("nan") if value is None else float(value)
 
 
 def _row(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, object]:

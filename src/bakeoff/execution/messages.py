@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus, StepReport
 from bakeoff.spec import RunSpec
@@ -133,3 +134,10 @@ def event_from_line(line: str) -> Event:
         plain["result"] = RunResult(**plain["result"] | {"status": RunStatus(plain["result"]["status"])})
     event: Event = kind(**plain)
     return event
+
+
+def claim_standard_output() -> TextIO:
+    """Keep standard output for events, and send whatever else is printed to standard error."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return events

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self
 
 from bakeoff.errors import StudyError
 from bakeoff.execution.local import environment
+from bakeoff.execution.machine import peak_memory
 from bakeoff.execution.messages import Task, task_from_line, task_to_line
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def measure(task: Task, wait: Callable[[], None] = lambda: None) -> Probe:
         seconds_a_step=mean,
         steps_timed=timed,
         seconds_a_scored_picture=scored,
-        peak_memory=_peak_memory(trainer.device),
+        peak_memory=peak_memory(trainer.device),
         checkpoint=sum(value.numel() * value.element_size() for value in state),
     )
 
@@ -233,19 +234,6 @@ def _seconds(trainer: Trainer, batches: Iterator[tuple[torch.Tensor, torch.Tenso
     if trainer.device.type == "cuda":
         torch.cuda.synchronize(trainer.device)
     return time.perf_counter() - started
-
-
-def _peak_memory(device: torch.device) -> int | None:
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.max_memory_reserved(device)
-    try:
-        import resource
-    except ImportError:  # Windows keeps no such counter
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # bytes there, kilobytes elsewhere
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import TextIO
 
 from filelock import FileLock
 
@@ -28,6 +27,7 @@ from bakeoff.execution.messages import (
     Stopped,
     Task,
     Warned,
+    claim_standard_output,
     event_to_line,
     task_from_line,
 )
@@ -43,7 +43,7 @@ def main() -> None:
     """Serve until standard input ends."""
     if hasattr(signal, "SIGINT"):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
-    events = _claim_standard_output()
+    events = claim_standard_output()
     tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
     stop = threading.Event()
     threading.Thread(target=_read_input, args=(tasks, stop), daemon=True).start()
@@ -59,13 +59,6 @@ def main() -> None:
         except Exception as error:  # a run's failure is reported and must not end the study
             message = str(error) or type(error).__name__
             tell(Failed(task.run.id, message, traceback.format_exc(), fatal=isinstance(error, StudyError | DataError)))
-
-
-def _claim_standard_output() -> TextIO:
-    """Keep standard output for events, and send whatever else is printed to standard error."""
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return events
 
 
 def _read_input(tasks: queue.SimpleQueue[str], stop: threading.Event) -> None:

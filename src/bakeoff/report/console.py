@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,11 +16,15 @@ from rich.text import Text
 from bakeoff.analysis.ranking import rank
 from bakeoff.audit import Finding
 from bakeoff.audit.kept import plain
+from bakeoff.records import Cost
 from bakeoff.report.audit import reasons
-from bakeoff.words import clean, count, duration, with_spread
+from bakeoff.words import brief, clean, count, duration, size, with_spread
 
-DROPPED_FIRST = ("ended early", "MACs", "images/s", "params", "train time")
+DROPPED_FIRST = ("ended early", "memory", "MACs", "images/s", "params", "latency", "train time")
 """Columns of the ranking that a narrow terminal goes without, in this order; remarks tell of what ended early."""
+
+OPTIONAL = ("ended early", "latency", "memory")
+"""Columns that are there only if some candidate has something to tell there."""
 
 NAME_WIDTH = 24
 """Characters within which candidates' names may be broken into lines before a column is left out."""
@@ -73,8 +77,7 @@ class RankedTable:
             collapse_padding=True,
         )
         rows = [_cells(row, self._ties, by_test=by_test) for row in self._table.to_dict("records")]
-        if not any(row["ended early"] for row in rows):
-            dropped = (*dropped, "ended early")
+        dropped = (*dropped, *(header for header in OPTIONAL if not any(row[header] for row in rows)))
         for header in [header for header in (rows[0] if rows else ["candidate"]) if header not in dropped]:
             if header == "candidate":
                 shown.add_column(header, overflow="fold")
@@ -111,7 +114,15 @@ def _cells(row: dict[Hashable, Any], ties: Mapping[str, str], *, by_test: bool) 
         "images/s": "-" if math.isnan(row["images_per_second"]) else f"{row['images_per_second']:,.0f}",
         "params": count(row["parameters"]),
         "MACs": count(row["macs"]),
+        "latency": _measured(row, "latency_p50", brief),
+        "memory": _measured(row, "peak_memory_inference", size),
     }
+
+
+def _measured(row: dict[Hashable, Any], column: str, words: Callable[[float], str]) -> str:
+    """Return a measured cost in words; nothing where it was not measured."""
+    value = row.get(column, math.nan)
+    return "" if math.isnan(value) else words(value)
 
 
 def to_csv(table: pd.DataFrame) -> str:
@@ -130,8 +141,9 @@ def to_json(
     *,
     unranked: Mapping[str, str] | None = None,
     findings: Sequence[Finding] = (),
+    costs: Mapping[str, Cost] | None = None,
 ) -> str:
-    """Return a study as JSON: the ranking, what the audit says, the verdict, and each run with its records and test result.
+    """Return a study as JSON: the ranking with what candidates cost, what the audit says, the verdict, and each run with its records and test result.
 
     What is not finite becomes null.
 
@@ -142,12 +154,15 @@ def to_json(
         verdict: As `Verdict.facts` gives it; left out if None.
         unranked: Candidates that are not ranked, by id, with the reason.
         findings: What the audit says.
+        costs: By candidate id.
     """
     records = dict(iter(epochs.groupby("run_id", sort=False)))
+    measured = costs or {}
     document = {
         "study": name,
         "candidates": [
             {str(column): _plain(value) for column, value in row.items()}
+            | {"cost": measured[row["candidate_id"]].to_json() if row["candidate_id"] in measured else None}
             for row in rank(runs, epochs, unranked).to_dict("records")
         ],
         "findings": plain(findings),

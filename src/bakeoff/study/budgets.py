@@ -8,6 +8,7 @@ from collections.abc import Callable
 from bakeoff.execution.messages import Task
 from bakeoff.execution.probe import Trials
 from bakeoff.spec import CandidateSpec, EpochCost
+from bakeoff.study.costs import what_costs
 from bakeoff.study.planned import Plan
 from bakeoff.study.tuning import choose_numerics
 
@@ -52,7 +53,7 @@ def _measured(planned: Plan, on_stage: Progress | None) -> list[EpochCost]:
     numerics = choose_numerics(planned, list(runs.values()), on_stage)
     tasks: dict[tuple[object, ...], Task] = {}
     for run in runs.values():
-        tasks.setdefault(costs_alike(run.candidate), planned.task(run, numerics[run.id]))
+        tasks.setdefault(what_costs(run.candidate), planned.task(run, numerics[run.id]))
     seconds: dict[tuple[object, ...], list[float]] = {key: [] for key in tasks}
     with Trials(planned.conditions.at_once, planned.threads) as trials:
         for number in range(ROUNDS):
@@ -61,7 +62,7 @@ def _measured(planned: Plan, on_stage: Progress | None) -> list[EpochCost]:
                 seconds[key].append(trials.measure(task).seconds_a_step)
                 if on_stage is not None:
                     on_stage(STAGE, sum(map(len, seconds.values())), ROUNDS * len(tasks))
-    return [_epoch(planned, one, seconds[costs_alike(one)]) for one in planned.study.candidates]
+    return [_epoch(planned, one, seconds[what_costs(one)]) for one in planned.study.candidates]
 
 
 def _epoch(planned: Plan, candidate: CandidateSpec, seconds_a_step: list[float]) -> EpochCost:
@@ -83,17 +84,3 @@ def _counted(planned: Plan, candidate: CandidateSpec) -> EpochCost:
         ).module
         forward += sum(share * cost.macs(built, side) for side, share in candidate.recipe.early_sizes)
     return EpochCost(amount=FORWARDS_A_STEP * forward * planned.training_pictures)
-
-
-def costs_alike(candidate: CandidateSpec) -> tuple[object, ...]:
-    """Return what of a candidate decides its time and memory: where that is equal, one trial does for both."""
-    recipe = candidate.recipe
-    return (
-        candidate.model,
-        candidate.stem,
-        candidate.train_view,
-        candidate.evaluate_view,
-        recipe.optimizer,
-        recipe.batch_size,
-        recipe.early_sizes,
-    )

@@ -21,6 +21,7 @@ from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
 from bakeoff.spec import RunSpec
 from bakeoff.store import PlannedRun, Store
 from bakeoff.study.auditing import PROBES, conclude, examine, stop_if_wasted
+from bakeoff.study.costs import measure_costs
 from bakeoff.study.folder import DATABASE, Study, claimed, write_study_file
 from bakeoff.study.planned import Plan
 from bakeoff.study.tuning import choose_numerics
@@ -116,7 +117,13 @@ def _drive(planned: Plan, store: Store, watcher: Watcher) -> Outcome:
     remaining = any(
         status not in (*SETTLED, RunStatus.FAILED) for run_id, status in store.statuses().items() if run_id in by_id
     )
-    return Outcome(interrupted=bool(asked) and (stopped or remaining), failed=failed)
+    interrupted = bool(asked) and (stopped or remaining)
+    if planned.costs and not asked:
+        try:
+            measure_costs(planned, store, on_stage=watcher.stage, warn=watcher.warn)
+        except KeyboardInterrupt:  # every run is saved; the same command measures what is left
+            interrupted = True
+    return Outcome(interrupted=interrupted, failed=failed)
 
 
 def _planned_rows(planned: Plan) -> Iterator[PlannedRun]:

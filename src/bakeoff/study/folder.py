@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from bakeoff.analysis import ranking
+from bakeoff.analysis import costs, ranking
 from bakeoff.analysis.time_to_accuracy import time_to_accuracy, usual_targets
 from bakeoff.audit import Finding, unranked
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.files import write_atomically
+from bakeoff.records import Cost
 from bakeoff.spec import ResolvedStudy
 from bakeoff.store import Store
 
@@ -62,6 +63,11 @@ class Study:
         """Return one row an epoch record."""
         return self._frames()[1]
 
+    def costs(self) -> dict[str, Cost]:
+        """Return what candidates cost, by candidate id; nothing of those not measured."""
+        with Store.open_read_only(self.folder / DATABASE) as store:
+            return known_costs(store)
+
     def findings(self) -> list[Finding]:
         """Return what the audit says of the study, what fires first."""
         from bakeoff.study.auditing import findings_of  # torch loads with it
@@ -73,7 +79,7 @@ class Study:
 
         A candidate that an open error of the audit touches has no rank; `unranked` says why.
         """
-        return ranking.rank(*self._frames(), unranked=self.unranked())
+        return ranking.with_costs(ranking.rank(*self._frames(), unranked=self.unranked()), self.costs())
 
     def unranked(self) -> dict[str, str]:
         """Return the candidates that open errors of the audit take out of the ranking, by id, with the reason."""
@@ -85,7 +91,10 @@ class Study:
 
     def remarks(self) -> list[str]:
         """Return what a reader of the table must know of how it came about."""
-        return ranking.remarks(*self._frames())
+        runs, epochs = self._frames()
+        known, labels = self.costs(), dict(zip(runs["candidate_id"], runs["label"], strict=True))
+        named = {label: known[candidate] for candidate, label in labels.items() if candidate in known}
+        return ranking.remarks(runs, epochs) + costs.remarks(named)
 
     def verdict(
         self, *, excluded: Mapping[str, str] | None = None, smallest_difference: float | None = None
@@ -167,6 +176,15 @@ class Study:
 
     def __repr__(self) -> str:
         return f"Study({str(self.folder)!r})"
+
+
+def known_costs(store: Store) -> dict[str, Cost]:
+    """Return the costs in a database, by candidate id; one that another version wrote short of a figure is unknown."""
+    found = {}
+    for candidate_id, plain in store.costs().items():
+        with suppress(ValueError):
+            found[candidate_id] = Cost.from_json(plain)
+    return found
 
 
 def predictions_path(folder: Path, run_id: str) -> Path:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 
 from bakeoff.errors import SpecError, near_miss
+from bakeoff.execution.machine import usable_cores
 
 MEMORY_A_WORKER = 3 * 2**30
 """Bytes allowed for each process when their number is chosen: torch itself and a batch of 64 at 224 pixels."""
@@ -54,13 +55,6 @@ def makespan(seconds: Iterable[float], workers: int) -> float:
     for job in seconds:
         heapq.heapreplace(free, free[0] + job)
     return max(free)
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def total_memory() -> int:

@@ -42,6 +42,9 @@ class Plan:
     tune: bool = True
     """Whether convolutions choose their algorithm by measuring and normalisation is compiled; if not, all is PyTorch's."""
 
+    costs: bool = True
+    """Whether to measure what each candidate costs, once its runs have ended."""
+
     only: tuple[str, ...] = ()
     """Patterns of candidate labels that are to run now; the others stay pending."""
 

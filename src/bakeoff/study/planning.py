@@ -24,6 +24,7 @@ def plan(
     workers: int | None = None,
     only: Sequence[str] = (),
     tune: bool = True,
+    costs: bool = True,
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
     on_stage: Callable[[str, int, int | None], None] | None = None,
@@ -42,6 +43,7 @@ def plan(
         workers: Processes at once; default one a core on the CPU as memory allows, one on a GPU.
         only: Patterns of candidate labels to run now, all if empty.
         tune: Whether convolutions choose their algorithm by measuring on this machine.
+        costs: Whether to measure what each candidate costs, once its runs have ended.
         data_dir: Where downloaded data sets are kept.
         cache_dir: Where decoded pictures and what was measured of this machine are kept.
         on_stage: Told of the progress of decoding and measuring.
@@ -77,6 +79,7 @@ def plan(
         workers=workers,
         only=only,
         tune=tune,
+        costs=costs,
     )
     return planned if planned.study.decided else granted(planned, on_stage)
 
@@ -96,6 +99,7 @@ def plan_folder(
     only: Sequence[str] = (),
     tune: bool = True,
     despite: Sequence[str] = (),
+    costs: bool = True,
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
     on_stage: Callable[[str, int, int | None], None] | None = None,
@@ -108,6 +112,7 @@ def plan_folder(
         workers: As `plan`.
         only: As `plan`.
         tune: As `plan`.
+        costs: As `plan`.
         despite: Rules of the audit whose errors do not keep it from being trained, besides those that it names.
         data_dir: As `plan`.
         cache_dir: As `plan`.
@@ -131,6 +136,7 @@ def plan_folder(
         workers=workers,
         only=only,
         tune=tune,
+        costs=costs,
     )
 
 
@@ -165,6 +171,7 @@ def plan_resolved(
     workers: int | None = None,
     only: Sequence[str] = (),
     tune: bool = True,
+    costs: bool = True,
 ) -> Plan:
     """Plan a study whose settings are all decided, as read back from its folder.
 
@@ -198,6 +205,7 @@ def plan_resolved(
         folder=folder,
         cache=cache,
         tune=tune,
+        costs=costs,
         device=device,
         workers=workers,
         threads=threads,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from bakeoff.data.cache import cache_root
 from bakeoff.errors import SpecError, near_miss
+from bakeoff.execution.machine import usable_cores
 from bakeoff.execution.tuner import Job, Tuned, tune
 from bakeoff.records import Numerics
 from bakeoff.spec import RunSpec
 from bakeoff.spec.candidate import SMALL_INPUT
-from bakeoff.study.machine import usable_cores
 from bakeoff.study.planned import Plan
 
 STAGE = "measuring convolutions"
@@ -44,18 +45,44 @@ def choose_numerics(
     """
     if not planned.tune or planned.device != "cpu":  # a GPU's library measures by itself
         return {run.id: planned.numerics(run) for run in runs}
-    jobs = {run.id: _job(planned, run) for run in runs}
-    distinct = list(dict.fromkeys(jobs.values()))
+    dataset = planned.dataset
+    jobs = {
+        run.id: job_of(
+            run, classes=len(dataset.classes), picture=dataset.size, pictures=run.limit or len(dataset.train)
+        )
+        for run in runs
+    }
+    choices = choose_algorithms(list(jobs.values()), planned.threads, planned.cache, on_stage)
+    return {run.id: planned.numerics(run, choices[jobs[run.id]]) for run in runs}
+
+
+def choose_algorithms(
+    jobs: Sequence[Job], threads: int, cache: Path, on_stage: Callable[[str, int, int | None], None] | None = None
+) -> dict[Job, dict[str, list[str]]]:
+    """Choose algorithms for the convolutions of networks at work.
+
+    Args:
+        jobs: What to choose for; those that are equal are measured once.
+        threads: Of the processes that will train.
+        cache: Folder under which measurements are kept.
+        on_stage: Told of the progress of measuring.
+
+    Returns:
+        By job, the algorithms of each layer in which one is faster than the library.
+
+    Raises:
+        StudyError: If measuring fails.
+    """
+    distinct = list(dict.fromkeys(jobs))
     if not distinct:
         return {}
     tuned = tune(
         distinct,
-        threads=planned.threads,
-        folder=planned.cache / FOLDER,
+        threads=threads,
+        folder=cache / FOLDER,
         on_layer=lambda done, total: None if on_stage is None else on_stage(STAGE, done, total),
     )
-    choices = {job: one.choices for job, one in zip(distinct, tuned, strict=True)}
-    return {run.id: planned.numerics(run, choices[jobs[run.id]]) for run in runs}
+    return {job: one.choices for job, one in zip(distinct, tuned, strict=True)}
 
 
 def tune_model(
@@ -106,13 +133,21 @@ def _check(what: str, value: str, allowed: tuple[str, ...]) -> None:
         raise SpecError(f"{what} must be one of {', '.join(allowed)}, but got '{value}'{near_miss(value, allowed)}")
 
 
-def _job(planned: Plan, run: RunSpec) -> Job:
-    candidate, pictures = run.candidate, run.limit or len(planned.dataset.train)
+def job_of(run: RunSpec, *, classes: int, picture: int, pictures: int) -> Job:
+    """Return a run's network at work, as far as its convolutions are concerned.
+
+    Args:
+        run: The run.
+        classes: Number of its classes.
+        picture: Side of its pictures in pixels.
+        pictures: That it is trained on, more or less.
+    """
+    candidate = run.candidate
     return Job(
         model=candidate.model,
-        classes=len(planned.dataset.classes),
+        classes=classes,
         stem=candidate.stem,
-        size=candidate.input_size(planned.dataset.size),
+        size=candidate.input_size(picture),
         batch=min(candidate.recipe.batch_size, pictures, LARGEST_BATCH),
         precision=run.precision,
     )

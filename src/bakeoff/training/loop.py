@@ -27,6 +27,7 @@ from bakeoff.training import convolution, normalization
 from bakeoff.training.checkpoint import Checkpoint, Progress
 from bakeoff.training.early_sizes import sized
 from bakeoff.training.health import Watch, clean_sample
+from bakeoff.training.memory import MemoryShortError, memory_is_short
 from bakeoff.training.optim import build_optimizer, learning_rate, only_gradients_move
 from bakeoff.training.precision import autocast
 from bakeoff.training.setup import build_network, split_indices, view_of
@@ -43,10 +44,6 @@ CUDA_CHECK_EVERY = 20
 
 class Interrupted(Exception):  # noqa: N818 (nothing went wrong)
     """The run was asked to stop; its checkpoint is saved."""
-
-
-class _MemoryShortError(Exception):
-    """A step did not fit into memory."""
 
 
 class _DivergedError(Exception):
@@ -106,7 +103,7 @@ def train(
                     told += 1
                     yield record
                 return trainer.finish(predictions)
-        except _MemoryShortError:
+        except MemoryShortError:
             micro_batch = trainer.micro_batch // 2
             hooks.warn(
                 f"memory is short: going on with {micro_batch} pictures at once and gradients accumulated to the batch of "
@@ -345,9 +342,9 @@ class Trainer:
             with self.watch.update():
                 self.optimizer.step()
         except (RuntimeError, MemoryError) as error:
-            if not _memory_is_short(error) or self.micro_batch == 1:
+            if not memory_is_short(error) or self.micro_batch == 1:
                 raise
-            raise _MemoryShortError from error
+            raise MemoryShortError from error
         self.watch.stepped(total, len(labels))
         return total
 
@@ -374,9 +371,9 @@ class Trainer:
                 try:
                     logits = self._scores(inputs)
                 except (RuntimeError, MemoryError) as error:
-                    if not _memory_is_short(error) or self.micro_batch == 1:
+                    if not memory_is_short(error) or self.micro_batch == 1:
                         raise
-                    raise _MemoryShortError from error
+                    raise MemoryShortError from error
                 losses += float(F.cross_entropy(logits, labels, reduction="sum"))
                 correct += int((logits.argmax(dim=1) == labels).sum())
                 collected.append(logits.cpu())
@@ -442,8 +439,3 @@ class Trainer:
                 sums=self.sums,
             ),
         )
-
-
-def _memory_is_short(error: Exception) -> bool:
-    """Whether an error says that memory ran out, on the CPU (whose allocator raises RuntimeError) or a GPU."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,200 @@
+"""What a network costs, counted: parameters and multiply-accumulates, in all and by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from bakeoff.models.skeleton import forward, skeleton, trace
+from bakeoff.spec import Recipe
+
+OPERATIONS = 2
+"""That torch's counter counts for one multiply-accumulate."""
+
+PASSES = 3
+"""Of a training step, in forward passes: forward, the gradient of the inputs, the gradient of the weights.
+
+Torch's counter is not asked for the backward passes: it counts the weight gradient of a grouped convolution as many
+times as there are groups (seen in 2.14: 32.7 times too much for a depthwise layer of 96 channels).
+"""
+
+
+class Kind(StrEnum):
+    """What a layer with multiply-accumulates is."""
+
+    DEPTHWISE = "depthwise"
+    """A convolution of each channel by itself."""
+
+    POINTWISE = "pointwise"
+    """A convolution with a kernel of one pixel: it mixes channels."""
+
+    CONVOLUTION = "convolution"
+    """Any other."""
+
+    LINEAR = "linear"
+    PRODUCT = "product"
+    """Matrix products outside of layers, such as attention's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerCount:
+    """A layer and its multiply-accumulates for one picture."""
+
+    name: str
+    """As in `named_modules`; empty for the network itself."""
+
+    kind: Kind
+    macs: int
+    """As torch counts them, of all calls in one forward pass."""
+
+    inputs: int | None = None
+    """Channels that it reads (M); None for a product."""
+
+    outputs: int | None = None
+    """Channels that it writes (N)."""
+
+    kernel: tuple[int, int] | None = None
+    """Rows and columns of a convolution's kernel."""
+
+    groups: int = 1
+    map: tuple[int, ...] = ()
+    """Rows and columns of a convolution's output, or the shape over which a linear layer is repeated."""
+
+    calls: int = 1
+    """In one forward pass."""
+
+    @property
+    def positions(self) -> int:
+        """Places of the output at which the layer is computed: rows times columns."""
+        return math.prod(self.map)
+
+
+def parameters(network: nn.Module) -> int:
+    """Return the number of parameters, trainable or not, shared ones once."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def trainable(network: nn.Module) -> int:
+    """Return the number of parameters that training changes, shared ones once."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def buffers(network: nn.Module) -> int:
+    """Return the number of values that a network keeps besides its parameters, such as running means."""
+    return sum(buffer.numel() for buffer in network.buffers())
+
+
+def macs(network: nn.Module, size: int) -> int:
+    """Return the multiply-accumulates of one picture's forward pass.
+
+    Convolutions and matrix products are counted, with torch's own counter (which counts two operations for each);
+    normalisation, activations and pooling are not. The network itself is left alone.
+
+    Args:
+        network: Any network of pictures.
+        size: Side of the input in pixels.
+    """
+    bones = skeleton(network)
+    with FlopCounterMode(display=False) as counter:
+        forward(bones, size)
+    return int(counter.get_total_flops()) // OPERATIONS
+
+
+def train_macs(network: nn.Module, size: int, recipe: Recipe) -> int:
+    """Return the multiply-accumulates of training on one picture once, as a mean over the recipe's epochs.
+
+    Three times a forward pass; with `early_sizes`, of the sizes by their shares of the epochs.
+
+    Args:
+        network: Any network of pictures.
+        size: Side of the input in pixels, after the early sizes.
+        recipe: That it is trained by.
+    """
+    early = sum(share for _, share in recipe.early_sizes)
+    forward_passes = sum(share * macs(network, side) for side, share in recipe.early_sizes)
+    return round(PASSES * (forward_passes + (1 - early) * macs(network, size)))
+
+
+def layers(network: nn.Module, size: int) -> list[LayerCount]:
+    """Return the layers that multiply, in order of execution; their counts add up to `macs` exactly.
+
+    Args:
+        network: Any network of pictures; it is left alone.
+        size: Side of the input in pixels.
+    """
+    bones = skeleton(network)
+    shapes: dict[str, list[torch.Size]] = {}
+
+    def note(name: str, _: nn.Module, __: torch.Size, after: torch.Size) -> None:
+        shapes.setdefault(name, []).append(after)
+
+    with FlopCounterMode(display=False) as counter:
+        trace(bones, size, note)
+    own = _own(counter.get_flop_counts(), type(bones).__name__)
+    order = [*shapes, *(name for name in own if name not in shapes)]
+    modules = dict(bones.named_modules())
+    return [_layer(name, modules[name], own[name], shapes.get(name, [])) for name in order if own.get(name)]
+
+
+def _own(counts: Mapping[str, Mapping[Any, int]], root: str) -> dict[str, int]:
+    """Return the multiply-accumulates of each module without those of the modules inside it."""
+    below = {
+        name.removeprefix(root).removeprefix("."): sum(by_operation.values()) // OPERATIONS
+        for name, by_operation in counts.items()
+        if name != "Global"
+    }
+    own = dict(below)
+    for name, number in below.items():
+        if name:
+            own[_parent(name, below)] -= number
+    return own
+
+
+def _parent(name: str, known: Mapping[str, int]) -> str:
+    """Return the nearest module around one that has a count of its own: lists of modules are never called."""
+    while name:
+        name = name.rpartition(".")[0]
+        if name in known:
+            return name
+    return ""
+
+
+def _layer(name: str, module: nn.Module, number: int, outputs: list[torch.Size]) -> LayerCount:
+    calls = len(outputs)
+    if isinstance(module, nn.Conv2d) and outputs:
+        rows, columns = module.kernel_size
+        return LayerCount(
+            name=name,
+            kind=_kind(module),
+            macs=number,
+            inputs=module.in_channels,
+            outputs=module.out_channels,
+            kernel=(rows, columns),
+            groups=module.groups,
+            map=tuple(outputs[0][2:]),
+            calls=calls,
+        )
+    if isinstance(module, nn.Linear) and outputs:
+        return LayerCount(
+            name=name,
+            kind=Kind.LINEAR,
+            macs=number,
+            inputs=module.in_features,
+            outputs=module.out_features,
+            map=tuple(outputs[0][1:-1]),
+            calls=calls,
+        )
+    return LayerCount(name=name, kind=Kind.PRODUCT, macs=number)
+
+
+def _kind(layer: nn.Conv2d) -> Kind:
+    if layer.groups > 1 and layer.groups == layer.in_channels == layer.out_channels:
+        return Kind.DEPTHWISE
+    return Kind.POINTWISE if layer.kernel_size == (1, 1) and layer.groups == 1 else Kind.CONVOLUTION
