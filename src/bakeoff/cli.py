@@ -345,6 +345,9 @@ def audit(
     study: Annotated[Path, typer.Argument(help="A study's folder, or a study file that was not run yet.")],
     data: Annotated[str | None, typer.Option(help="Pictures to use instead of the study file's.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Try, too, if each network can learn a few pictures by heart: minutes.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
 ) -> None:
     """Say whether a comparison is fair and its runs are sound. Exit code 1 means that an error is open.
@@ -352,7 +355,7 @@ def audit(
     \b
     Examples:
       bakeoff audit results/classics
-      bakeoff audit studies/classics.toml
+      bakeoff audit studies/classics.toml --deep
     """
     from bakeoff.audit import open_errors
     from bakeoff.audit.kept import document
@@ -364,9 +367,9 @@ def audit(
         if study.is_dir():
             if data is not None:
                 raise SpecError("a study's folder keeps its pictures, but --data was given; leave it out")
-            audited = audit_folder(study, data_dir=data_dir, on_stage=watcher.stage)
+            audited = audit_folder(study, deep=deep, data_dir=data_dir, on_stage=watcher.stage)
         else:
-            audited = audit_file(study, data=data, data_dir=data_dir, on_stage=watcher.stage)
+            audited = audit_file(study, data=data, deep=deep, data_dir=data_dir, on_stage=watcher.stage)
     if json:
         typer.echo(document(audited.study.name, audited.findings, audited.labels), nl=False)
     else:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bakeoff.analysis.verdict import Verdict
-from bakeoff.audit import Evidence, Finding, Rule, Stage, audit, kept, open_errors, rules
+from bakeoff.audit import Finding, Rule, Stage, audit, kept, open_errors, rules
 from bakeoff.audit.evidence import Probes
 from bakeoff.errors import AuditError, BakeoffError, SpecError, StudyError
 from bakeoff.flags import adapted_spec
-from bakeoff.predictions import Predictions, load_predictions
 from bakeoff.records import RunStatus
 from bakeoff.spec import ResolvedStudy, content_id, labels
 from bakeoff.store import Store
-from bakeoff.study.evidence import baseline, gather
-from bakeoff.study.folder import DATABASE, Study, claimed, predictions_path
-from bakeoff.study.judging import verdict_of
+from bakeoff.study.evidence import baseline, by_heart, gather
+from bakeoff.study.evidence.assembly import evidence_after, evidence_before
+from bakeoff.study.folder import DATABASE, Study, claimed
 from bakeoff.study.planned import Plan
 from bakeoff.study.planning import plan, plan_folder
 from bakeoff.training.setup import split_indices
@@ -28,9 +26,6 @@ OnStage = Callable[[str, int, int | None], None]
 PROBES = "probes"
 FINDINGS = "findings"
 """Under which a study's database keeps them."""
-
-NOT_TRAINED = "nothing was trained yet"
-NOT_FINISHED = "no run has finished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +57,7 @@ def examine(planned: Plan, on_stage: OnStage | None = None) -> Examination:
     asked = rules()
     check_names(planned.study, asked)
     probes = _kept_probes(planned.folder) or gather(planned, on_stage)
-    return Examination(probes, audit(_before(planned, probes), of=asked, stage=Stage.BEFORE))
+    return Examination(probes, audit(evidence_before(planned, probes), of=asked, stage=Stage.BEFORE))
 
 
 def check_names(study: ResolvedStudy, asked: Sequence[Rule]) -> None:
@@ -106,12 +101,10 @@ def stop_if_wasted(planned: Plan, findings: Sequence[Finding]) -> None:
 
 def conclude(planned: Plan, store: Store, probes: Probes) -> list[Finding]:
     """Audit a study at the end of a command that ran it, and keep what was found with it."""
-    study = planned.study
-    runs = store.runs_frame()
-    if (runs["status"] == RunStatus.DONE).any():
-        probes = replace(probes, baseline=baseline(planned.dataset, split_indices(planned.dataset, study.runs()[0])))
+    study, trained = planned.study, bool((store.runs_frame()["status"] == RunStatus.DONE).any())
+    probes = _completed(planned, probes, trained=trained, deep=False, on_stage=None)
     store.set_note(PROBES, kept.probes_to_json(probes))
-    findings = audit(_after(Study(planned.folder), store, probes, ""))
+    findings = audit(evidence_after(Study(planned.folder), store, probes, ""))
     store.set_note(FINDINGS, kept.findings_to_json(findings, _state_of(study, store)))
     return findings
 
@@ -123,13 +116,14 @@ def findings_of(study: Study) -> list[Finding]:
         if said is not None:
             return said
         probes = kept.probes_from_json(store.note(PROBES))
-        return audit(_after(study, store, probes, "it was run before bakeoff kept what it measures"))
+        return audit(evidence_after(study, store, probes, "it was run before bakeoff kept what it measures"))
 
 
 def audit_file(
     path: Path,
     *,
     data: str | None = None,
+    deep: bool = False,
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
     on_stage: OnStage | None = None,
@@ -139,6 +133,7 @@ def audit_file(
     Args:
         path: Of the study file.
         data: Pictures to use instead of those that it names.
+        deep: Whether to try, too, if each network can learn a few pictures by heart.
         data_dir: Where downloaded data sets are kept.
         cache_dir: Where decoded pictures are kept.
         on_stage: Told of the progress.
@@ -148,18 +143,32 @@ def audit_file(
         DataError: If the pictures cannot be used.
     """
     spec, _ = adapted_spec(path, data=data)
-    planned = plan(spec, device="cpu", data_dir=data_dir, cache_dir=cache_dir, on_stage=on_stage)
+    planned = plan(spec, data_dir=data_dir, cache_dir=cache_dir, on_stage=on_stage)
     check_names(planned.study, rules())
     probes = gather(planned, on_stage)
-    return Audited(planned.study, planned.labels, audit(_before(planned, probes), stage=Stage.BEFORE))
+    if deep:
+        probes = replace(probes, one_batch=by_heart(planned, on_stage))
+    return Audited(planned.study, planned.labels, audit(evidence_before(planned, probes), stage=Stage.BEFORE))
 
 
 def audit_folder(
-    folder: Path, *, data_dir: Path | None = None, cache_dir: Path | None = None, on_stage: OnStage | None = None
+    folder: Path,
+    *,
+    deep: bool = False,
+    data_dir: Path | None = None,
+    cache_dir: Path | None = None,
+    on_stage: OnStage | None = None,
 ) -> Audited:
     """Audit a study's folder anew, and keep what was found with it where it can be written to.
 
     What was not measured when the study was run is measured now, if its pictures can be found.
+
+    Args:
+        folder: Of the study.
+        deep: As `audit_file`.
+        data_dir: As `audit_file`.
+        cache_dir: As `audit_file`.
+        on_stage: As `audit_file`.
 
     Raises:
         StudyError: If it is no study folder.
@@ -168,22 +177,30 @@ def audit_folder(
     with Store.open_read_only(folder / DATABASE) as store:
         probes = kept.probes_from_json(store.note(PROBES))
         trained = bool((store.runs_frame()["status"] == RunStatus.DONE).any())
-    if probes is None or (trained and probes.baseline is None):
+    if probes is None or (trained and probes.baseline is None) or (deep and probes.one_batch is None):
         try:
-            planned = plan_folder(folder, device="cpu", data_dir=data_dir, cache_dir=cache_dir, on_stage=on_stage)
-            probes = probes or gather(planned, on_stage)
-            if trained:
-                indices = split_indices(planned.dataset, study.spec.runs()[0])
-                probes = replace(probes, baseline=baseline(planned.dataset, indices))
+            planned = plan_folder(folder, data_dir=data_dir, cache_dir=cache_dir, on_stage=on_stage)
+            probes = _completed(planned, probes, trained=trained, deep=deep, on_stage=on_stage)
         except BakeoffError as error:
             why = str(error)
     with Store.open_read_only(folder / DATABASE) as store:
-        findings = audit(_after(study, store, probes, why))
+        findings = audit(evidence_after(study, store, probes, why))
     with contextlib.suppress(StudyError), claimed(folder), Store.create_or_open(folder / DATABASE) as store:
         if probes is not None:
             store.set_note(PROBES, kept.probes_to_json(probes))
         store.set_note(FINDINGS, kept.findings_to_json(findings, _state_of(study.spec, store)))
     return Audited(study.spec, labels(study.spec.candidates), findings)
+
+
+def _completed(planned: Plan, probes: Probes | None, *, trained: bool, deep: bool, on_stage: OnStage | None) -> Probes:
+    """Return what was measured of a study, with what is still missing of it."""
+    probes = probes or gather(planned, on_stage)
+    if trained and probes.baseline is None:
+        indices = split_indices(planned.dataset, planned.study.runs()[0])
+        probes = replace(probes, baseline=baseline(planned.dataset, indices))
+    if deep and probes.one_batch is None:
+        probes = replace(probes, one_batch=by_heart(planned, on_stage))
+    return probes
 
 
 def _kept_probes(folder: Path) -> Probes | None:
@@ -197,88 +214,8 @@ def _kept_probes(folder: Path) -> Probes | None:
         return None  # whoever opens the database to write to it says what is wrong with it
 
 
-def _before(planned: Plan, probes: Probes) -> Evidence:
-    study = planned.study
-    return Evidence(
-        study=study,
-        labels=planned.labels,
-        views=probes.views,
-        networks=probes.networks,
-        data=probes.data,
-        macs=planned.macs,
-        validated=study.validation > 0 or probes.data.own_validation,
-        absent=dict.fromkeys(("runs", "epochs", "predictions", "verdict", "costs", "baseline"), NOT_TRAINED),
-    )
-
-
-def _after(folder: Study, store: Store, probes: Probes | None, why: str) -> Evidence:
-    """Return all that a study's folder tells.
-
-    Args:
-        folder: The study's.
-        store: Its database.
-        probes: What was measured of it, if it was.
-        why: Why it was not.
-    """
-    study, runs, epochs = folder.spec, store.runs_frame(), store.epochs_frame()
-    done = runs.loc[runs["status"] == RunStatus.DONE, "run_id"].tolist()
-    predictions = KeptPredictions(folder.folder, done)
-    verdict, why_none = _verdict(folder, done)
-    decided = study.validation > 0 or (None if probes is None else probes.data.own_validation)
-    if decided is None and len(epochs):
-        decided = bool(epochs["val_accuracy"].notna().any())
-    return Evidence(
-        study=study,
-        labels=labels(study.candidates),
-        runs=runs,
-        epochs=epochs,
-        predictions=predictions if len(predictions) else None,
-        verdict=verdict,
-        costs=store.costs() or None,
-        views=None if probes is None else probes.views,
-        networks=None if probes is None else probes.networks,
-        data=None if probes is None else probes.data,
-        baseline=None if probes is None else probes.baseline,
-        macs={run["candidate_id"]: int(run["macs"]) for run in runs.to_dict("records")} or None,
-        validated=decided,
-        absent={
-            "predictions": "no predictions of a finished run are there",
-            "verdict": why_none,
-            "costs": "costs were not measured",
-            "baseline": why or NOT_FINISHED,
-            **dict.fromkeys(("views", "networks", "data", "validated"), why),
-        },
-    )
-
-
-def _verdict(folder: Study, done: Sequence[str]) -> tuple[Verdict | None, str]:
-    """Return the verdict on all candidates, or None and why there is none."""
-    if not done:
-        return None, NOT_FINISHED
-    try:
-        return verdict_of(folder, {}, folder.spec.audit.smallest_difference), ""
-    except StudyError as error:
-        return None, str(error)
-
-
 def _state_of(study: ResolvedStudy, store: Store) -> str:
     """Return a name of what findings depend on: the rules, what was declared, how each run stands, what was measured."""
     runs = store.runs_frame()
     standing = [[run["run_id"], run["status"], str(run["finished_at"])] for run in runs.to_dict("records")]
     return content_id([kept.FINDINGS_FORMAT, study.audit.model_dump(mode="json"), standing, store.costs()])
-
-
-class KeptPredictions(Mapping[str, Predictions]):
-    """What finished runs predicted for the test pictures, by run id; each is read when it is asked for."""
-
-    def __init__(self, folder: Path, runs: Sequence[str]) -> None:
-        self._paths = {run: path for run in runs if (path := predictions_path(folder, run)).is_file()}
-
-    def __getitem__(self, run: str) -> Predictions:
-        return load_predictions(self._paths[run])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)

@@ -12,8 +12,10 @@ from bakeoff import models
 from bakeoff.audit.evidence import NetworkProbe
 from bakeoff.data.batches import Batches
 from bakeoff.data.dataset import Dataset
-from bakeoff.spec import RunSpec
+from bakeoff.records import OneBatch
+from bakeoff.spec import CandidateSpec, RunSpec
 from bakeoff.training.early_sizes import sized
+from bakeoff.training.one_batch import overfit_one_batch
 from bakeoff.training.precision import autocast
 from bakeoff.training.setup import SplitIndices, build_network, view_of
 
@@ -28,21 +30,22 @@ class NetworkProber:
         self._dataset = dataset
         self._indices = indices
         self._known: dict[tuple[object, ...], NetworkProbe] = {}
+        self._by_heart: dict[tuple[object, ...], OneBatch] = {}
 
     def probe(self, run: RunSpec) -> NetworkProbe:
         """Measure the network of a run's candidate, with the weights that the run begins with."""
         candidate = run.candidate
-        key = (
-            candidate.model,
-            candidate.stem,
-            candidate.train_view,
-            candidate.evaluate_view,
-            str(candidate.normalization),
-            candidate.recipe.early_sizes,
-        )
+        key = (*_network(candidate), candidate.train_view, candidate.recipe.early_sizes)
         if key not in self._known:
             self._known[key] = self._probe(run)
         return self._known[key]
+
+    def learn_by_heart(self, run: RunSpec, device: str) -> OneBatch:
+        """Have a fresh copy of the network of a run's candidate learn a few pictures by heart."""
+        key = _network(run.candidate)
+        if key not in self._by_heart:
+            self._by_heart[key] = overfit_one_batch(run, self._dataset, device)
+        return self._by_heart[key]
 
     def _probe(self, run: RunSpec) -> NetworkProbe:
         candidate, dataset, cpu = run.candidate, self._dataset, torch.device("cpu")
@@ -63,6 +66,11 @@ class NetworkProber:
             company_difference=alone,
             pictures=len(labels),
         )
+
+
+def _network(candidate: CandidateSpec) -> tuple[object, ...]:
+    """Return what decides a network and what it sees in evaluation."""
+    return (candidate.model, candidate.stem, candidate.evaluate_view, str(candidate.normalization))
 
 
 def _in_evaluation(network: nn.Module, inputs: torch.Tensor) -> tuple[float | None, float | None]:
