@@ -147,6 +147,13 @@ def test_a_study_that_stands_in_its_folder_is_measured_once(tmp_path: Path, stub
     assert not stub.asked  # what cannot go on is refused before anything is measured
 
 
+def test_a_folder_without_the_epochs_granted_is_refused(tmp_path: Path, stub: type[StubTrials]) -> None:
+    undecided = tiny_plan(**timed(tmp_path / "study", budget="1s")).study.asked()
+    (tmp_path / "study.toml").write_text(undecided.to_toml())
+    with pytest.raises(StudyError, match="must hold the epochs that were granted"):
+        Study(tmp_path)
+
+
 def test_other_conditions_than_those_measured_under_are_told(tmp_path: Path, stub: type[StubTrials]) -> None:
     given = timed(tmp_path / "study", budget="4s", seeds=[0])
     begin(tiny_plan(**given))
@@ -203,7 +210,7 @@ def test_a_study_under_flops_trains_the_epochs_it_was_granted(tmp_path: Path, mo
     assert not outcome.failed
     trained = study.epochs().groupby("run_id").size().to_dict()
     assert [trained[run.id] for run in study.spec.runs()] == epochs(study.spec.candidates)
-    assert study.spec.protocol == "flops"
+    assert study.protocol == "flops"
 
 
 def test_a_forecast_uses_the_throughput_that_epochs_were_granted_by(

@@ -16,7 +16,7 @@ from bakeoff.audit import Finding, unranked
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.files import write_atomically
 from bakeoff.records import Cost
-from bakeoff.spec import ResolvedStudy
+from bakeoff.spec import ProtocolName, ResolvedStudy
 from bakeoff.store import Store
 
 if TYPE_CHECKING:
@@ -50,6 +50,16 @@ class Study:
             self.spec = ResolvedStudy.from_toml(path.read_text(encoding="utf-8"), where=str(path))
         except (SpecError, OSError, UnicodeDecodeError) as error:
             raise StudyError(f"{path} cannot be read back: {error}") from error
+        if not self.spec.decided:
+            raise StudyError(
+                f"{path} cannot be read back: under protocol = '{self.spec.protocol}' it must hold the epochs that were granted; "
+                "start the study from its study file again"
+            )
+
+    @property
+    def protocol(self) -> ProtocolName:
+        """What candidates got equal shares of; under `time` and `flops`, `spec.budget` has what each was granted."""
+        return self.spec.protocol
 
     def _frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         with Store.open_read_only(self.folder / DATABASE) as store:
