@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -218,4 +219,6 @@ def _state_of(study: ResolvedStudy, store: Store) -> str:
     """Return a name of what findings depend on: the rules, what was declared, how each run stands, what was measured."""
     runs = store.runs_frame()
     standing = [[run["run_id"], run["status"], str(run["finished_at"])] for run in runs.to_dict("records")]
-    return content_id([kept.FINDINGS_FORMAT, study.audit.model_dump(mode="json"), standing, store.costs()])
+    return content_id(
+        [kept.FINDINGS_FORMAT, study.audit.model_dump(mode="json"), standing, json.dumps(store.costs(), sort_keys=True)]
+    )
