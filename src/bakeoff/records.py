@@ -248,6 +248,9 @@ class Conditions:
     compiled: bool
     """Whether the inference figures are of a compiled network."""
 
+    normalization: str
+    """Of the training figures: PyTorch's `library`, or `compiled`."""
+
     chosen_layers: int
     """Convolutions that train with algorithms chosen by measuring. Inference always uses PyTorch's own."""
 
@@ -296,6 +299,7 @@ COMPARED = (
     "precision",
     "memory_format",
     "compiled",
+    "normalization",
     "classes",
     "versions",
     "system",

@@ -142,6 +142,7 @@ def _conditions(work: Work, prepared: Prepared, effort: Effort, around: Surround
         precision=work.run.precision,
         memory_format="channels_last" if work.numerics.channels_last else "contiguous",
         compiled=False,
+        normalization=work.numerics.normalization,
         chosen_layers=len(work.numerics.convolutions),
         optimizer=recipe.optimizer,
         batch_size=prepared.batch,

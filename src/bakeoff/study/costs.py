@@ -13,7 +13,7 @@ from bakeoff.spec import CandidateSpec, DataFacts, RunSpec, StudySpec
 from bakeoff.store import Store
 from bakeoff.study.folder import known_costs
 from bakeoff.study.machine import resolve_device
-from bakeoff.study.planned import Plan
+from bakeoff.study.planned import Plan, compiled_normalization
 from bakeoff.study.tuning import choose_algorithms, job_of
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def _work(planned: Plan, store: Store, run: RunSpec) -> Work:
             threads=planned.threads,
             micro_batch=int(micro_batches.min()) if len(micro_batches) else numerics.micro_batch,
             convolutions=numerics.convolutions if planned.device == "cpu" else {},
+            normalization=numerics.normalization if planned.device == "cpu" else "library",
         ),
         dataset=planned.dataset.folder,
         classes=len(planned.dataset.classes),
@@ -164,7 +165,8 @@ def profile(
         threads: Default all cores.
         rounds: Turns of each network; default as the effort has it. As much is measured in all.
         quick: Whether to measure in short.
-        tune: Whether convolutions choose their algorithm for training by measuring, as in a study.
+        tune: Whether convolutions choose their algorithm for training by measuring, and normalisation is compiled, as in
+            a study; if not, all is PyTorch's.
         on_stage: Told of the progress.
 
     Returns:
@@ -183,7 +185,14 @@ def profile(
     changes = [_changes(run.candidate, classes, size) for run in runs]
     device, threads = resolve_device(device), threads or usable_cores()
     numerics = [
-        Numerics(device=device, threads=threads, channels_last=True, micro_batch=batch_size, convolutions=chosen)
+        Numerics(
+            device=device,
+            threads=threads,
+            channels_last=True,
+            micro_batch=batch_size,
+            convolutions=chosen,
+            normalization="compiled" if tune and compiled_normalization(device) else "library",
+        )
         for chosen in _algorithms(runs, classes, size, threads, on_stage if tune and device == "cpu" else None)
     ]
     works = [

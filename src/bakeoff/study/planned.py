@@ -62,16 +62,13 @@ class Plan:
 
     def numerics(self, run: RunSpec, convolutions: dict[str, list[str]] | None = None) -> Numerics:
         """Return what a run that starts now would decide its last bits by, with these algorithms for its convolutions."""
-        from bakeoff.training import normalization
-
-        compiled = self.tune and self.device == "cpu" and normalization.unavailable() is None
         return Numerics(
             device=self.device,
             threads=self.threads,
             channels_last=True,
             micro_batch=run.candidate.recipe.batch_size,
             convolutions=convolutions or {},
-            normalization="compiled" if compiled else "library",
+            normalization="compiled" if self.tune and compiled_normalization(self.device) else "library",
         )
 
     def remarks(self) -> list[str]:
@@ -144,3 +141,10 @@ class Plan:
             checkpoints=self.folder / "checkpoints" / run.id,
             predictions=predictions_path(self.folder, run.id),
         )
+
+
+def compiled_normalization(device: str) -> bool:
+    """Whether batch normalisation can be compiled for a device."""
+    from bakeoff.training import normalization
+
+    return device == "cpu" and normalization.unavailable() is None
