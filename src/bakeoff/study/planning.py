@@ -15,13 +15,6 @@ from bakeoff.study.machine import divide_cores, resolve_device
 from bakeoff.study.planned import Plan
 
 
-def compiled_normalization(device: str) -> bool:
-    """Whether batch normalisation can be compiled for a device."""
-    from bakeoff.training import normalization
-
-    return device == "cpu" and normalization.unavailable() is None
-
-
 def plan(
     spec: StudySpec,
     *,
