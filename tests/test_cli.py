@@ -196,7 +196,7 @@ def test_a_study_goes_on_from_its_folder(folder: Path) -> None:
 def test_a_dry_run_forecasts_shows_what_a_budget_affords_and_trains_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, budget = tmp_path / "study", ["--protocol", "flops", "--budget", "500 MMACs"]
+    out, budget = tmp_path / "study", ["--protocol", "flops", "--budget", "500 MMACs", "--workers", "2"]
     assert bakeoff("run", *QUICK[:-2], *budget, "--out", str(out), "--dry-run") == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "nothing was trained" in said
