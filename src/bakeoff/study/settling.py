@@ -41,8 +41,8 @@ class Round:
     def sentences(self) -> list[str]:
         """Return what is added to settle the verdict, or why nothing is."""
         if not self.added:
-            end = "No more seeds are added." if self.further.beyond else "Nothing is open: no more seeds are needed."
-            return [*self.further.beyond, end]
+            nothing = "Among the candidates that can be judged nothing is open: no more seeds are needed."
+            return [*self.further.beyond, "No more seeds are added." if self.further.beyond else nothing]
         each = [f"{self.labels[one]} gets {_seeds_words(seeds)}" for one, seeds in self.added.items()]
         runs = plural(sum(map(len, self.added.values())), "run")
         plan = f"Round {self.number} to settle it: {'; '.join(each)} ({runs}, about {duration(self.seconds)})."
