@@ -14,7 +14,9 @@ from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.records import OneBatch
 from bakeoff.spec import ResolvedStudy
 
-HIGH_ERROR = 3.0
+HIGH_ERROR = 10.0
+"""torchvision's mnasnet0_5, which is sound, begins at 7.1 times ln C on 8-pixel digits: its last layer is drawn wide."""
+
 HIGH_WARNING = 1.5
 LOW = 0.8
 """Of ln C, each widened by 1 / sqrt(pictures); chosen here. docs/audit.md has what networks were seen to begin with."""
