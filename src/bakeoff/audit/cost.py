@@ -1,0 +1,341 @@
+"""Rules about measured costs: C1 to C5. An error here takes candidates out of the ranking by cost, not by accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from bakeoff.analysis.costs import (
+    CALLS_FOR_P95,
+    MOST_BUSY,
+    MOST_DRIFT,
+    MOST_SPREAD,
+    MOST_TAIL,
+    contradictions,
+    noise_of,
+)
+from bakeoff.audit.evidence import AbsentError
+from bakeoff.audit.finding import Finding, Ranking, Severity
+from bakeoff.audit.rule import Rule, Stage, rule
+from bakeoff.audit.words import by_value, listed, named, percent
+from bakeoff.records import COMPARED, Cost, RunStatus
+from bakeoff.spec import ResolvedStudy
+
+MISCOUNTED = 0.02
+"""Share by which a stored count may differ from a new one; chosen here: the counter is exact, versions may not be."""
+
+DOUBLED = (1.9, 2.1)
+"""Ratio of counts of which one took a multiply-accumulate for two operations, as torch's counter does."""
+
+TRAIN_PASSES = 3.0
+"""Forward passes that a training step takes: one forward, two backward."""
+
+SLOW_FIRST_CALL = 3.0
+"""Times the median that the first call may take; chosen here."""
+
+IMPOSSIBLE = 10.0
+"""Times the rate of a large matrix product; chosen here: of a 3x3 kernel on a map of one pixel 8 multiplications in 9 meet
+only padding and can be left out, so that a rate of 9 times is honest, and none beyond it."""
+
+LATE = 1.5
+"""Times the median by which a call may be longer when measured in a block with one wait at its end; chosen here."""
+
+LOADER_BOUND = 0.20
+"""Share of a training step spent on its data; chosen here."""
+
+OTHER_WORK = 2.0
+"""Times as long as measured alone that training may take; chosen here: workers beside each other share caches and memory."""
+
+
+def _known(costs: Mapping[str, dict[str, Any]]) -> dict[str, Cost]:
+    """Return the costs by candidate id.
+
+    Raises:
+        AbsentError: If none of them has all its figures.
+    """
+    found = {}
+    for candidate, plain in costs.items():
+        try:
+            found[candidate] = Cost.from_json(plain)
+        except ValueError as error:
+            reason = str(error)
+    if not found:
+        raise AbsentError(reason if costs else "costs were not measured")
+    return found
+
+
+@rule(
+    "C1",
+    "counting of operations",
+    stage=Stage.AFTER,
+    severity=Severity.ERROR,
+    blocks="any comparison of these candidates' multiply-accumulates",
+    needs=("study", "labels", "costs", "macs"),
+    ranking=Ranking.COST,
+)
+def counting(
+    *, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]], macs: Mapping[str, int]
+) -> Iterator[Finding]:
+    """Operations must be counted alike: multiply-accumulates of a forward pass, at the candidate's own input."""
+    sizes = {candidate.id: candidate.input_size(study.size) for candidate in study.candidates}
+    for candidate, cost in _known(costs).items():
+        if macs.get(candidate):
+            ratio = cost.macs / macs[candidate]
+            if abs(ratio - 1) > MISCOUNTED:
+                yield _miscounted(labels[candidate], candidate, cost, ratio, sizes.get(candidate))
+        if cost.macs and cost.train_macs_per_image > (1 + MISCOUNTED) * TRAIN_PASSES * cost.macs:
+            yield counting.fires(
+                Severity.ERROR,
+                f"Training {labels[candidate]} is said to take {cost.train_macs_per_image / cost.macs:.3g} forward passes a "
+                "picture; torch's counter gives that for the weight gradients of grouped convolutions, which it counts once a "
+                "group.",
+                candidates=[candidate],
+                evidence={"train_macs_per_image": cost.train_macs_per_image, "macs": cost.macs},
+                threshold=f"more than {TRAIN_PASSES:g} forward passes",
+                advice="Count training as 3 x forward multiply-accumulates x pictures.",
+            )
+
+
+def _miscounted(label: str, candidate: str, cost: Cost, ratio: float, size: int | None) -> Finding:
+    measured_at = cost.conditions.input_size
+    if size is not None and measured_at != size:
+        why = f"it was counted at {measured_at} pixels, and the candidate sees {size}"
+    elif DOUBLED[0] < ratio < DOUBLED[1] or DOUBLED[0] < 1 / ratio < DOUBLED[1]:
+        why = "one of them counts operations, the other multiply-accumulates"
+    else:
+        why = "they were counted by different means, or of different networks"
+    return counting.fires(
+        Severity.ERROR,
+        f"The stored count of {label} is {ratio:.3g} times what a new count gives: {why}.",
+        candidates=[candidate],
+        evidence={"macs": cost.macs, "ratio": ratio, "input_size": measured_at, "candidate_input_size": size},
+        threshold=f"a ratio off 1 by more than {percent(MISCOUNTED)}",
+        advice="Measure the study's costs again with this version.",
+    )
+
+
+@rule(
+    "C2",
+    "validity of timings",
+    stage=Stage.AFTER,
+    severity=Severity.ERROR,
+    blocks="any comparison of these candidates' latency",
+    needs=("labels", "costs"),
+    ranking=Ranking.COST,
+)
+def validity(*, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
+    """A timing must be of inference, after a warm-up, and of all the work."""
+    for candidate, cost in _known(costs).items():
+        reasons = [*_too_early(cost), *_too_fast(cost), *_wrong_mode(cost)]
+        if reasons:
+            yield validity.fires(
+                Severity.ERROR,
+                f"The latency of {labels[candidate]} cannot be right: {listed(reasons)}.",
+                candidates=[candidate],
+                evidence={
+                    "latency_p50": cost.latency_p50,
+                    "first_call": cost.timing.first_call,
+                    "warm_up_calls": cost.timing.warm_up_calls,
+                    "retimed": cost.timing.retimed,
+                    "rate": cost.macs / cost.latency_p50,
+                    "peak": cost.timing.peak_macs_per_second,
+                    "training": cost.timing.training,
+                    "gradients": cost.timing.gradients,
+                },
+                threshold=f"no warm-up with a first call > {SLOW_FIRST_CALL:g} medians; a rate > {IMPOSSIBLE:g} peaks; "
+                f"a block > {LATE:g} medians a call; training mode or gradients",
+                advice="Warm up, wait for the device on both sides of a call, and infer in eval and inference mode.",
+            )
+
+
+def _too_early(cost: Cost) -> Iterator[str]:
+    first = cost.timing.first_call / cost.latency_p50
+    if cost.timing.warm_up_calls == 0 and first > SLOW_FIRST_CALL:
+        yield f"nothing was warmed up, and the first call took {first:.3g} times the median"
+    late = cost.timing.retimed / cost.latency_p50
+    if late > LATE:
+        yield f"a call takes {late:.3g} times as long where the device is waited for"
+
+
+def _too_fast(cost: Cost) -> Iterator[str]:
+    fastest = cost.macs * max(1 / cost.latency_p50, cost.throughput)
+    if fastest > IMPOSSIBLE * cost.timing.peak_macs_per_second:
+        times = fastest / cost.timing.peak_macs_per_second
+        yield f"it would take {times:.3g} times the multiply-accumulates a second that this device can do"
+
+
+def _wrong_mode(cost: Cost) -> Iterator[str]:
+    if cost.timing.training:
+        yield "the network was in training mode"
+    if cost.timing.gradients:
+        yield "operations were recorded for gradients"
+
+
+@rule(
+    "C3",
+    "noise of timings",
+    stage=Stage.AFTER,
+    severity=Severity.WARNING,
+    blocks="an order of these candidates by latency or speed",
+    needs=("study", "labels", "costs"),
+    ranking=Ranking.COST,
+)
+def noise(*, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
+    """Timings must be steady, and enough for what is said of them."""
+    known = _known(costs)
+    noisy = {candidate: reasons for candidate, cost in known.items() if (reasons := noise_of(cost))}
+    if not noisy:
+        return
+    alike = by_value({candidate: ", ".join(reasons) for candidate, reasons in noisy.items()})
+    told = [f"{named(candidates, study, labels)} ({reasons})" for reasons, candidates in alike.items()]
+    unsure = [
+        f" {labels[pair.more]} has {pair.macs:.3g} times the multiply-accumulates of {labels[pair.fewer]}, which yet took "
+        f"{pair.latency:.3g} times as long; noise could explain that."
+        for pair in contradictions(known)
+        if pair.unsure and {pair.fewer, pair.more} & noisy.keys()
+    ]
+    yield noise.fires(
+        Severity.WARNING,
+        f"Timings are noisy: {listed(told)}.{''.join(unsure)}",
+        candidates=noisy,
+        evidence=_noisiest([known[candidate] for candidate in noisy]),
+        threshold=f"fewer than {CALLS_FOR_P95} calls; interquartile range > {percent(MOST_SPREAD)} of the median; 95th "
+        f"percentile > {MOST_TAIL:g} medians; first and last third differing by > {percent(MOST_DRIFT)}; others taking > "
+        f"{percent(MOST_BUSY)} of the processors",
+        advice="Measure again on a machine at rest; differences below the noise say nothing.",
+    )
+
+
+def _noisiest(costs: list[Cost]) -> dict[str, float | int | str | bool | None]:
+    return {
+        "latency_calls": min(cost.latency_calls for cost in costs),
+        "latency_spread": max(cost.noise.latency_spread for cost in costs),
+        "latency_drift": max((cost.noise.latency_drift for cost in costs), key=abs),
+        "train_spread": max(cost.noise.train_spread for cost in costs),
+        "train_drift": max((cost.noise.train_drift for cost in costs), key=abs),
+        "busy": max((cost.noise.busy for cost in costs if cost.noise.busy is not None), default=None),
+    }
+
+
+@rule(
+    "C4",
+    "conditions of measuring",
+    stage=Stage.AFTER,
+    severity=Severity.ERROR,
+    blocks="any comparison of these candidates' costs with the others'",
+    needs=("study", "labels", "costs"),
+    ranking=Ranking.COST,
+)
+def conditions(
+    *, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]
+) -> Iterator[Finding]:
+    """Costs that are compared must be measured under the same conditions; input and batch are part of the candidate."""
+    known = _known(costs)
+    under = {
+        candidate: tuple(str(getattr(cost.conditions, key)) for key in COMPARED) for candidate, cost in known.items()
+    }
+    shared = list(under.values())
+    usual = max(shared, key=shared.count)
+    for odd in dict.fromkeys(one for one in shared if one != usual):
+        touched = [candidate for candidate, one in under.items() if one == odd]
+        differing = [
+            f"{key.replace('_', ' ')} {here} instead of {there}"
+            for key, here, there in zip(COMPARED, odd, usual, strict=True)
+            if here != there
+        ]
+        yield conditions.fires(
+            Severity.ERROR,
+            f"{named(touched, study, labels)} was measured with {listed(differing)}.",
+            candidates=touched,
+            evidence={key: here for key, here, there in zip(COMPARED, odd, usual, strict=True) if here != there},
+            threshold="any difference in device, processor, threads, precision, memory format, classes or versions",
+            advice="Measure all candidates again in one go: `bakeoff run` on the study's folder does where one is missing.",
+        )
+
+
+@rule(
+    "C5",
+    "what costs are put down to",
+    stage=Stage.AFTER,
+    severity=Severity.WARNING,
+    blocks="training times and peaks of memory as properties of these networks",
+    needs=("study", "labels", "costs"),
+    uses=("runs", "epochs"),
+    ranking=Ranking.COST,
+)
+def accounting(
+    *,
+    study: ResolvedStudy,
+    labels: Mapping[str, str],
+    costs: Mapping[str, dict[str, Any]],
+    runs: pd.DataFrame | None,
+    epochs: pd.DataFrame | None,
+) -> Iterator[Finding]:
+    """A network is charged with its own work: not with its data, another network's memory, or other work's time."""
+    known = _known(costs)
+    bound = {one: cost.loader_share for one, cost in known.items() if (cost.loader_share or 0) > LOADER_BOUND}
+    if bound:
+        worst = max(share for share in bound.values() if share is not None)
+        yield accounting.fires(
+            Severity.WARNING,
+            f"Training {named(bound, study, labels)} waits for data in up to {percent(worst)} of each step: its speed is that "
+            "of the pictures' preparation.",
+            candidates=bound,
+            evidence={"loader_share": worst},
+            threshold=f"more than {percent(LOADER_BOUND)} of a step",
+            advice="Compare networks by `train_throughput`, which leaves the data out.",
+        )
+    inherited = [candidate for candidate, cost in known.items() if not cost.timing.fresh_process]
+    if inherited:
+        yield accounting.fires(
+            Severity.WARNING,
+            f"The peak memory of {named(inherited, study, labels)} was read in a process that had measured others before.",
+            candidates=inherited,
+            evidence={"fresh_process": False},
+            threshold="a process of its own for each candidate",
+            advice="Measure each candidate's memory in a fresh process.",
+        )
+    if runs is None or epochs is None:
+        yield accounting.not_run(
+            "training times could not be held against the measured speed: there is no record of epochs"
+        )
+    else:
+        yield from _other_work(known, labels, runs, epochs)
+
+
+def _other_work(
+    costs: Mapping[str, Cost], labels: Mapping[str, str], runs: pd.DataFrame, epochs: pd.DataFrame
+) -> Iterator[Finding]:
+    """Find candidates whose training took far longer than the same steps by themselves, with as many threads."""
+    for candidate, cost in costs.items():
+        alone = cost.train_throughput_data
+        of_it = runs[(runs["candidate_id"] == candidate) & (runs["status"] == RunStatus.DONE)]
+        alike = [run["run_id"] for run in of_it.to_dict("records") if _as_measured(run["numerics"], cost)]
+        records = epochs[epochs["run_id"].isin(alike)]
+        seconds = float((records["seconds_train"] + records["seconds_wait"]).sum())
+        if alone is None or seconds == 0:
+            continue
+        slower = alone / (float(records["images"].sum()) / seconds)
+        if slower > OTHER_WORK:
+            yield accounting.fires(
+                Severity.WARNING,
+                f"Training {labels[candidate]} took {slower:.3g} times as long as its steps take by themselves: its training "
+                "times hold other work on this machine.",
+                candidates=[candidate],
+                evidence={"alone_images_per_second": alone, "slower": slower},
+                threshold=f"more than {OTHER_WORK:g} times",
+                advice="Compare training times by `train_throughput`, or train again on a machine at rest.",
+            )
+
+
+def _as_measured(numerics: dict[str, Any] | None, cost: Cost) -> bool:
+    return (
+        numerics is not None
+        and numerics["threads"] == cost.conditions.threads
+        and numerics["device"] == "cpu" == cost.conditions.device
+    )
+
+
+RULES: tuple[Rule, ...] = (counting, validity, noise, conditions, accounting)
