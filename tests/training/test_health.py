@@ -21,7 +21,7 @@ from bakeoff.data.batches import Batches
 from bakeoff.execution.messages import Ended, event_from_line, event_to_line
 from bakeoff.records import RunStatus
 from bakeoff.spec import RunSpec
-from bakeoff.training import checkpoint, health, loop
+from bakeoff.training import checkpoint, health, loop, normalization
 from bakeoff.training.channels import DeadChannels
 from bakeoff.training.health import clean_sample, rows, update_steps
 from bakeoff.training.loop import Hooks, Interrupted, Trainer
@@ -270,6 +270,25 @@ def test_activations_are_seen_however_they_are_called() -> None:
         assert torch.equal(network(inputs), expected)
     assert channels.shares() == {"first": 0.5, "second": pytest.approx(0.2)}
     assert not any(layer._forward_pre_hooks for layer in network.modules())
+
+
+def test_activations_inside_a_compiled_normalisation_are_seen_as_those_after_it() -> None:
+    if (reason := normalization.unavailable()) is not None:
+        pytest.skip(reason)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8)
+    ).eval()
+    with torch.no_grad():
+        network[1].bias[:3] = -100.0
+    inputs = torch.randn(4, 3, 8, 8).to(memory_format=torch.channels_last)
+    found = []
+    for fused in (False, True):
+        if fused:
+            normalization.install(network)
+        with DeadChannels(network) as channels, torch.inference_mode():
+            network(inputs)
+        found.append(channels.shares())
+    assert found == [{"1": 3 / 8}, {"1": 3 / 8}]
 
 
 def test_a_channel_that_one_of_several_batches_wakes_is_alive() -> None:

@@ -196,8 +196,9 @@ def implausibly_low(
     """A network must beat a linear classifier, and not stay far below what it is known to reach."""
     chance = 1 / len(data.classes)
     unfinished = []
+    accuracies = _accuracies(runs, epochs)
     for candidate in study.candidates:
-        reached = _reached(candidate, runs, epochs)
+        reached = _reached(candidate, accuracies)
         if reached is None:
             unfinished.append(candidate.id)
             continue
@@ -207,15 +208,19 @@ def implausibly_low(
         yield implausibly_low.not_run("no run of it has finished", candidates=unfinished)
 
 
-def _reached(candidate: CandidateSpec, runs: pd.DataFrame, epochs: pd.DataFrame) -> _Reached | None:
-    done = runs[(runs["candidate_id"] == candidate.id) & (runs["status"] == RunStatus.DONE)]
-    last = epochs[epochs["run_id"].isin(done["run_id"])].sort_values("epoch").groupby("run_id").tail(1)
-    known = {
-        "test": done["test_accuracy"].mean(),
-        "validation": last["val_accuracy"].mean(),
-        "training": last["train_accuracy"].mean(),
-    }
-    for of, accuracy in known.items():
+def _accuracies(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return the mean accuracies over finished seeds, best kind first, by candidate id."""
+    done = runs.loc[runs["status"] == RunStatus.DONE, ["run_id", "candidate_id", "test_accuracy"]]
+    last = epochs.sort_values("epoch").groupby("run_id")[["val_accuracy", "train_accuracy"]].tail(1)
+    last = last.assign(run_id=epochs.loc[last.index, "run_id"])
+    means = done.merge(last, on="run_id", how="left").drop(columns="run_id").groupby("candidate_id").mean()
+    names = {"test_accuracy": "test", "val_accuracy": "validation", "train_accuracy": "training"}
+    rows = means.rename(columns=names).to_dict("index")
+    return {str(one): {str(of): float(value) for of, value in row.items()} for one, row in rows.items()}
+
+
+def _reached(candidate: CandidateSpec, accuracies: Mapping[str, Mapping[str, float]]) -> _Reached | None:
+    for of, accuracy in accuracies.get(candidate.id, {}).items():
         if not math.isnan(accuracy):
             return _Reached(float(accuracy), of, candidate.recipe.epochs)
     return None
@@ -294,8 +299,11 @@ def idle_seeds(
 ) -> Iterator[Finding]:
     """Two seeds of a candidate must score the test pictures differently."""
     compared = False
+    by_candidate = dict(iter(runs.groupby("candidate_id")))
     for candidate in study.candidates:
-        mine = runs[runs["candidate_id"] == candidate.id]
+        mine = by_candidate.get(candidate.id)
+        if mine is None:
+            continue
         scores = {
             seed: predictions[run].logits
             for run, seed in zip(mine["run_id"], mine["seed"], strict=True)

@@ -48,6 +48,11 @@ def subject_keys(study: ResolvedStudy) -> set[str]:
     return keys
 
 
+def free_keys(study: ResolvedStudy) -> set[str]:
+    """Return the keys in which candidates may differ: what is compared, and epochs where equal budgets decide them."""
+    return subject_keys(study) | (set() if study.protocol == "epochs" else {"epochs"})
+
+
 def subjects(study: ResolvedStudy) -> dict[str, list[CandidateSpec]]:
     """Return the candidates by what is compared, such as by model, each named in words."""
     keys = [key for key in KEYS if key in subject_keys(study)]

@@ -12,7 +12,7 @@ from bakeoff.audit.evidence import DataProbe
 from bakeoff.audit.finding import Finding, Severity, State
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.selection import p5_order_at_equal_trials
-from bakeoff.audit.settings import KEYS, RECIPE_KEYS, settings, subject_keys, subjects, sweeps
+from bakeoff.audit.settings import KEYS, RECIPE_KEYS, free_keys, settings, subject_keys, subjects, sweeps
 from bakeoff.audit.words import listed, named
 from bakeoff.spec import CandidateSpec, ResolvedStudy
 
@@ -227,7 +227,7 @@ def _effort(group: Sequence[CandidateSpec], study: ResolvedStudy) -> dict[str, f
         "trials": len(group),
         "learning rates": len({(one.recipe.optimizer, one.recipe.learning_rate) for one in group}),
     }
-    if "epochs" not in subject_keys(study):
+    if "epochs" not in free_keys(study):
         effort["epochs at most"] = max(one.recipe.epochs for one in group)
     return effort
 
@@ -248,9 +248,9 @@ def _ratio(values: Sequence[float]) -> float:
 def undeclared_difference(*, study: ResolvedStudy, macs: Mapping[str, int] | None) -> Iterator[Finding]:
     """What is compared may differ in nothing but what the study declares, unless each got the same grid of it."""
     groups = subjects(study)
-    compared = subject_keys(study)
+    free = free_keys(study)
     chosen = {name: [settings(candidate, study.size) for candidate in group] for name, group in groups.items()}
-    keys = [key for key in KEYS if key not in compared and not _tuned_by_all(key, chosen)]
+    keys = [key for key in KEYS if key not in free and not _tuned_by_all(key, chosen)]
     if len(groups) == 1:
         yield from _confounded(next(iter(chosen.values())), study)
         return

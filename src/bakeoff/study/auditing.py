@@ -110,14 +110,26 @@ def conclude(planned: Plan, store: Store, probes: Probes) -> list[Finding]:
     return findings
 
 
-def findings_of(study: Study) -> list[Finding]:
-    """Return what the audit says of a study's folder: what it said at the end of the last run, where nothing has changed since."""
+def findings_of(study: Study, known: tuple[str, list[Finding]] | None = None) -> tuple[str, list[Finding]]:
+    """Return what the audit says of a study's folder: what it said before, where nothing has changed since.
+
+    Args:
+        study: The folder.
+        known: What this returned before, if it did.
+
+    Returns:
+        A name of the state that the folder is in, and the findings.
+    """
     with Store.open_read_only(study.folder / DATABASE) as store:
-        said = kept.findings_from_json(store.note(FINDINGS), _state_of(study.spec, store))
+        state = _state_of(study.spec, store)
+        if known is not None and known[0] == state:
+            return known
+        said = kept.findings_from_json(store.note(FINDINGS), state)
         if said is not None:
-            return said
+            return state, said
         probes = kept.probes_from_json(store.note(PROBES))
-        return audit(evidence_after(study, store, probes, "it was run before bakeoff kept what it measures"))
+        why = "it was run before bakeoff kept what it measures"
+        return state, audit(evidence_after(study, store, probes, why))
 
 
 def audit_file(

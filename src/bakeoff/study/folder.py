@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from bakeoff.analysis import costs, ranking
 from bakeoff.analysis.time_to_accuracy import time_to_accuracy, usual_targets
-from bakeoff.audit import Finding, unranked
+from bakeoff.audit import Finding, Ranking, unranked
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.files import write_atomically
 from bakeoff.records import Cost
@@ -46,6 +46,7 @@ class Study:
             raise StudyError(
                 f"a study folder must hold {STUDY_FILE}, but {folder} has none; give the folder that `bakeoff run` named"
             )
+        self._said: tuple[str, list[Finding]] | None = None
         try:
             self.spec = ResolvedStudy.from_toml(path.read_text(encoding="utf-8"), where=str(path))
         except (SpecError, OSError, UnicodeDecodeError) as error:
@@ -82,7 +83,8 @@ class Study:
         """Return what the audit says of the study, what fires first."""
         from bakeoff.study.auditing import findings_of  # torch loads with it
 
-        return findings_of(self)
+        self._said = findings_of(self, self._said)
+        return self._said[1]
 
     def table(self) -> pd.DataFrame:
         """Return one row a candidate, best first: accuracies over seeds, and costs.
@@ -91,9 +93,13 @@ class Study:
         """
         return ranking.with_costs(ranking.rank(*self._frames(), unranked=self.unranked()), self.costs())
 
-    def unranked(self) -> dict[str, str]:
-        """Return the candidates that open errors of the audit take out of the ranking, by id, with the reason."""
-        return unranked(self.findings(), [candidate.id for candidate in self.spec.candidates])
+    def unranked(self, by: Ranking = Ranking.ACCURACY) -> dict[str, str]:
+        """Return the candidates that open errors of the audit take out of a ranking, by id, with the reason.
+
+        Args:
+            by: Which ranking: by accuracy or by cost.
+        """
+        return unranked(self.findings(), [candidate.id for candidate in self.spec.candidates], by)
 
     def curves(self) -> pd.DataFrame:
         """Return the epoch records in long form: candidate, seed, epoch and the metrics."""
@@ -168,8 +174,9 @@ class Study:
             min_accuracy=min_accuracy,
         )
         verdict = self.verdict(excluded=excluded, smallest_difference=smallest_difference)
+        doubted = self.unranked(Ranking.COST)
         with Store.open_read_only(self.folder / DATABASE) as store:
-            measured = store.costs()
+            measured = {one: costs for one, costs in store.costs().items() if one not in doubted}
         return recommend(verdict, costs_of(self.table(), measured), budget)
 
     def time_to_accuracy(self, targets: Sequence[float] | None = None) -> pd.DataFrame:

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from bakeoff.training.normalization import NONE, FusedBatchNorm2d
+
 ACTIVATIONS = frozenset({"relu", "relu_", "relu6", "hardtanh", "hardtanh_", "clamp_min", "clamp_min_", "hardswish"})
 """Names of torch's functions after which a value can be exactly zero. Other activations let something through."""
 
@@ -17,7 +19,8 @@ ACTIVATIONS = frozenset({"relu", "relu_", "relu6", "hardtanh", "hardtanh_", "cla
 class DeadChannels(TorchFunctionMode):
     """Sees which channels of each activation are above zero anywhere, while it is entered.
 
-    It watches torch's functions and not the network's layers, since many networks call their activations as functions.
+    It watches torch's functions and not the network's layers, since many networks call their activations as functions;
+    only of a compiled normalisation that activates by itself it takes the output.
     Outputs of shape (batch, channels, height, width) and (batch, channels) are looked at; nothing is changed.
 
     Args:
@@ -35,6 +38,8 @@ class DeadChannels(TorchFunctionMode):
         for name, layer in self._network.named_modules():
             if next(layer.parameters(recurse=False), None) is not None:
                 self._hooks.append(layer.register_forward_pre_hook(self._entering(name)))
+            if isinstance(layer, FusedBatchNorm2d) and layer.bounds != NONE:
+                self._hooks.append(layer.register_forward_hook(self._left))
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
@@ -52,12 +57,19 @@ class DeadChannels(TorchFunctionMode):
 
         return note
 
+    def _left(self, layer: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        self._note(output)
+
+    def _note(self, output: torch.Tensor) -> None:
+        alive = output.amax(dim=(0, 2, 3) if output.ndim == 4 else 0) > 0
+        before = self._alive.get(self._layer)
+        self._alive[self._layer] = alive if before is None or before.shape != alive.shape else alive | before
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
-        if getattr(func, "__name__", "") in ACTIVATIONS and torch.is_tensor(output) and output.ndim in (2, 4):
-            alive = output.amax(dim=(0, 2, 3) if output.ndim == 4 else 0) > 0
-            before = self._alive.get(self._layer)
-            self._alive[self._layer] = alive if before is None or before.shape != alive.shape else alive | before
+        activates = getattr(func, "__name__", "") in ACTIVATIONS
+        if activates and torch.is_tensor(output) and output.ndim in (2, 4):
+            self._note(output)
         return output
 
     def shares(self) -> dict[str, float]:
