@@ -19,7 +19,7 @@ HIGH_ERROR = 10.0
 
 HIGH_WARNING = 1.5
 LOW = 0.8
-"""Of ln C, each widened by 1 / sqrt(pictures); chosen here. docs/audit.md has what networks were seen to begin with."""
+"""Of ln C, each widened by 1 / sqrt(pictures); chosen here."""
 
 
 @rule(
