@@ -1,0 +1,59 @@
+"""What several commands print with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bakeoff.errors import StudyError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def output() -> Console:
+    """Return what results are printed to."""
+    from rich.console import Console
+
+    return Console()
+
+
+def errors() -> Console:
+    """Return what goes to standard error: errors and remarks on what was done."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def print_sentences(sentences: list[str]) -> None:
+    """Print a line for each, as text."""
+    from bakeoff.words import clean
+
+    console = output()
+    for sentence in sentences:
+        console.print(clean(sentence), markup=False, highlight=False)
+
+
+def print_table(folder: Path) -> None:
+    """Print what a study has found: its ranking, its verdict, what qualifies them."""
+    from bakeoff.report.audit import audit_report
+    from bakeoff.report.console import ranked_table
+    from bakeoff.report.protocol import budget_words
+    from bakeoff.study import Study
+    from bakeoff.words import clean
+
+    study, console = Study(folder), output()
+    table = study.table()
+    try:
+        verdict = study.verdict()
+        ties, sentences = {one.candidate_id: one.ties for one in verdict.candidates}, verdict.sentences()
+    except StudyError as error:  # what was trained is shown all the same
+        ties, sentences = {}, [f"There is no verdict: {error}."]
+    console.print(ranked_table(table, study.spec.name, ties))
+    print_sentences(sentences)
+    took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
+    for remark in [*budget_words(study.spec, took), *study.remarks()]:
+        console.print(f"- {clean(remark)}", markup=False, highlight=False)
+    for line in audit_report(study.findings()):
+        console.print(line)
+    console.print(f"Written to {folder}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,80 @@
+"""Commands that show what a study has found: `show`, `figures`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bakeoff.cli.app import app
+from bakeoff.cli.parsing import word_list
+from bakeoff.cli.printing import errors, output, print_table
+
+
+@app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(help="A study's folder.")],
+    csv: Annotated[bool, typer.Option("--csv", help="As comma-separated values.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With the verdict and every run's epoch records.")] = False,
+    targets: Annotated[
+        str | None, typer.Option(help="Also the training time to these validation accuracies: 80%,90%.")
+    ] = None,
+) -> None:
+    """Print a study's ranked table again.
+
+    \b
+    Examples:
+      bakeoff show results/demo
+      bakeoff show results/demo --csv > table.csv
+      bakeoff show results/classics --targets 80%,85%,90%
+    """
+    from bakeoff import units
+    from bakeoff.report import console
+    from bakeoff.report.verdict import time_to_accuracy_table
+    from bakeoff.study import Study
+
+    if not csv and not json:
+        print_table(folder)
+        if targets is not None:
+            accuracies = [units.share(one, "--targets") for one in word_list(targets) or []]
+            output().print(time_to_accuracy_table(Study(folder).time_to_accuracy(accuracies)))
+        return
+    study = Study(folder)
+    if csv:
+        typer.echo(console.to_csv(study.table()), nl=False)
+        return
+    text = console.to_json(
+        study.spec.name,
+        study.runs(),
+        study.epochs(),
+        study.verdict().facts(),
+        unranked=study.unranked(),
+        findings=study.findings(),
+        costs=study.costs(),
+    )
+    typer.echo(text, nl=False)
+
+
+@app.command()
+def figures(
+    folder: Annotated[Path, typer.Argument(help="A study's folder.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write them. Default: report/figures in the study's folder.")
+    ] = None,
+) -> None:
+    """Draw a study's figures, those of the paper among them, as PNG and SVG. Needs bakeoff[figures].
+
+    \b
+    Example:
+      bakeoff figures results/realm-of-deep-learning
+    """
+    from bakeoff.report.figures import figures as draw
+    from bakeoff.study import Study
+
+    study = Study(folder)
+    drawn = draw(study.runs(), study.epochs(), out or folder / "report" / "figures")
+    for path in drawn.paths:
+        typer.echo(path)
+    for reason in drawn.left_out:
+        errors().print(reason, style="yellow", markup=False, highlight=False)

@@ -1,0 +1,220 @@
+"""`bakeoff run`: train what a study compares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bakeoff.cli.app import INTERRUPTED, app
+from bakeoff.cli.parsing import numbers, word_list
+from bakeoff.cli.printing import errors, output, print_sentences, print_table
+from bakeoff.errors import SpecError
+
+if TYPE_CHECKING:
+    from bakeoff.study import Outcome, Plan, Study, Watcher
+
+RUN_HELP = """Train candidates under one protocol, and print who wins at what cost.
+
+Comma lists are grid axes: every combination is a candidate, and every candidate is run with every seed. The same
+command again goes on where it stopped.
+
+\b
+Examples:
+  bakeoff run --data digits --epochs 3 --seeds 0,1
+  bakeoff run --data my_pictures/ --models resnet18,mobilenet_v2 --lrs 0.01,0.001
+  bakeoff run studies/classics.toml --dry-run
+  bakeoff run studies/classics.toml --only mobilenet --limit 5000
+  bakeoff run studies/classics.toml --protocol time --budget 30min
+  bakeoff run results/classics            (go on with a study from its folder)
+  bakeoff run results/classics --settle   (and add the seeds that its verdict lacks)
+"""
+
+
+@app.command(help=RUN_HELP)
+def run(
+    study: Annotated[Path | None, typer.Argument(help="A study file, or the folder of a study to go on with.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="digits, cifar10, cifar100, a folder of pictures, or a zip or tar of one.")
+    ] = None,
+    models: Annotated[str | None, typer.Option(help="Networks, as `bakeoff models` lists them.")] = None,
+    optimizers: Annotated[str | None, typer.Option(help="adam, adamw, sgd, muon.")] = None,
+    lrs: Annotated[
+        str | None, typer.Option(help="Learning rates. Default: adam and adamw 0.001, sgd 0.01, muon 0.1.")
+    ] = None,
+    epochs: Annotated[str | None, typer.Option(help="Epochs of training. Default 10.")] = None,
+    batch_size: Annotated[str | None, typer.Option(help="Pictures a batch. Default 64.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="constant, cosine, one_cycle, linear. Default cosine.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Such as 0,1,2 or 0-4: one run each of every candidate.")] = None,
+    stem: Annotated[str | None, typer.Option(help="auto (small under 64 pixels), original, small.")] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            help="Held out of the training set to decide by: a share below 1 or a number; 0 for none. Default 0.1."
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Use about this many training pictures, to try things out.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16, the same for all candidates.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="What candidates get equal shares of: epochs, time, flops. Default epochs.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Of one run: 10min under time, '500 TMACs' under flops. Default: what the first candidate's epochs take."
+        ),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Run only candidates whose label matches one of these patterns.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs at once. Default: one a core, as memory allows.")
+    ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option(help="Choose each convolution's algorithm by measuring on this machine, or use PyTorch's own."),
+    ] = True,
+    despite: Annotated[
+        str | None, typer.Option(help="Train in spite of these rules of the audit, such as D1; their findings stay.")
+    ] = None,
+    costs: Annotated[
+        bool, typer.Option(help="Measure what each candidate costs, once its runs have ended: some seconds each.")
+    ] = True,
+    out: Annotated[Path | None, typer.Option(help="The study's folder. Default: results/<name>.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
+    settle: Annotated[
+        bool, typer.Option("--settle", help="Then add just the seeds that would settle the verdict, round by round.")
+    ] = False,
+    most_seeds: Annotated[int | None, typer.Option(min=2, help="Of one candidate, with --settle. Default 10.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and what it will take; train nothing.")
+    ] = False,
+) -> None:
+    """See RUN_HELP."""
+    from bakeoff.flags import adapted_spec
+    from bakeoff.report.progress import StudyProgress
+    from bakeoff.study import execute, plan, plan_folder
+
+    flags = {
+        "data": data,
+        "models": word_list(models),
+        "optimizer": word_list(optimizers),
+        "learning_rate": numbers(lrs, "--lrs", float),
+        "epochs": numbers(epochs, "--epochs", int),
+        "batch_size": numbers(batch_size, "--batch-size", int),
+        "schedule": word_list(schedule),
+        "seeds": numbers(seeds, "--seeds", int),
+        "stem": stem,
+        "validation": validation,
+        "limit": limit,
+        "precision": precision,
+        "protocol": protocol,
+        "budget": budget,
+    }
+    patterns, insisted = word_list(only) or [], word_list(despite)
+    if most_seeds is not None and not settle:
+        raise SpecError(f"--most-seeds bounds what --settle adds, but got {most_seeds} without it; add --settle")
+    with StudyProgress() as watcher:
+        if study is not None and study.is_dir():
+            given = [name for name, value in flags.items() if value is not None]
+            if given or out is not None:
+                raise SpecError(
+                    f"a study that goes on from its folder keeps its settings, but {', '.join(given or ['out'])} was given; leave it out"
+                )
+            planned = plan_folder(
+                study,
+                device=device,
+                workers=workers,
+                only=patterns,
+                tune=tune,
+                despite=insisted or [],
+                costs=costs,
+                data_dir=data_dir,
+                on_stage=watcher.stage,
+            )
+        else:
+            spec, adapted = adapted_spec(study, despite=insisted, **flags)  # type: ignore[arg-type]
+            planned = plan(
+                spec,
+                out=out,
+                adapted=adapted,
+                device=device,
+                workers=workers,
+                only=patterns,
+                tune=tune,
+                costs=costs,
+                data_dir=data_dir,
+                on_stage=watcher.stage,
+            )
+        if not dry_run:
+            for remark in planned.remarks():
+                watcher.warn(remark)
+            result, outcome = _settled(planned, watcher, most_seeds) if settle else execute(planned, watcher)
+    if dry_run:
+        if not settle or not _print_round(planned, most_seeds):
+            _print_forecast(planned)
+        return
+    print_table(result.folder)
+    if outcome.interrupted:
+        again = f"bakeoff run {result.folder}{' --settle' if settle else ''}"
+        errors().print(f"Stopped and saved. The same command goes on, or: {again}", soft_wrap=True)
+        raise typer.Exit(INTERRUPTED)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def _settled(planned: Plan, watcher: Watcher, most_seeds: int | None) -> tuple[Study, Outcome]:
+    """Run a study and settle it; the statistics that this takes are loaded for it alone."""
+    from bakeoff.analysis.further_seeds import MOST_SEEDS
+    from bakeoff.study.settling import settle
+
+    return settle(planned, watcher, most_seeds=MOST_SEEDS if most_seeds is None else most_seeds)
+
+
+def _print_round(planned: Plan, most_seeds: int | None) -> bool:
+    """Print the seeds that would be added; return False if runs of the study are left, which come first."""
+    from bakeoff.analysis.further_seeds import MOST_SEEDS
+    from bakeoff.study.settling import foreseen_round
+
+    coming = foreseen_round(planned, MOST_SEEDS if most_seeds is None else most_seeds)
+    if coming is None:
+        print_sentences(["Seeds that would settle the verdict are planned once these runs have ended:"])
+        return False
+    print_sentences(coming.sentences())
+    return True
+
+
+def _print_forecast(planned: Plan) -> None:
+    from bakeoff.forecast import forecast
+    from bakeoff.report.console import forecast_table
+    from bakeoff.report.progress import StudyProgress
+    from bakeoff.report.protocol import budget_words
+    from bakeoff.words import clean, duration, plural, size
+
+    with StudyProgress() as watcher:
+        expected = forecast(planned, watcher.stage)
+    rows = [
+        {
+            "label": row.label,
+            "runs": row.runs,
+            "seconds": row.seconds,
+            "images_per_second": row.images_per_second,
+            "parameters": row.parameters,
+            "macs": row.macs,
+            "memory": size(row.probe.peak_memory),
+        }
+        for row in expected.candidates
+    ]
+    console = output()
+    console.print(forecast_table(rows, f"{planned.study.name}: nothing was trained; this is what it would take here"))
+    console.print(
+        f"In all about {duration(expected.seconds)} with {plural(expected.workers, 'worker')} of {plural(expected.threads, 'thread')}, up to "
+        f"{size(expected.memory)} of memory and {size(expected.disk)} of disk ({size(expected.disk_free)} free) in {planned.folder}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    for remark in [*budget_words(planned.study), *planned.remarks()]:
+        console.print(f"- {clean(remark)}", markup=False, highlight=False)
