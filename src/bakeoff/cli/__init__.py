@@ -14,8 +14,10 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Run the command line; errors that the user can mend are printed without a traceback, with exit code 2."""
+    from bakeoff.lean import postpone_compiler
     from bakeoff.words import clean
 
+    postpone_compiler()
     try:
         app()
     except BakeoffError as error:

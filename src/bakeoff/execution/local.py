@@ -7,7 +7,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ from bakeoff.execution.messages import (
     event_from_line,
     task_to_line,
 )
+from bakeoff.execution.program import command
 from bakeoff.execution.worker import STOP
 
 ATTEMPTS = 2
@@ -44,8 +44,7 @@ class _Worker:
         self.number = number
         self.task: Task | None = None
         self.process = subprocess.Popen(
-            # -P keeps the current folder, which may hold anything, from being searched for modules.
-            [sys.executable, "-P", "-m", "bakeoff.execution.worker"],
+            command("bakeoff.execution.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

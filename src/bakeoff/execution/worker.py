@@ -1,7 +1,6 @@
 """A worker process: reads tasks from standard input, trains them, and writes events to standard output.
 
-Started as `python -m bakeoff.execution.worker`, a program of its own, so that it works from scripts, notebooks and
-any thread. It ends when its input ends, so no worker outlives its driver, however the driver died.
+A program of its own (`execution.program`). It ends when its input ends, so no worker outlives its driver, however the driver died.
 """
 
 from __future__ import annotations
@@ -100,7 +99,3 @@ def _train(task: Task, stop: threading.Event, tell: Callable[[Event], None]) -> 
             tell(Ended(run_id, end.value))
         except Interrupted:
             tell(Stopped(run_id))
-
-
-if __name__ == "__main__":
-    main()
