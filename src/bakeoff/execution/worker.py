@@ -5,6 +5,7 @@ A program of its own (`execution.program`). It ends when its input ends, so no w
 
 from __future__ import annotations
 
+import importlib
 import os
 import queue
 import signal
@@ -51,6 +52,8 @@ def main() -> None:
         events.write(event_to_line(event) + "\n")
         events.flush()
 
+    # Before there is a task, for a worker that was started early; and here, so that Ctrl-C is already the driver's.
+    importlib.import_module("bakeoff.training.loop")
     while True:
         task = task_from_line(tasks.get())
         try:
@@ -71,7 +74,6 @@ def _read_input(tasks: queue.SimpleQueue[str], stop: threading.Event) -> None:
 
 
 def _train(task: Task, stop: threading.Event, tell: Callable[[Event], None]) -> None:
-    # Imported here so that Ctrl-C is already the driver's while torch loads.
     from bakeoff.data import open_cached
     from bakeoff.training.loop import Hooks, Interrupted, train
 
