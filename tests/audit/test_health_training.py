@@ -16,6 +16,7 @@ from torch import nn
 from bakeoff.audit import Severity, State
 from bakeoff.audit.health import training
 from bakeoff.data import Dataset, Pictures
+from bakeoff.spec import Recipe
 from bakeoff.training import loop
 from bakeoff.training.optim import build_optimizer
 from tests.audit.health_evidence import asked, fired, health, only, told, trained_study
@@ -170,11 +171,17 @@ def test_many_diverged_runs_of_a_model_say_that_its_grid_is_in_the_wrong_place()
 # H5
 
 
+def without_the_head(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    optimizer = build_optimizer(network, recipe)
+    del optimizer.param_groups[0]["params"][-2:]
+    return optimizer
+
+
 def test_a_head_that_the_optimizer_does_not_hold_is_told_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_network(monkeypatch, small_network)
-    monkeypatch.setattr(loop, "build_optimizer", lambda values, recipe: build_optimizer([*values][:-2], recipe))
+    monkeypatch.setattr(loop, "build_optimizer", without_the_head)
     found = only("H5", trained_study(DATASET, tmp_path), Severity.ERROR)
     assert "the optimizer does not hold 8.weight and 8.bias" in found.message
 

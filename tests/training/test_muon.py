@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bakeoff.training.muon import OTHERS, Muon, orthogonalised
+from bakeoff.training.muon import MOMENTUM_OF_OTHERS, OTHERS, Muon, orthogonalised
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 99))
@@ -63,14 +63,21 @@ def test_filters_without_a_gradient_or_with_none_but_zeros_stay() -> None:
 
 def test_other_parameters_follow_torchs_nesterov() -> None:
     mine, theirs = nn.Parameter(torch.ones(5)), nn.Parameter(torch.ones(5))
-    optimizer = Muon([mine], lr=0.2, momentum=0.6, weight_decay=0.1)
-    reference = torch.optim.SGD([theirs], lr=0.2 * OTHERS, momentum=0.6, weight_decay=0.1, nesterov=True)
+    optimizer = Muon([{"params": [mine], "factor": 3.0}], lr=0.2)
+    reference = torch.optim.SGD([theirs], lr=0.2 * OTHERS * 3, momentum=MOMENTUM_OF_OTHERS, nesterov=True)
     for step in range(4):
         mine.grad = torch.randn(5, generator=torch.Generator().manual_seed(step))
         theirs.grad = mine.grad.clone()
         optimizer.step()
         reference.step()
     torch.testing.assert_close(mine, theirs)
+
+
+def test_other_parameters_decay_apart_from_their_gradient() -> None:
+    weight = nn.Parameter(torch.ones(5))
+    weight.grad = torch.zeros(5)
+    Muon([{"params": [weight], "factor": 3.0}], lr=0.2, weight_decay=0.1).step()
+    torch.testing.assert_close(weight.detach(), torch.full((5,), 0.98))
 
 
 def test_a_reloaded_optimizer_goes_on_bit_for_bit() -> None:

@@ -86,6 +86,8 @@ def geometry(spec: ViewSpec, picture: int) -> Geometry:
     A picture whose red is the column and whose green is the row goes through the view's resize, flip and crop; blue
     tells it from the black around it.
     """
+    # A mirrored border shows nothing that the picture does not.
+    spec = spec.model_copy(update={"padding_mode": "constant"})
     view = View(spec, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), picture)
     side = max(spec.resize or picture, picture) + 2 * spec.padding
     draws = min(DRAWS, max(16, MOST // side**2)) if spec.random else 1
