@@ -35,6 +35,16 @@ def test_orthogonalising_agrees_with_torchs_own_muon() -> None:
     torch.testing.assert_close(weight.detach(), scale * step, rtol=0, atol=0.03)
 
 
+@pytest.mark.parametrize("shape", [(64, 216), (256, 2304), (300, 40)])
+def test_orthogonalising_is_the_published_iteration(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    expected = matrix.double() / matrix.double().norm()
+    for _ in range(3):
+        square = expected @ expected.t()
+        expected = 3.4445 * expected + (-4.7750 * square + 2.0315 * square @ square) @ expected
+    torch.testing.assert_close(orthogonalised(matrix).double(), expected, rtol=0, atol=1e-5)
+
+
 def bank(seed: int = 0) -> nn.Parameter:
     return nn.Parameter(torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(seed)))
 

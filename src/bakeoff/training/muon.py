@@ -91,15 +91,23 @@ def _momentum(state: dict[str, torch.Tensor], gradient: torch.Tensor, momentum: 
 def orthogonalised(matrix: torch.Tensor, iterations: int = ITERATIONS) -> torch.Tensor:
     """Return a matrix with the same singular vectors and singular values near 1, by Newton and Schulz's iteration.
 
+    An iteration takes X to `(a + b G + c G^2) X` with `G = X X^T`. All factors are polynomials of the first G, so they
+    are multiplied among themselves, in the smaller side alone, and only their product with X.
+
     Args:
         matrix: Shape (rows, columns).
-        iterations: Of the polynomial; each costs three products of the smaller side.
+        iterations: Of the polynomial.
     """
     first, second, third = COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
     near = matrix.t() if tall else matrix
     near = near / near.norm().clamp_min(1e-7)
+    gram = near @ near.t()
+    factor = step = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     for _ in range(iterations):
-        square = near @ near.t()
-        near = torch.addmm(near, torch.addmm(square, square, square, beta=second, alpha=third), near, beta=first)
+        gram = step @ gram @ step
+        step = torch.addmm(gram, gram, gram, beta=second, alpha=third)
+        step.diagonal().add_(first)
+        factor = step @ factor
+    near = factor @ near
     return near.t() if tall else near
