@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import insert
+from sqlalchemy import bindparam, insert, update
 
 from bakeoff.audit import kept
 from bakeoff.audit.evidence import Baseline, Probes
 from bakeoff.predictions import save_predictions
-from bakeoff.records import EpochRecord, RunResult, RunStatus
+from bakeoff.records import EpochRecord, Health, RunResult, RunStatus
 from bakeoff.spec import CandidateSpec, DataFacts, ResolvedStudy, RunSpec, StudySpec, labels
-from bakeoff.store import EPOCHS, PlannedRun, Store
+from bakeoff.store import EPOCHS, RUNS, PlannedRun, Store
 from bakeoff.study import Study, predictions_path
 from bakeoff.study.auditing import PROBES
 from bakeoff.study.folder import DATABASE, write_study_file
@@ -65,10 +65,14 @@ def finished(folder: Path, study: ResolvedStudy, reached: Reached, *, seed: int 
     write_study_file(folder, study)
     with Store.create_or_open(folder / DATABASE) as store:
         plan_runs(store, study)
+        chances = {
+            one.id: {split: _chances(reached(one), of) for split, of in hard.items()} for one in study.candidates
+        }
+        outcomes = []
         for run in study.runs():
-            chances = {split: _chances(reached(run.candidate), of) for split, of in hard.items()}
-            right = {split: random.random(len(of)) < of for split, of in chances.items()}
-            _keep(store, folder, run, right, random)
+            right = {split: random.random(len(of)) < of for split, of in chances[run.candidate.id].items()}
+            outcomes.append(_outcome(folder, run, right, random))
+        write_outcomes(store, outcomes)
         for candidate in study.candidates:
             store.set_costs(candidate.id, a_cost(macs=MACS, train_macs_per_image=3 * MACS).to_json())
         store.set_note(PROBES, kept.probes_to_json(_probes(study)))
@@ -94,10 +98,38 @@ def plan_runs(store: Store, study: ResolvedStudy) -> None:
     )
 
 
-def keep_records(store: Store, run_id: str, records: list[EpochRecord]) -> None:
-    """Store a run's records at once; one by one they take longer than all the rest."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run went."""
+
+    run_id: str
+    records: list[EpochRecord]
+    result: RunResult
+    """With what was seen of its training."""
+
+
+def write_outcomes(store: Store, outcomes: Iterable[Outcome]) -> None:
+    """Store how runs went, all at once: one by one they take longer than all the rest."""
+    outcomes = list(outcomes)
+    end = update(RUNS).where(RUNS.c.run_id == bindparam("of"))
     with store._engine.begin() as connection:
-        connection.execute(insert(EPOCHS), [{"run_id": run_id} | asdict(record) for record in records])
+        connection.execute(
+            insert(EPOCHS), [{"run_id": one.run_id} | asdict(record) for one in outcomes for record in one.records]
+        )
+        connection.execute(
+            end,
+            [
+                {
+                    "of": one.run_id,
+                    "status": one.result.status.value,
+                    "test_loss": one.result.test_loss,
+                    "test_accuracy": one.result.test_accuracy,
+                    "seconds_test": one.result.seconds_test,
+                    "health": dict(one.result.health or {}),
+                }
+                for one in outcomes
+            ],
+        )
 
 
 def _chances(reached: float, hard: np.ndarray) -> np.ndarray:
@@ -110,21 +142,23 @@ def _chances(reached: float, hard: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-low - 2 * hard))
 
 
-def _keep(store: Store, folder: Path, run: RunSpec, right: dict[str, np.ndarray], random: np.random.Generator) -> None:
+def _outcome(folder: Path, run: RunSpec, right: dict[str, np.ndarray], random: np.random.Generator) -> Outcome:
+    """Return how a run went, and keep its predictions."""
     validated, tested = (float(right[split].mean()) for split in ("validation", "test"))
-    keep_records(store, run.id, _course(run, validated, random))
     true = np.arange(TEST) % CLASSES
     answers = np.where(right["test"], true, (true + random.integers(1, CLASSES, TEST)) % CLASSES)
     where = predictions_path(folder, run.id)
     where.parent.mkdir(exist_ok=True)
     save_predictions(where, np.eye(CLASSES, dtype=np.float32)[answers], np.arange(TEST), true)
-    store.set_health(run.id, dict(_health(validated, random)))
-    store.finish(
-        run.id,
-        RunResult(
-            status=RunStatus.DONE, test_loss=3 * (1 - tested), test_accuracy=tested, seconds_test=1.0, message=None
-        ),
+    result = RunResult(
+        status=RunStatus.DONE,
+        test_loss=3 * (1 - tested),
+        test_accuracy=tested,
+        seconds_test=1.0,
+        message=None,
+        health=_health(validated, random),
     )
+    return Outcome(run.id, _course(run, validated, random), result)
 
 
 def _course(run: RunSpec, validated: float, random: np.random.Generator) -> list[EpochRecord]:
@@ -153,9 +187,9 @@ def _course(run: RunSpec, validated: float, random: np.random.Generator) -> list
     ]
 
 
-def _health(accuracy: float, random: np.random.Generator) -> dict[str, Any]:
+def _health(accuracy: float, random: np.random.Generator) -> Health:
     """Return what is seen of a healthy run."""
-    seen = health(
+    return health(
         accuracy,
         VALIDATION,
         initial_loss=math.log(CLASSES) * float(random.uniform(0.97, 1.2)),
@@ -166,7 +200,6 @@ def _health(accuracy: float, random: np.random.Generator) -> dict[str, Any]:
         train_accuracy=float(random.uniform(0.96, 1.0)),
         predicted=random.multinomial(VALIDATION, random.dirichlet(np.full(CLASSES, 30.0))).tolist(),
     )
-    return dict(seen)
 
 
 def _probes(study: ResolvedStudy) -> Probes:
