@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,20 @@ def test_a_gap_that_is_small_beside_what_a_seed_changes_is_a_tie_and_not_a_call_
     assert "more than 50 seeds of each" in said(verdict)
     assert "Treat them as a tie" in said(verdict)
     assert not further_seeds(verdict, {"a": 5, "b": 5}, most=1000).seeds
+
+
+def test_seeds_that_are_all_but_equal_are_judged_without_a_warning() -> None:
+    same = np.repeat(bits(0.9, seeds=1, pictures=500), 5, axis=0)
+    nearly = same.copy()
+    nearly[0, 0] ^= True
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        verdict = judge(
+            [contender(name, what) for name, what in (("a", same), ("b", nearly), ("c", same), ("d", ~same))]
+        )
+    assert verdict.winner is None
+    assert verdict.pair("a", "c").comparison.p == 1
+    assert verdict.better("a", "d")
 
 
 def test_too_few_pictures_are_told_as_such() -> None:
