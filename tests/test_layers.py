@@ -50,6 +50,7 @@ BELOW = {
         "flags",
     },
     "forecast": {"errors", "spec", "execution", "study"},
+    "reporting": {"errors", "files", "analysis", "report", "store", "study"},
     "cli": {
         "errors",
         "words",
@@ -62,9 +63,10 @@ BELOW = {
         "report",
         "study",
         "forecast",
+        "reporting",
         "__init__",
     },
-    "__init__": {"errors", "flags", "spec", "report", "study"},
+    "__init__": {"errors", "flags", "spec", "report", "study", "reporting"},
 }
 
 

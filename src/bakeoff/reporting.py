@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
-import bakeoff
 from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
 from bakeoff.report.page import Made, Material, document, page_facts
@@ -58,7 +58,7 @@ def material_of(study: Study) -> Material:
         found, why = None, str(error)
     return Material(
         study=study.spec,
-        version=bakeoff.__version__,
+        version=version("bakeoff"),
         runs=study.runs(),
         epochs=study.epochs(),
         table=study.table(),

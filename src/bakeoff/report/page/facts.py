@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bakeoff.analysis.wording import not_judged
 from bakeoff.report.page.classes import Classes, Gallery, class_facts, gallery
 from bakeoff.report.page.curves import Course, courses
 from bakeoff.report.page.downloads import Download, downloads
@@ -33,6 +33,9 @@ class PageFacts:
 
     verdict: tuple[str, ...]
     """Sentences: who is better, or why there is no winner."""
+
+    not_judged: tuple[str, ...]
+    """Sentences: whom nothing is said of, and why."""
 
     advice: tuple[str, ...]
     """Sentences: what to use, beyond what the verdict says."""
@@ -67,13 +70,14 @@ def page_facts(material: Material) -> PageFacts:
     order = [str(one) for one in table["candidate_id"]]
     labels = dict(zip(order, (str(one) for one in table["candidate"]), strict=True))
     took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
-    said, advice = _sentences(material)
+    said, advice, left = _sentences(material)
     return PageFacts(
         name=shown(study.name),
         version=material.version,
         description=clean(study.description),
         summary=_summary(material),
         verdict=said,
+        not_judged=left,
         advice=advice,
         protocol=protocol_words(study),
         standings=standings(table, material.runs, material.epochs, verdict),
@@ -91,19 +95,21 @@ def page_facts(material: Material) -> PageFacts:
     )
 
 
-def _sentences(material: Material) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the verdict, and what the recommendation says beyond it."""
+def _sentences(material: Material) -> tuple[tuple[str, ...], ...]:
+    """Return the verdict, what the recommendation says beyond it, and who was not judged."""
     found = material.recommendation
     if found is None:
-        return (clean(f"There is no verdict: {material.no_verdict or 'nothing can be judged'}".rstrip(".") + "."),), ()
-    said = found.verdict.sentences()
-    return tuple(map(clean, said)), tuple(clean(one) for one in found.sentences() if one not in said)
+        why = material.no_verdict or "nothing can be judged"
+        return (clean(f"There is no verdict: {why.rstrip('.')}."),), (), ()
+    said, left = found.verdict.sentences(), not_judged(found.verdict)
+    advice = [one for one in found.sentences() if one not in said]
+    return tuple(clean(one) for one in said if one not in left), tuple(map(clean, advice)), tuple(map(clean, left))
 
 
 def _summary(material: Material) -> str:
     runs = material.runs
     done = int((runs["status"] == "done").sum())
-    parts: Sequence[str] = (
+    parts = (
         plural(len(material.table), "candidate"),
         f"{done} of {plural(len(runs), 'run')} finished",
         f"on {shown(material.study.source)}",

@@ -57,11 +57,11 @@ function curveTraces(kind, axis) {
 
 function curveAxis() {
   const key = $('curves-axis').value;
-  if (key === 'epochs') return { key, size: 1, title: 'epoch', kind: null };
-  const kind = key === 'seconds' ? 'seconds' : 'count';
   const ends = shownCourses().map((place) => courseOf.get(place)[key].at(-1));
+  if (key === 'epochs') return { key, size: 1, title: 'epoch', longest: Math.max(...ends) };
+  const kind = key === 'seconds' ? 'seconds' : 'count';
   const { size, unit } = scale(ends, kind);
-  return { key, size, kind, title: key === 'seconds' ? `training time (${unit})` : `multiply-accumulates of training (${unit}MACs; 1 MAC = 2 FLOPs)` };
+  return { key, size, title: key === 'seconds' ? `training time (${unit})` : `multiply-accumulates of training (${unit}MACs; 1 MAC = 2 FLOPs)` };
 }
 
 function toldOfCurve(point) {
@@ -86,9 +86,9 @@ function highlight(place) {
 function drawCurves(kind) {
   return (box) => {
     const axis = curveAxis();
-    plot(box, curveTraces(kind, axis), layoutOf(axis.title, kind === 'loss' ? 'loss' : 'accuracy (%)', {
-      uirevision: axis.key, margin: { l: 54, r: 14, t: 10, b: 46 },
-    }), toldOfCurve, (point) => highlight(point === null ? null : point.data.meta.place));
+    const layout = layoutOf(axis.title, '', { uirevision: axis.key });
+    if (axis.longest && axis.longest <= 12) Object.assign(layout.xaxis, { dtick: 1 });  // there is no half epoch
+    plot(box, curveTraces(kind, axis), layout, toldOfCurve, (point) => highlight(point === null ? null : point.data.meta.place));
   };
 }
 

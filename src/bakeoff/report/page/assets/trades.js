@@ -26,7 +26,7 @@ function groupOf(point, front) {
 function pointTrace(points, group, size, ranked) {
   const front = group === 'front';
   const faint = colour('--faint');
-  const colours = points.map((point) => (front ? look(point.c).colour : faint));
+  const colours = points.map((point) => (front ? look(point.c).colour : group === 'dominated' ? faint : colour('--quiet')));
   const arms = (side) => points.map((point) => (point.low === null ? 0 : 100 * Math.abs(point[side] - point.accuracy)));
   return {
     type: 'scatter', mode: front ? 'markers+text' : 'markers', hoverinfo: 'none', cliponaxis: false,
