@@ -52,7 +52,8 @@ def provenance_now() -> Provenance:
     return Provenance(
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         git=git_state(Path.cwd()),
-        versions={"Python": platform.python_version()} | {name: found for name in PACKAGES if (found := _version(name))},
+        versions={"Python": platform.python_version()}
+        | {name: found for name in PACKAGES if (found := _version(name))},
         hardware=f"{processor()}, {usable_cores()} cores, {platform.system()}{_gpu()}",
         started=datetime.now(UTC).replace(microsecond=0, tzinfo=None).isoformat(" "),
     )

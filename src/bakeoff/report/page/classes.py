@@ -136,9 +136,7 @@ def gallery(pictures: Any, order: Sequence[str]) -> Gallery:
 def _alike(views: Sequence[Any], kind: str, order: Sequence[str]) -> list[SeenAlike]:
     """Return what candidates see, those that see the same together, the best first."""
     places = {one: place for place, one in enumerate(order)}
-    mine = sorted(
-        (one for one in views if one.kind == kind), key=lambda one: places.get(one.candidate_id, len(places))
-    )
+    mine = sorted((one for one in views if one.kind == kind), key=lambda one: places.get(one.candidate_id, len(places)))
     alike: dict[tuple[bytes, ...], list[Any]] = {}
     for one in mine:
         alike.setdefault(tuple(one.pngs), []).append(one)

@@ -64,9 +64,7 @@ def courses(
     return found
 
 
-def _course(
-    candidate: str, runs: pd.DataFrame, spent: pd.DataFrame, curves: Mapping[str, Curve], macs: int
-) -> Course:
+def _course(candidate: str, runs: pd.DataFrame, spent: pd.DataFrame, curves: Mapping[str, Curve], macs: int) -> Course:
     longest = max(curves.values(), key=lambda curve: len(curve.epochs))
     mine = runs[runs["status"] == RunStatus.DONE] if longest.complete else runs
     records = spent[spent["run_id"].isin(mine["run_id"])]

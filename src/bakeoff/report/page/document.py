@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -50,9 +52,9 @@ def scripts() -> tuple[str, str]:
     return _plotly(), _program()
 
 
-def _heat(grid: Any, value: float) -> str:
-    """Return how strongly a cell is coloured, in [0, 1]: the worst of a grid not at all."""
-    known = [one for row in grid.accuracy for one in row if one is not None]
+def _heat(value: float, rows: Sequence[Sequence[float | None]]) -> str:
+    """Return how strongly a cell is coloured among others, in [0, 1]: the worst not at all."""
+    known = [one for row in rows for one in row if one is not None and not math.isnan(one)]
     least, most = min(known), max(known)
     return f"{(value - least) / (most - least) if most > least else 1:.3f}"
 

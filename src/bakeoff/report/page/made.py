@@ -15,7 +15,7 @@ def how_made(material: Material) -> Iterator[tuple[str, str]]:
     """Yield what whoever repeats the study must know; what nobody wrote down is said not to be recorded."""
     study, made = material.study, material.made
     yield "Command", shown(made.command) if made.command else UNKNOWN
-    yield "Code", shown(made.git) if made.git else UNKNOWN
+    yield "Git", shown(made.git) if made.git else UNKNOWN
     yield "Versions", ", ".join(f"{shown(name)} {shown(one)}" for name, one in made.versions.items()) or UNKNOWN
     yield "Hardware", shown(made.hardware) if made.hardware else UNKNOWN
     yield "Trained", _when(made.started, made.finished)

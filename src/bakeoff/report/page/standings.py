@@ -73,15 +73,23 @@ COLUMNS = (
     Column("rank", "#", "The rank by the accuracy that decides; a dash for candidates that are not ranked."),
     Column("candidate", "candidate", "A network with its view of the pictures and its recipe.", numeric=False),
     Column("ties", "ties", "Candidates that share a letter cannot be told apart, or are equivalent.", numeric=False),
-    Column("val", "validation", "Mean accuracy after the last epoch over the seeds, with the 95 % interval for new seeds."),
+    Column(
+        "val", "validation", "Mean accuracy after the last epoch over the seeds, with the 95 % interval for new seeds."
+    ),
     Column("test", "test", "Mean accuracy over the seeds, with the 95 % interval for new seeds and new pictures."),
     Column("runs", "runs", "Finished runs of those planned."),
-    Column("to_best", "to best", "Training time up to the epoch with the best validation accuracy, mean over the seeds."),
+    Column(
+        "to_best", "to best", "Training time up to the epoch with the best validation accuracy, mean over the seeds."
+    ),
     Column("training", "training", "Training time of one run: waiting for data included, evaluation not."),
     Column("parameters", "params", "Parameters of the network."),
     Column("macs", "MACs", "Multiply-accumulates of one picture's forward pass."),
     Column("latency", "latency", "Median time of one picture's forward pass, with the 95th percentile."),
-    Column("throughput", "images/s", "Pictures a second in inference, at the batch beyond which doubling gains less than 5 %."),
+    Column(
+        "throughput",
+        "images/s",
+        "Pictures a second in inference, at the batch beyond which doubling gains less than 5 %.",
+    ),
     Column("memory", "memory", "Peak memory of one picture's forward pass, beyond what torch itself takes."),
     Column("train_memory", "train memory", "Peak memory of a training step, beyond what torch itself takes."),
 )
@@ -179,7 +187,9 @@ def _cells(
         "ties": Cell(ties, ties or None),
         "val": _accuracy(row["val_accuracy"], seed_interval(validation)),
         "test": _accuracy(row["test_accuracy"], None if standing is None else standing.interval),
-        "runs": Cell(str(row["done"]) if row["done"] == row["runs"] else f"{row['done']}/{row['runs']}", row["done"], ended),
+        "runs": Cell(
+            str(row["done"]) if row["done"] == row["runs"] else f"{row['done']}/{row['runs']}", row["done"], ended
+        ),
         "to_best": _figure(sum(to_best) / len(to_best) if to_best else None, duration),
         "training": _figure(row["seconds_train"], duration),
         "parameters": _figure(row["parameters"], count),
@@ -195,7 +205,9 @@ def _accuracy(share: Any, interval: Interval | None) -> Cell:
     number = number_or_none(share)
     if number is None:
         return Cell("", None)
-    return Cell(percent(number), number, "" if interval is None else f"{100 * interval.low:.2f} to {100 * interval.high:.2f}")
+    return Cell(
+        percent(number), number, "" if interval is None else f"{100 * interval.low:.2f} to {100 * interval.high:.2f}"
+    )
 
 
 def _p95(row: Mapping[Hashable, Any]) -> str:

@@ -57,7 +57,9 @@ def trades(table: pd.DataFrame, found: Recommendation | None) -> list[Trade]:
         found: The recommendation without limits; None where nothing can be judged.
     """
     rows = {str(row["candidate_id"]): row for row in table.to_dict("records")}
-    accuracy = {one: number for one, row in rows.items() if (number := number_or_none(row["test_accuracy"])) is not None}
+    accuracy = {
+        one: number for one, row in rows.items() if (number := number_or_none(row["test_accuracy"])) is not None
+    }
     made = []
     for cost in NAMES:
         costs = {one: number for one in accuracy if (number := number_or_none(rows[one].get(cost))) is not None}
@@ -66,9 +68,7 @@ def trades(table: pd.DataFrame, found: Recommendation | None) -> list[Trade]:
     return made
 
 
-def _trade(
-    cost: str, costs: Mapping[str, float], accuracy: Mapping[str, float], found: Recommendation | None
-) -> Trade:
+def _trade(cost: str, costs: Mapping[str, float], accuracy: Mapping[str, float], found: Recommendation | None) -> Trade:
     front = None if found is None else found.fronts.get(cost)
     judged = {} if found is None else {one.candidate_id: one for one in found.verdict.candidates}
     points = []

@@ -1,4 +1,4 @@
-const NAMED = 10;  // labels beside points; more would lie on each other
+const NAMED = 8;  // labels beside points; more would lie on each other
 
 function chosenTrade() {
   return facts.trades[Number($('trades-axis').value)];
@@ -10,12 +10,16 @@ function pointsOf(trade) {
 }
 
 // The highest accuracy that is to be had for a cost, as steps.
-function frontLine(points, front, size) {
+function steps(points, front) {
   const known = new Map(points.map((point) => [point.c, point]));
-  const steps = front.map((place) => known.get(place)).filter(Boolean);
-  let best = -1;
-  const kept = steps.filter((point) => point.accuracy > best && (best = point.accuracy));
-  return { x: kept.map((point) => point.cost / size), y: kept.map((point) => 100 * point.accuracy) };
+  const kept = [];
+  for (const point of front.map((place) => known.get(place)).filter(Boolean)) {
+    const last = kept.at(-1);
+    if (last && point.accuracy <= last.accuracy) continue;
+    if (last && point.cost <= last.cost) kept.pop();
+    kept.push(point);
+  }
+  return kept;
 }
 
 function groupOf(point, front) {
@@ -23,7 +27,7 @@ function groupOf(point, front) {
   return front.has(point.c) ? 'front' : 'dominated';
 }
 
-function pointTrace(points, group, size, ranked) {
+function pointTrace(points, group, size, named) {
   const front = group === 'front';
   const faint = colour('--faint');
   const colours = points.map((point) => (front ? look(point.c).colour : group === 'dominated' ? faint : colour('--quiet')));
@@ -31,7 +35,7 @@ function pointTrace(points, group, size, ranked) {
   return {
     type: 'scatter', mode: front ? 'markers+text' : 'markers', hoverinfo: 'none', cliponaxis: false,
     x: points.map((point) => point.cost / size), y: points.map((point) => 100 * point.accuracy),
-    text: front ? points.map((point) => (ranked.has(point.c) ? escaped(shortened(label(point.c), 30)) : '')) : undefined,
+    text: front ? points.map((point) => (named.has(point.c) ? escaped(shortened(label(point.c), 30)) : '')) : undefined,
     textposition: 'top center', textfont: { size: 12 },
     error_y: { type: 'data', symmetric: false, array: arms('high'), arrayminus: arms('low'), color: front ? colour('--quiet') : faint, thickness: 1, width: 0 },
     marker: {
@@ -59,9 +63,10 @@ function drawTrades(box) {
   const { size, unit } = scale(costs, trade.kind);
   const wanted = $('trades-scale').value;
   const log = wanted === 'log' || (wanted === 'auto' && Math.min(...costs) > 0 && Math.max(...costs) > 20 * Math.min(...costs));
-  const ranked = new Set(trade.front.slice().sort((one, other) => one - other).slice(0, NAMED));
-  const traces = ['not judged', 'dominated', 'front'].map((group) => pointTrace(points.filter((point) => groupOf(point, front) === group), group, size, ranked));
-  const line = frontLine(points, trade.front, size);
+  const stairs = steps(points, trade.front);
+  const named = new Set(stairs.slice(-NAMED).map((point) => point.c));
+  const traces = ['not judged', 'dominated', 'front'].map((group) => pointTrace(points.filter((point) => groupOf(point, front) === group), group, size, named));
+  const line = { x: stairs.map((point) => point.cost / size), y: stairs.map((point) => 100 * point.accuracy) };
   traces.unshift({ type: 'scatter', mode: 'lines', ...line, line: { shape: 'hv', color: colour('--quiet'), width: 1.4, dash: 'dot' }, hoverinfo: 'skip' });
   const layout = layoutOf(`${trade.title}${unit ? ` (${unit})` : ''}${log ? ', logarithmic' : ''}`, 'test accuracy (%)', { margin: { l: 58, r: 40, t: 28, b: 48 } });
   layout.xaxis.type = log ? 'log' : 'linear';
