@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -161,7 +162,7 @@ def test_the_page_can_be_read_without_programs(tmp_path: Path) -> None:
 def test_headings_do_not_skip_a_level(tmp_path: Path) -> None:
     levels = [int(tag[1]) for tag, _ in read(hostile(tmp_path)).elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
 # Odd studies
