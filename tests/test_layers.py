@@ -51,6 +51,7 @@ BELOW = {
         "flags",
     },
     "forecast": {"errors", "spec", "execution", "study"},
+    "reporting": {"errors", "files", "analysis", "report", "store", "study"},
     "cli": {
         "errors",
         "words",
@@ -64,9 +65,10 @@ BELOW = {
         "report",
         "study",
         "forecast",
+        "reporting",
         "__init__",
     },
-    "__init__": {"errors", "flags", "spec", "report", "study"},
+    "__init__": {"errors", "flags", "spec", "report", "study", "reporting"},
 }
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "__version__",
     "load",
     "run",
+    "write_report",
 ]
 
 __version__ = "0.1.0"
@@ -159,6 +160,22 @@ def load(folder: str | Path) -> Study:
     from bakeoff.study import Study
 
     return Study(Path(folder))
+
+
+def write_report(study: Study | str | Path, out: str | Path | None = None) -> Path:
+    """Write a study's page, one file that needs nothing else, and return where it is.
+
+    Args:
+        study: To tell of, or its folder.
+        out: Where to write; default `report/index.html` in the study's folder.
+
+    Raises:
+        StudyError: If the study cannot be read, or the file cannot be written.
+    """
+    from bakeoff.reporting import write_page
+
+    opened = load(study) if isinstance(study, str | Path) else study
+    return write_page(opened, None if out is None else Path(out))
 
 
 def __getattr__(name: str) -> Any:

@@ -73,11 +73,24 @@ def load_correct(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], NDAr
     Raises:
         StudyError: If the file is missing or damaged.
     """
+    indices, labels, predicted = load_predicted(path)
+    return indices, labels, predicted == labels
+
+
+def load_predicted(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Read which classes a run predicted, without its logits.
+
+    Returns:
+        By picture, in the order of the test split: which picture it is, its true class, the predicted one.
+
+    Raises:
+        StudyError: If the file is missing or damaged.
+    """
     predicted, labels, indices = _arrays(path, ("predicted", "labels", "indices"))
     if not predicted.shape == labels.shape == indices.shape == (len(np.unique(indices)),) or not indices.size:
         raise StudyError(f"predictions must hold each test picture once, but {path} does not; {REPAIR}")
     order = np.argsort(indices)
-    return indices[order], labels[order], (predicted == labels)[order]
+    return indices[order], labels[order], predicted[order]
 
 
 def _arrays(path: Path, names: tuple[str, ...]) -> list[NDArray[Any]]:

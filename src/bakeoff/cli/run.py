@@ -11,6 +11,7 @@ import typer
 from bakeoff.cli.app import INTERRUPTED, app
 from bakeoff.cli.parsing import numbers, word_list
 from bakeoff.cli.printing import errors, output, print_sentences, print_table
+from bakeoff.cli.reports import write_page_of_run
 from bakeoff.errors import SpecError
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def run(
             _print_forecast(planned)
         return
     print_table(result.folder)
+    write_page_of_run(result)
     if outcome.interrupted:
         again = f"bakeoff run {result.folder}{' --settle' if settle else ''}"
         errors().print(f"Stopped and saved. The same command goes on, or: {again}", soft_wrap=True)

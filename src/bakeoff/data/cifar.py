@@ -81,17 +81,19 @@ CIFAR100 = Cifar(
 BY_NAME = {one.name: one for one in (CIFAR10, CIFAR100)}
 
 
-def find(cifar: Cifar, data_dir: Path, cache_root: Path, on_progress: OnProgress) -> Path:
+def find(cifar: Cifar, data_dir: Path, cache_root: Path, on_progress: OnProgress, *, may_download: bool = True) -> Path:
     """Return the folder of batches: the one under the data directory, else from the archive there, else downloaded.
 
     Raises:
-        DataError: If the archive is damaged or no mirror has it.
+        DataError: If the archive is damaged or no mirror has it, or it is not there and must not be downloaded.
     """
     folder = data_dir / cifar.folder
     if folder.is_dir():
         return folder
     archive = data_dir / cifar.archive
     if not archive.exists():
+        if not may_download:
+            raise DataError(f"{cifar.name} must be under the data directory, but {data_dir} does not hold it")
         download(cifar.download, archive, on_progress)
     elif (found := md5_of(archive)) != cifar.download.md5:
         raise DataError(

@@ -36,6 +36,7 @@ def prepare(
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
     on_progress: OnProgress | None = None,
+    may_download: bool = True,
 ) -> Dataset:
     """Find a data set and decode it into the cache, unless it is there already.
 
@@ -45,6 +46,7 @@ def prepare(
         data_dir: Where downloads are kept.
         cache_dir: Where decoded pictures are kept.
         on_progress: Told of a stage's name, how much is done, and how much there is.
+        may_download: Whether what is not on this machine may be fetched.
 
     Raises:
         SpecError: If there is nothing of that name, or the size is none that pictures can have here.
@@ -58,7 +60,8 @@ def prepare(
         return open_or_build(root, ["digits", size], lambda entry: digits.build(entry, size))
     if source in cifar.BY_NAME:
         chosen = cifar.BY_NAME[source]
-        return _cifar(chosen, cifar.find(chosen, data_root(data_dir), root, tell), root, size, tell)
+        there = cifar.find(chosen, data_root(data_dir), root, tell, may_download=may_download)
+        return _cifar(chosen, there, root, size, tell)
     place = place_of(source, root, tell)
     recognised = cifar.recognised(place)
     if recognised is not None:

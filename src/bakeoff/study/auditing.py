@@ -57,7 +57,7 @@ def examine(planned: Plan, on_stage: OnStage | None = None) -> Examination:
     """
     asked = rules()
     check_names(planned.study, asked)
-    probes = _kept_probes(planned.folder) or gather(planned, on_stage)
+    probes = kept_probes(planned.folder) or gather(planned, on_stage)
     return Examination(probes, audit(evidence_before(planned, probes), of=asked, stage=Stage.BEFORE))
 
 
@@ -216,7 +216,7 @@ def _completed(planned: Plan, probes: Probes | None, *, trained: bool, deep: boo
     return probes
 
 
-def _kept_probes(folder: Path) -> Probes | None:
+def kept_probes(folder: Path) -> Probes | None:
     """Return what was measured of a study when it was begun, or None where there is nothing."""
     if not (folder / DATABASE).is_file():
         return None

@@ -24,6 +24,7 @@ from bakeoff.study.auditing import PROBES, conclude, examine, stop_if_wasted
 from bakeoff.study.costs import measure_costs
 from bakeoff.study.folder import DATABASE, Study, claimed, write_study_file
 from bakeoff.study.planned import Plan
+from bakeoff.study.provenance import write_down
 from bakeoff.study.tuning import choose_numerics
 
 SETTLED = (RunStatus.DONE, RunStatus.DIVERGED)
@@ -91,6 +92,7 @@ def execute(planned: Plan, watcher: Watcher, early: EarlyWorker | None = None) -
         write_study_file(planned.folder, planned.study)
         with Store.create_or_open(planned.folder / DATABASE) as store:
             store.set_note(PROBES, kept.probes_to_json(examination.probes))
+            write_down(store)
             for finding in examination.findings:
                 if finding.open and finding.severity is not Severity.NOTE:
                     watcher.warn(f"{finding.rule} {finding.title} ({finding.severity}): {finding.message}")

@@ -8,6 +8,7 @@ from bakeoff.analysis import ranking
 from bakeoff.analysis.contenders import contenders
 from bakeoff.analysis.cube import load_cube
 from bakeoff.analysis.decision import SMALLEST_DIFFERENCE
+from bakeoff.analysis.per_class import ClassFacts, per_class
 from bakeoff.analysis.verdict import Verdict, judge
 from bakeoff.records import RunStatus
 from bakeoff.study.folder import Study, predictions_path
@@ -27,3 +28,13 @@ def verdict_of(study: Study, excluded: Mapping[str, str] | None, smallest_differ
         ranked_by=ranking.ranked_by(epochs),
         missing=[f"{names[run]}: {reason}" for run, reason in cube.missing.items()],
     )
+
+
+def class_facts_of(study: Study) -> list[ClassFacts]:
+    """Return the confusion matrices of a study's candidates, with the names of its classes where they were kept."""
+    from bakeoff.study.auditing import kept_probes  # torch loads with it
+
+    runs = study.runs()
+    probes = kept_probes(study.folder)
+    paths = {str(run): predictions_path(study.folder, str(run)) for run in runs["run_id"]}
+    return per_class(runs, paths, () if probes is None else probes.data.classes)

@@ -1,0 +1,299 @@
+"""What changed accuracy: learning rate by optimizer, and each setting with all others held."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bakeoff.analysis.ranking import rank
+from bakeoff.words import plural
+
+VIEWS = ("train_view", "evaluate_view", "normalization")
+"""What of a candidate makes its view: one factor."""
+
+CHANCE = 2.0
+"""Standard errors within which a difference is told as no more than seeds alone make; about 95 % of a normal distribution."""
+
+Levels = Mapping[str, str]
+"""A candidate's settings by factor, as text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectGrid:
+    """Accuracy of one model by optimizer and learning rate."""
+
+    model: str
+    optimizers: tuple[str, ...]
+    learning_rates: tuple[float, ...]
+    """Ascending."""
+
+    accuracy: tuple[tuple[float | None, ...], ...]
+    """Rows optimizers, columns learning rates: the accuracy that the table ranks by, as a share, mean over the finished
+    seeds; of several candidates in a cell the best. None where none has a finished run."""
+
+    ranked_by: str
+    """`val`, or `test` without a validation split."""
+
+    best: tuple[int, int]
+    """Row and column of the highest accuracy."""
+
+    at_edge: bool
+    """Whether the best stands at the lowest or highest learning rate that was tried with its optimizer."""
+
+    remarks: tuple[str, ...]
+    """What a reader of the grid must know, one sentence each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Influence:
+    """How far one setting changed accuracy, all else held."""
+
+    factor: str
+    """Such as `learning rate`."""
+
+    spread: float
+    """The largest mean difference between two of its values; a share in [0, 1]."""
+
+    sentence: str
+    """What it says and what it rests on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """One candidate with its result."""
+
+    model: str
+    optimizer: str
+    learning_rate: float
+    levels: Levels
+    accuracy: float
+    deviation: float
+    """Over its seeds; NaN for one."""
+
+    seeds: int
+
+
+def effect_grids(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[EffectGrid]:
+    """Return a grid for each model that has several learning rates or optimizers, in the study's order.
+
+    Args:
+        runs: As `Store.runs_frame` gives them.
+        epochs: As `Store.epochs_frame` gives them.
+    """
+    split, results = _results(runs, epochs)
+    planned: dict[str, set[tuple[str, float]]] = {}
+    for candidate in _candidates(runs).values():
+        recipe = candidate["recipe"]
+        cell = (str(recipe["optimizer"]), float(recipe["learning_rate"]))
+        planned.setdefault(str(candidate["model"]), set()).add(cell)
+    grids = []
+    for model, cells in planned.items():
+        mine = [one for one in results if one.model == model]
+        if len(cells) > 1 and mine:
+            grids.append(_grid(model, cells, mine, split))
+    return grids
+
+
+def _grid(model: str, cells: set[tuple[str, float]], results: Sequence[_Result], split: str) -> EffectGrid:
+    optimizers = sorted({optimizer for optimizer, _ in cells})
+    rates = sorted({rate for _, rate in cells})
+    best: dict[tuple[str, float], float] = {}
+    for one in results:
+        cell = (one.optimizer, one.learning_rate)
+        best[cell] = max(one.accuracy, best.get(cell, -math.inf))
+    optimizer, rate = max(best, key=lambda cell: best[cell])
+    tried = sorted(one for other, one in cells if other == optimizer)
+    at_edge = len(tried) > 1 and rate in (tried[0], tried[-1])
+    return EffectGrid(
+        model=model,
+        optimizers=tuple(optimizers),
+        learning_rates=tuple(rates),
+        accuracy=tuple(tuple(best.get((row, column)) for column in rates) for row in optimizers),
+        ranked_by=split,
+        best=(optimizers.index(optimizer), rates.index(rate)),
+        at_edge=at_edge,
+        remarks=tuple(_grid_remarks(model, cells, results, best, (optimizer, rate), tried)),
+    )
+
+
+def _grid_remarks(
+    model: str,
+    cells: set[tuple[str, float]],
+    results: Sequence[_Result],
+    best: Mapping[tuple[str, float], float],
+    chosen: tuple[str, float],
+    tried: Sequence[float],
+) -> list[str]:
+    optimizer, rate = chosen
+    said = []
+    if len(tried) > 1 and rate in (tried[0], tried[-1]):
+        end, beyond = ("lowest", "lower") if rate == tried[0] else ("highest", "higher")
+        said.append(
+            f"The best of {model} stands at the {end} learning rate that was tried with {optimizer} ({rate:g}): "
+            f"a {beyond} one may be better still."
+        )
+    if len(tried) == 1:
+        said.append(f"{optimizer}, the best optimizer of {model}, was tried with one learning rate ({rate:g}) alone.")
+    without = sorted(cells - best.keys())
+    if without:
+        named = ", ".join(f"{one} {value:g}" for one, value in without)
+        said.append(f"No run of {model} with {named} has finished.")
+    if len(results) > len(best):
+        said.append(f"Where candidates of {model} share optimizer and learning rate, the best of them is shown.")
+    if all(one.seeds == 1 for one in results):
+        said.append(f"Each candidate of {model} has one finished seed: small differences may be chance.")
+    return said
+
+
+def influences(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[Influence]:
+    """Return how far each setting changed accuracy, that which changed it most first.
+
+    Two values of a setting are compared among candidates that differ in nothing else, and their differences are
+    averaged over all such pairs. Settings that always change together are one: nobody can tell which of them did it.
+    A setting that never changes alone is not listed.
+
+    Args:
+        runs: As `Store.runs_frame` gives them.
+        epochs: As `Store.epochs_frame` gives them.
+    """
+    _, results = _results(runs, epochs)
+    factors = [name for name in _names(results) if len({one.levels.get(name, "") for one in results}) > 1]
+    found: list[Influence] = []
+    covered: set[str] = set()
+    for factor in factors:
+        if factor in covered:
+            continue
+        along = [other for other in factors if other != factor and _follows(results, other, factor)]
+        covered |= {other for other in along if _follows(results, factor, other)}
+        held = [name for name in factors if name != factor and name not in along]
+        influence = _influence(factor, along, held, results)
+        if influence is not None:
+            found.append(influence)
+    return sorted(found, key=lambda one: -one.spread)
+
+
+def _follows(results: Iterable[_Result], other: str, factor: str) -> bool:
+    """Whether each value of a factor comes with one value of the other."""
+    pairs = {(one.levels.get(factor, ""), one.levels.get(other, "")) for one in results}
+    return len(pairs) == len({value for value, _ in pairs})
+
+
+def _influence(factor: str, along: Sequence[str], held: Sequence[str], results: Sequence[_Result]) -> Influence | None:
+    """Return the two values of a factor that differ most, all else held; None if it never changes alone."""
+    alike: dict[tuple[str, ...], list[_Result]] = {}
+    for one in results:
+        alike.setdefault(tuple(one.levels.get(name, "") for name in held), []).append(one)
+    pairs: dict[tuple[str, str], list[tuple[_Result, _Result]]] = {}
+    for group in alike.values():
+        ordered = sorted(group, key=lambda one: one.levels.get(factor, ""))
+        for one, other in itertools.combinations(ordered, 2):
+            if one.levels.get(factor, "") != other.levels.get(factor, ""):
+                pairs.setdefault((one.levels.get(factor, ""), other.levels.get(factor, "")), []).append((one, other))
+    if not pairs:
+        return None
+    (first, second), widest = max(pairs.items(), key=lambda item: abs(_mean_difference(item[1])))
+    difference = _mean_difference(widest)
+    better, worse = (first, second) if difference >= 0 else (second, first)
+    spread = abs(difference)
+    name = factor if not along else f"{factor} (with it {' and '.join(along)})"
+    return Influence(
+        factor=name,
+        spread=spread,
+        sentence=f"{name}: {better} reaches {100 * spread:.2f} points more than {worse}, {_basis(widest, spread)}",
+    )
+
+
+def _mean_difference(pairs: Sequence[tuple[_Result, _Result]]) -> float:
+    return sum(one.accuracy - other.accuracy for one, other in pairs) / len(pairs)
+
+
+def _basis(pairs: Sequence[tuple[_Result, _Result]], spread: float) -> str:
+    """Return what a difference rests on, and whether chance could make it."""
+    rests = (
+        "in one pair of candidates alike in all else"
+        if len(pairs) == 1
+        else f"on average over {plural(len(pairs), 'pair')} of candidates alike in all else"
+    )
+    both = [one for pair in pairs for one in pair]
+    known = [one for one in both if math.isfinite(one.deviation)]
+    if not known:
+        return f"{rests}; with one seed each, chance cannot be told from it."
+    # Seeds of one candidate spread alike, so their variances are pooled; each pair's two means add theirs.
+    variance = sum(one.deviation**2 * (one.seeds - 1) for one in known) / sum(one.seeds - 1 for one in known)
+    error = math.sqrt(sum(variance / one.seeds for one in both)) / len(pairs)
+    if spread <= CHANCE * error:
+        return f"{rests}; seeds alone make that much."
+    return f"{rests}; seeds alone make about {100 * CHANCE * error:.2f}."
+
+
+def _results(runs: pd.DataFrame, epochs: pd.DataFrame) -> tuple[str, list[_Result]]:
+    """Return which split decides, and the candidates that have a finished run with their results."""
+    table, specs = rank(runs, epochs), _candidates(runs)
+    if table.empty:
+        return "val", []
+    split = str(table["ranked_by"].iloc[0])
+    rows = {row["candidate_id"]: row for row in table.to_dict("records")}
+    results = []
+    for candidate, spec in specs.items():
+        row = rows[candidate]
+        accuracy = float(row[f"{split}_accuracy"])
+        if math.isfinite(accuracy):
+            results.append(
+                _Result(
+                    model=str(spec["model"]),
+                    optimizer=str(spec["recipe"]["optimizer"]),
+                    learning_rate=float(spec["recipe"]["learning_rate"]),
+                    levels=_levels(spec),
+                    accuracy=accuracy,
+                    deviation=float(row[f"{split}_accuracy_sd"]),
+                    seeds=int(row["done"]),
+                )
+            )
+    return split, results
+
+
+def _candidates(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return each candidate's specification by id, in the study's order."""
+    firsts = runs.drop_duplicates("candidate_id").to_dict("records")
+    return {row["candidate_id"]: row["spec"]["candidate"] for row in firsts}
+
+
+def _levels(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Return a candidate's settings as text: model, stem, view, and each of its recipe."""
+    levels = {"model": str(spec["model"])}
+    if "stem" in spec:
+        levels["stem"] = f"{spec['stem']} stem"
+    if any(key in spec for key in VIEWS):
+        levels["view"] = _view(spec)
+    for key, value in spec["recipe"].items():
+        name = key.replace("_", " ")
+        levels[name] = f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else _text(value)
+    return levels
+
+
+def _view(spec: Mapping[str, Any]) -> str:
+    """Return a view's operations in few words."""
+    parts = []
+    for key in VIEWS:
+        value = spec.get(key)
+        if isinstance(value, Mapping):
+            told = ", ".join(f"{name} {_text(one)}" for name, one in value.items() if one not in (None, False, 0))
+            parts.append(f"{key.split('_')[0]}: {told or 'as it is'}")
+        else:
+            parts.append(f"normalised by {_text(value)}")
+    return "; ".join(parts)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _names(results: Iterable[_Result]) -> list[str]:
+    """Return the factors in their order."""
+    return list(dict.fromkeys(name for one in results for name in one.levels))

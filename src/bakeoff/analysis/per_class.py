@@ -1,0 +1,96 @@
+"""Class by class: what each candidate takes for what."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.errors import StudyError
+from bakeoff.predictions import load_predicted
+from bakeoff.records import RunStatus
+
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassFacts:
+    """What one candidate takes for what, over its finished seeds."""
+
+    candidate_id: str
+    label: str
+    classes: tuple[str, ...]
+    """Names as the data set has them: text from strangers."""
+
+    confusion: tuple[tuple[int, ...], ...]
+    """Test pictures, summed over the seeds: rows the true class, columns the predicted one."""
+
+    recall: tuple[float, ...]
+    """Share of each class's pictures that are right; NaN for a class without test pictures."""
+
+
+def per_class(runs: pd.DataFrame, paths: Mapping[str, Path], names: Sequence[str] = ()) -> list[ClassFacts]:
+    """Return the confusion matrices of the candidates that have predictions, in the study's order.
+
+    A finished run whose predictions are missing, damaged or of another accuracy than was recorded is left out; the
+    verdict says of which that is true.
+
+    Args:
+        runs: As `Store.runs_frame` gives them.
+        paths: By run id, where its predictions are.
+        names: Of the classes; `class 0` and so on stand for those not named.
+    """
+    found: dict[str, list[tuple[Labels, Labels]]] = {}
+    labels: dict[str, str] = {}
+    for run in runs[runs["status"] == RunStatus.DONE].to_dict("records"):
+        pair = _usable(run, paths)
+        if pair is not None:
+            found.setdefault(run["candidate_id"], []).append(pair)
+            labels[run["candidate_id"]] = run["label"]
+    if not found:
+        return []
+    seen = max(int(array.max()) + 1 for pairs in found.values() for pair in pairs for array in pair)
+    classes = (*names, *(f"class {number}" for number in range(len(names), seen)))
+    return [_facts(candidate, labels[candidate], classes, pairs) for candidate, pairs in found.items()]
+
+
+def _usable(run: Mapping[Hashable, Any], paths: Mapping[str, Path]) -> tuple[Labels, Labels] | None:
+    """Return a run's true and predicted classes, or None where they cannot be used."""
+    try:
+        _, truth, predicted = load_predicted(paths[run["run_id"]])
+    except (KeyError, StudyError):
+        return None
+    as_recorded = abs(float((truth == predicted).mean()) - run["test_accuracy"]) <= 0.5 / len(truth)
+    return (truth, predicted) if as_recorded and min(truth.min(), predicted.min()) >= 0 else None
+
+
+def _facts(candidate: str, label: str, classes: tuple[str, ...], seeds: list[tuple[Labels, Labels]]) -> ClassFacts:
+    counts = np.sum([confusion(truth, predicted, len(classes)) for truth, predicted in seeds], axis=0)
+    pictures = counts.sum(axis=1)
+    recall = np.divide(counts.diagonal(), pictures, out=np.full(len(classes), np.nan), where=pictures > 0)
+    return ClassFacts(
+        candidate_id=candidate,
+        label=label,
+        classes=classes,
+        confusion=tuple(tuple(int(count) for count in row) for row in counts),
+        recall=tuple(float(share) for share in recall),
+    )
+
+
+def confusion(truth: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
+    """Return how often each class is taken for each.
+
+    Args:
+        truth: Shape (pictures,), from 0 to `classes` - 1.
+        predicted: Likewise.
+        classes: How many there are.
+
+    Returns:
+        Shape (classes, classes): rows the true class, columns the predicted one.
+    """
+    return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)

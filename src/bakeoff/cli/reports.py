@@ -1,0 +1,55 @@
+"""`bakeoff report`: a study as a page or a table, to be read and passed on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bakeoff.cli.app import app
+from bakeoff.cli.printing import errors
+from bakeoff.errors import SpecError, near_miss
+
+if TYPE_CHECKING:
+    from bakeoff.study import Study
+
+FORMATS = ("html",)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A study's folder.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write. Default: report/index.html in the study's folder.")
+    ] = None,
+    format: Annotated[str, typer.Option("--format", help="html: one page that needs nothing else.")] = "html",
+) -> None:
+    """Write what a study has found as one page: verdict, table, curves, trade-offs, pictures, findings.
+
+    \b
+    Examples:
+      bakeoff report results/demo
+      bakeoff report results/classics --out classics.html
+    """
+    from bakeoff.reporting import write_page
+    from bakeoff.study import Study
+
+    if format not in FORMATS:
+        raise SpecError(f"--format must be one of {', '.join(FORMATS)}, but got '{format}'{near_miss(format, FORMATS)}")
+    typer.echo(write_page(Study(folder), out))
+
+
+def write_page_of_run(study: Study) -> None:
+    """Write a study's page at the end of its run, and say where; that this fails must lose nothing that was trained."""
+    from bakeoff.reporting import write_page
+    from bakeoff.words import clean
+
+    console = errors()
+    try:
+        path = write_page(study)
+    except Exception as error:  # whatever it is, the run itself has succeeded
+        said = f"The report was not written: {error or type(error).__name__}; try `bakeoff report {study.folder}`"
+        console.print(clean(said), style="yellow", markup=False, highlight=False, soft_wrap=True)
+    else:
+        console.print(f"Report: {path}", markup=False, highlight=False, soft_wrap=True)

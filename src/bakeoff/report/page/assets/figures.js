@@ -1,0 +1,96 @@
+// Figures are drawn when they come into sight, and again when colours or data change.
+
+let figures = [];
+let seen = null;
+const CONFIG = {
+  displaylogo: false, responsive: true, scrollZoom: false,
+  modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d'],
+};
+
+function addFigure(box, draw) {
+  const figure = { box, draw, drawn: false };
+  figures.push(figure);
+  return figure;
+}
+
+function drawFigure(figure) {
+  figure.drawn = true;
+  figure.draw(figure.box);
+}
+
+function redrawAll() {
+  figures.filter((figure) => figure.drawn).forEach(drawFigure);
+}
+
+function layoutOf(x, y, more) {
+  const ink = colour('--ink');
+  const axis = { gridcolor: colour('--line'), linecolor: colour('--line'), zeroline: false, ticks: 'outside', tickcolor: colour('--line'), automargin: true };
+  return Object.assign({
+    autosize: true, showlegend: false, hovermode: 'closest', dragmode: 'zoom',
+    margin: { l: 54, r: 14, t: 10, b: 46 },
+    paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: ink },
+    modebar: { bgcolor: 'rgba(0,0,0,0)', color: colour('--quiet'), activecolor: ink },
+    xaxis: Object.assign({}, axis, { title: { text: x } }),
+    yaxis: Object.assign({}, axis, { title: { text: y } }),
+  }, more);
+}
+
+// Labels under the pointer are ours, not Plotly's: their text is never read as markup.
+function plot(box, traces, layout, told, touched) {
+  Plotly.react(box, traces, layout, CONFIG);
+  box.removeAllListeners('plotly_hover');
+  box.removeAllListeners('plotly_unhover');
+  box.on('plotly_hover', (event) => {
+    const text = told(event.points[0]);
+    if (text) showTip(text, event.event);
+    if (touched) touched(event.points[0]);
+  });
+  box.on('plotly_unhover', () => {
+    $('tip').hidden = true;
+    if (touched) touched(null);
+  });
+}
+
+function showTip(text, event) {
+  const tip = $('tip');
+  tip.textContent = text;
+  tip.hidden = false;
+  const left = Math.min(event.clientX + 14, window.innerWidth - tip.offsetWidth - 8);
+  const above = event.clientY + 18 + tip.offsetHeight > window.innerHeight;
+  tip.style.left = `${Math.max(8, left)}px`;
+  tip.style.top = `${above ? event.clientY - tip.offsetHeight - 12 : event.clientY + 18}px`;
+}
+
+function startFigures() {
+  if (seen) seen.disconnect();
+  seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      const figure = figures.find((one) => one.box === entry.target);
+      if (entry.isIntersecting && !figure.drawn) drawFigure(figure);
+    }
+  }, { rootMargin: '300px' });
+  figures.forEach((figure) => seen.observe(figure.box));
+}
+
+function startPrinting() {
+  let before = null;
+  window.addEventListener('beforeprint', () => {
+    before = document.documentElement.dataset.theme;
+    setTheme('light');
+    document.querySelectorAll('details').forEach((one) => { one.dataset.was = one.open ? 'open' : ''; one.open = true; });
+    for (const figure of figures) {
+      drawFigure(figure);
+      Plotly.relayout(figure.box, { autosize: false, width: 640, height: 380 });
+    }
+  });
+  window.addEventListener('afterprint', () => {
+    setTheme(before);
+    document.querySelectorAll('details').forEach((one) => { one.open = one.dataset.was === 'open'; });
+    for (const figure of figures) {
+      figure.box.replaceChildren();
+      Plotly.purge(figure.box);
+      drawFigure(figure);
+    }
+  });
+}

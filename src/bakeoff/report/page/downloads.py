@@ -1,0 +1,72 @@
+"""The raw tables inside the page, for whoever wants to compute with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bakeoff.audit import kept
+from bakeoff.report.console import to_csv
+from bakeoff.report.page.material import Material
+from bakeoff.words import clean
+
+RUN_COLUMNS = [
+    "run_id",
+    "candidate_id",
+    "label",
+    "model",
+    "seed",
+    "status",
+    "message",
+    "parameters",
+    "macs",
+    "test_loss",
+    "test_accuracy",
+    "seconds_test",
+    "started_at",
+    "finished_at",
+]
+"""Of the database's table of runs; specifications are in the study file, what the audit saw in its findings."""
+
+DIGITS = "%.9g"
+"""Nine significant digits tell any two float32 apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file inside the page."""
+
+    name: str
+    kind: str
+    """Its media type."""
+
+    meaning: str
+    text: str
+
+
+def downloads(material: Material) -> list[Download]:
+    """Return the files that the page holds."""
+    runs = material.runs[RUN_COLUMNS].assign(
+        label=material.runs["label"].map(clean), message=[clean(one or "") for one in material.runs["message"]]
+    )
+    csv = "text/csv"
+    return [
+        Download("table.csv", csv, "one row a candidate, as ranked here", to_csv(material.table)),
+        Download("runs.csv", csv, "one row a run", runs.to_csv(index=False, float_format=DIGITS)),
+        Download(
+            "epochs.csv",
+            csv,
+            "one row an epoch of every run",
+            material.epochs.to_csv(index=False, float_format=DIGITS),
+        ),
+        Download(
+            "findings.json",
+            "application/json",
+            "all that the audit says",
+            kept.document(
+                material.study.name,
+                material.findings,
+                dict(zip(material.table["candidate_id"], material.table["candidate"], strict=True)),
+            ),
+        ),
+        Download("study.toml", "application/toml", "the study with nothing left to decide", material.study.to_toml()),
+    ]

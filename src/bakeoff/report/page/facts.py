@@ -1,0 +1,122 @@
+"""All that the page shows, as facts: what is drawn from them changes none of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bakeoff.analysis.wording import not_judged
+from bakeoff.report.page.classes import Classes, Gallery, class_facts, gallery
+from bakeoff.report.page.curves import Course, courses
+from bakeoff.report.page.downloads import Download, downloads
+from bakeoff.report.page.made import how_made
+from bakeoff.report.page.material import Material
+from bakeoff.report.page.standings import Standings, standings
+from bakeoff.report.page.told import Audit, audit_told
+from bakeoff.report.page.trades import Trade, trades
+from bakeoff.report.page.words import shown
+from bakeoff.report.protocol import budget_words, protocol_words
+from bakeoff.words import clean, plural
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFacts:
+    """What the page shows, section by section, in its order."""
+
+    name: str
+    version: str
+    """Of bakeoff, that drew the page."""
+
+    description: str
+    summary: str
+    """How much was compared, in a line."""
+
+    verdict: tuple[str, ...]
+    """Sentences: who is better, or why there is no winner."""
+
+    not_judged: tuple[str, ...]
+    """Sentences: whom nothing is said of, and why."""
+
+    advice: tuple[str, ...]
+    """Sentences: what to use, beyond what the verdict says."""
+
+    protocol: str
+    """What candidates got equal shares of."""
+
+    standings: Standings
+    remarks: tuple[str, ...]
+    courses: tuple[Course, ...]
+    """In the order of the table."""
+
+    trades: tuple[Trade, ...]
+    grids: tuple[Any, ...]
+    influences: tuple[Any, ...]
+    classes: Classes
+    gallery: Gallery
+    audit: Audit
+    made: tuple[tuple[str, str], ...]
+    study_file: str
+    downloads: tuple[Download, ...]
+
+
+def page_facts(material: Material) -> PageFacts:
+    """Return all that the page of a study shows.
+
+    Args:
+        material: What is known of it.
+    """
+    study, table = material.study, material.table
+    verdict = None if material.recommendation is None else material.recommendation.verdict
+    order = [str(one) for one in table["candidate_id"]]
+    labels = dict(zip(order, (str(one) for one in table["candidate"]), strict=True))
+    took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
+    said, advice, left = _sentences(material)
+    return PageFacts(
+        name=shown(study.name),
+        version=material.version,
+        description=clean(study.description),
+        summary=_summary(material),
+        verdict=said,
+        not_judged=left,
+        advice=advice,
+        protocol=protocol_words(study),
+        standings=standings(table, material.runs, material.epochs, verdict),
+        remarks=tuple(clean(one) for one in [*budget_words(study, took)[1:], *material.remarks]),
+        courses=tuple(courses(material.runs, material.epochs, order, _training_macs(material))),
+        trades=tuple(trades(table, material.recommendation)),
+        grids=tuple(material.grids),
+        influences=tuple(material.influences),
+        classes=class_facts(material.classes, order),
+        gallery=gallery(material.pictures, order),
+        audit=audit_told(material.findings, labels),
+        made=tuple(how_made(material)),
+        study_file=clean(study.to_toml()),
+        downloads=tuple(downloads(material)),
+    )
+
+
+def _sentences(material: Material) -> tuple[tuple[str, ...], ...]:
+    """Return the verdict, what the recommendation says beyond it, and who was not judged."""
+    found = material.recommendation
+    if found is None:
+        why = material.no_verdict or "nothing can be judged"
+        return (clean(f"There is no verdict: {why.rstrip('.')}."),), (), ()
+    said, left = found.verdict.sentences(), not_judged(found.verdict)
+    advice = [one for one in found.sentences() if one not in said]
+    return tuple(clean(one) for one in said if one not in left), tuple(map(clean, advice)), tuple(map(clean, left))
+
+
+def _summary(material: Material) -> str:
+    runs = material.runs
+    done = int((runs["status"] == "done").sum())
+    parts = (
+        plural(len(material.table), "candidate"),
+        f"{done} of {plural(len(runs), 'run')} finished",
+        f"on {shown(material.study.source)}",
+        f"{material.study.size} pixels",
+    )
+    return ", ".join(parts)
+
+
+def _training_macs(material: Material) -> dict[str, int]:
+    return {one: cost.train_macs_per_image for one, cost in material.costs.items()}

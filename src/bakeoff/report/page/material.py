@@ -1,0 +1,82 @@
+"""What a page is made of: plain results, gathered by whoever may open a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bakeoff.audit import Finding
+from bakeoff.records import Cost
+from bakeoff.spec import ResolvedStudy
+
+if TYPE_CHECKING:
+    from bakeoff.analysis.recommendation import Recommendation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """How a study came about; None where nobody wrote it down."""
+
+    command: str | None = None
+    """As it was typed."""
+
+    git: str | None = None
+    """The commit of the code that was run, and whether it had been changed since."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of Python, torch, bakeoff and others that decide numbers."""
+
+    hardware: str | None = None
+    started: str | None = None
+    """When the first run started, UTC."""
+
+    finished: str | None = None
+    """When the last run finished, UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What a page tells of, as `Study` and the analysis give it."""
+
+    study: ResolvedStudy
+    version: str
+    """Of bakeoff, that draws the page."""
+
+    runs: pd.DataFrame
+    """As `Store.runs_frame` gives them."""
+
+    epochs: pd.DataFrame
+    """As `Store.epochs_frame` gives them."""
+
+    table: pd.DataFrame
+    """As `Study.table` gives it: one row a candidate, best first."""
+
+    recommendation: Recommendation | None
+    """Without limits: the verdict, and which candidates are worth which cost. None where nothing can be judged."""
+
+    no_verdict: str | None = None
+    """Why there is none."""
+
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+    """By candidate id."""
+
+    findings: Sequence[Finding] = ()
+    remarks: Sequence[str] = ()
+    """What a reader of the table must know, as `Study.remarks` gives it."""
+
+    grids: Sequence[Any] = ()
+    """Learning rate by optimizer, one a model, as `analysis.effects.effect_grids` gives them."""
+
+    influences: Sequence[Any] = ()
+    """What changed accuracy most, as `analysis.effects.influences` gives it."""
+
+    classes: Sequence[Any] = ()
+    """As `analysis.per_class.per_class` gives them."""
+
+    pictures: Any = None
+    """As `study.pictures.shown` gives them; None if nobody looked."""
+
+    made: Made = field(default_factory=Made)

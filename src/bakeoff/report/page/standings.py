@@ -1,0 +1,220 @@
+"""The table of the page: one row a candidate, each figure with the number that it is sorted by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bakeoff.analysis.statistics.intervals import Interval, seed_interval
+from bakeoff.analysis.verdict import Standing, Verdict
+from bakeoff.records import RunStatus
+from bakeoff.report.page.words import number_or_none, shown
+from bakeoff.words import brief, count, duration, percent, size
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure of the table."""
+
+    text: str
+    """As it is read; empty where it is not known."""
+
+    value: float | str | None
+    """What it is sorted by; None comes last, whichever way."""
+
+    note: str = ""
+    """A second line: how sure it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table."""
+
+    key: str
+    title: str
+    meaning: str
+    """What it is, in a sentence."""
+
+    numeric: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One candidate."""
+
+    candidate_id: str
+    label: str
+    model: str
+    rank: int | None
+    mark: str
+    """`winner`, `tied for best`, or nothing."""
+
+    unranked: str
+    """Why it is not ranked, or nothing."""
+
+    cells: tuple[Cell, ...]
+    """One a column."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standings:
+    """The table: candidates best first."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    ranked_by: str
+    """`val` or `test`."""
+
+
+COLUMNS = (
+    Column("rank", "#", "The rank by the accuracy that decides; a dash for candidates that are not ranked."),
+    Column("candidate", "candidate", "A network with its view of the pictures and its recipe.", numeric=False),
+    Column("ties", "ties", "Candidates that share a letter cannot be told apart, or are equivalent.", numeric=False),
+    Column(
+        "val", "validation", "Mean accuracy after the last epoch over the seeds, with the 95 % interval for new seeds."
+    ),
+    Column("test", "test", "Mean accuracy over the seeds, with the 95 % interval for new seeds and new pictures."),
+    Column("runs", "runs", "Finished runs of those planned."),
+    Column(
+        "to_best", "to best", "Training time up to the epoch with the best validation accuracy, mean over the seeds."
+    ),
+    Column("training", "training", "Training time of one run: waiting for data included, evaluation not."),
+    Column("parameters", "params", "Parameters of the network."),
+    Column("macs", "MACs", "Multiply-accumulates of one picture's forward pass."),
+    Column("latency", "latency", "Median time of one picture's forward pass, with the 95th percentile."),
+    Column(
+        "throughput",
+        "images/s",
+        "Pictures a second in inference, at the batch beyond which doubling gains less than 5 %.",
+    ),
+    Column("memory", "memory", "Peak memory of one picture's forward pass, beyond what torch itself takes."),
+    Column("train_memory", "train memory", "Peak memory of a training step, beyond what torch itself takes."),
+)
+ALWAYS = ("rank", "candidate", "test", "runs", "training", "parameters", "macs")
+"""Columns that are there even if no candidate has anything to tell in them."""
+
+
+def standings(table: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame, verdict: Verdict | None) -> Standings:
+    """Return the table of a study.
+
+    Args:
+        table: As `Study.table` gives it, with or without costs.
+        runs: As `Store.runs_frame` gives them.
+        epochs: As `Store.epochs_frame` gives them.
+        verdict: That judges accuracy; None where there is none.
+    """
+    finished = _finished(runs, epochs)
+    judged = {} if verdict is None else {one.candidate_id: one for one in verdict.candidates}
+    telling = len({one.ties for one in judged.values()}) > 1  # one letter for all says nothing
+    known = table.to_dict("records")
+    cells = [
+        _cells(row, finished.get(row["candidate_id"], []), judged.get(row["candidate_id"]), telling=telling)
+        for row in known
+    ]
+    columns = tuple(one for one in COLUMNS if one.key in ALWAYS or any(row[one.key].text for row in cells))
+    marks = _marks(verdict)
+    return Standings(
+        columns=columns,
+        rows=tuple(
+            _row(row, tuple(figures[one.key] for one in columns), marks.get(row["candidate_id"], ""))
+            for row, figures in zip(known, cells, strict=True)
+        ),
+        ranked_by=str(table["ranked_by"].iloc[0]) if len(table) else "val",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """What one finished run came to."""
+
+    val_accuracy: float | None
+    seconds_to_best: float | None
+
+
+def _finished(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, list[_Finished]]:
+    """Return the finished runs of each candidate that have records."""
+    records = {str(run): group.sort_values("epoch") for run, group in epochs.groupby("run_id", sort=False)}
+    found: dict[str, list[_Finished]] = {}
+    for run in runs[runs["status"] == RunStatus.DONE].to_dict("records"):
+        if run["run_id"] in records:
+            found.setdefault(run["candidate_id"], []).append(_one_finished(records[run["run_id"]]))
+    return found
+
+
+def _one_finished(records: pd.DataFrame) -> _Finished:
+    accuracy = pd.to_numeric(records["val_accuracy"])
+    seconds = (records["seconds_train"] + records["seconds_wait"]).cumsum()
+    to_best = None if accuracy.isna().all() else number_or_none(seconds.loc[accuracy.idxmax()])
+    return _Finished(number_or_none(accuracy.iloc[-1]), to_best)
+
+
+def _marks(verdict: Verdict | None) -> dict[str, str]:
+    """Return who has won, or who cannot be told from the best."""
+    if verdict is None or len(verdict.candidates) < 2:
+        return {}
+    if verdict.winner is not None:
+        return {verdict.winner: "winner"}
+    return dict.fromkeys(verdict.unbeaten(), "tied for best")
+
+
+def _row(row: Mapping[Hashable, Any], cells: tuple[Cell, ...], mark: str) -> Row:
+    return Row(
+        candidate_id=str(row["candidate_id"]),
+        label=shown(row["candidate"]),
+        model=shown(row["model"]),
+        rank=None if pd.isna(row["rank"]) else int(row["rank"]),
+        mark=mark,
+        unranked=shown(row.get("unranked") or ""),
+        cells=cells,
+    )
+
+
+def _cells(
+    row: Mapping[Hashable, Any], finished: list[_Finished], standing: Standing | None, *, telling: bool
+) -> dict[str, Cell]:
+    """Return a candidate's figures by column."""
+    rank = None if pd.isna(row["rank"]) else int(row["rank"])
+    validation = [one.val_accuracy for one in finished if one.val_accuracy is not None]
+    to_best = [one.seconds_to_best for one in finished if one.seconds_to_best is not None]
+    ended = ", ".join(f"{row[end]} {end}" for end in ("diverged", "failed") if row[end])
+    ties = standing.ties if standing is not None and telling else ""
+    return {
+        "rank": Cell("-" if rank is None else str(rank), rank),
+        "candidate": Cell(shown(row["candidate"]), shown(row["candidate"]).casefold()),
+        "ties": Cell(ties, ties or None),
+        "val": _accuracy(row["val_accuracy"], seed_interval(validation)),
+        "test": _accuracy(row["test_accuracy"], None if standing is None else standing.interval),
+        "runs": Cell(
+            str(row["done"]) if row["done"] == row["runs"] else f"{row['done']}/{row['runs']}", row["done"], ended
+        ),
+        "to_best": _figure(sum(to_best) / len(to_best) if to_best else None, duration),
+        "training": _figure(row["seconds_train"], duration),
+        "parameters": _figure(row["parameters"], count),
+        "macs": _figure(row["macs"], count),
+        "latency": _figure(row.get("latency_p50"), brief, _p95(row)),
+        "throughput": _figure(row.get("throughput"), lambda speed: f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}"),
+        "memory": _figure(row.get("peak_memory_inference"), size),
+        "train_memory": _figure(row.get("peak_memory_train"), size),
+    }
+
+
+def _accuracy(share: Any, interval: Interval | None) -> Cell:
+    number = number_or_none(share)
+    if number is None:
+        return Cell("", None)
+    return Cell(
+        percent(number), number, "" if interval is None else f"{100 * interval.low:.2f} to {100 * interval.high:.2f}"
+    )
+
+
+def _p95(row: Mapping[Hashable, Any]) -> str:
+    number = number_or_none(row.get("latency_p95"))
+    return "" if number is None else f"p95 {brief(number)}"
+
+
+def _figure(value: Any, words: Callable[[float], str], note: str = "") -> Cell:
+    number = number_or_none(value)
+    return Cell("", None) if number is None else Cell(words(number), number, note)

@@ -1,0 +1,93 @@
+"""Accuracy against what it costs, one axis a cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bakeoff.analysis.budget import NAMES
+from bakeoff.analysis.recommendation import Recommendation
+from bakeoff.report.page.words import number_or_none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A candidate at its place."""
+
+    candidate_id: str
+    cost: float
+    accuracy: float
+    """On the test set, mean over the seeds."""
+
+    low: float | None
+    """95 % interval for new seeds and new pictures; None where there are no predictions."""
+
+    high: float | None
+    dominated_by: str | None
+    """Id of a candidate that makes it pointless; None if there is none, or it was not judged."""
+
+    judged: bool
+    """Whether the statistics were asked about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """Accuracy against one cost."""
+
+    cost: str
+    """Its name, as `analysis.budget.NAMES` has it."""
+
+    points: tuple[Point, ...]
+    front: tuple[str, ...]
+    """Ids of the judged candidates that none makes pointless, cheapest first."""
+
+    unknown: tuple[str, ...]
+    """Ids of candidates with an accuracy whose cost was not measured."""
+
+
+def trades(table: pd.DataFrame, found: Recommendation | None) -> list[Trade]:
+    """Return accuracy against each cost that is known of some candidate with a test accuracy.
+
+    Domination is judged by the statistics (`analysis.pareto`), not by a raw difference.
+
+    Args:
+        table: As `Study.table` gives it.
+        found: The recommendation without limits; None where nothing can be judged.
+    """
+    rows = {str(row["candidate_id"]): row for row in table.to_dict("records")}
+    accuracy = {
+        one: number for one, row in rows.items() if (number := number_or_none(row["test_accuracy"])) is not None
+    }
+    made = []
+    for cost in NAMES:
+        costs = {one: number for one in accuracy if (number := number_or_none(rows[one].get(cost))) is not None}
+        if costs:
+            made.append(_trade(cost, costs, accuracy, found))
+    return made
+
+
+def _trade(cost: str, costs: Mapping[str, float], accuracy: Mapping[str, float], found: Recommendation | None) -> Trade:
+    front = None if found is None else found.fronts.get(cost)
+    judged = {} if found is None else {one.candidate_id: one for one in found.verdict.candidates}
+    points = []
+    for one, value in costs.items():
+        interval = judged[one].interval if one in judged else None
+        points.append(
+            Point(
+                candidate_id=one,
+                cost=value,
+                accuracy=accuracy[one],
+                low=None if interval is None else interval.low,
+                high=None if interval is None else interval.high,
+                dominated_by=None if front is None else front.dominated.get(one),
+                judged=one in judged,
+            )
+        )
+    return Trade(
+        cost=cost,
+        points=tuple(points),
+        front=() if front is None else front.on,
+        unknown=tuple(one for one in accuracy if one not in costs),
+    )

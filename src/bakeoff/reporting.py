@@ -1,0 +1,93 @@
+"""A study's page: joins what opens a study with what tells of it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+from bakeoff.errors import StudyError
+from bakeoff.files import write_atomically
+from bakeoff.report.page import Made, Material, document, page_facts
+from bakeoff.store import Store
+from bakeoff.study import Study
+from bakeoff.study.folder import DATABASE
+from bakeoff.study.provenance import commands_of
+
+PAGE = Path("report") / "index.html"
+"""Where a study's page is written, within its folder."""
+
+
+def write_page(study: Study, out: Path | None = None) -> Path:
+    """Write a study's page, and return where it is.
+
+    Args:
+        study: To tell of; it may still be running.
+        out: Where to write; default `report/index.html` in the study's folder.
+
+    Raises:
+        StudyError: If the study cannot be read, or the file cannot be written.
+    """
+    path = study.folder / PAGE if out is None else out
+    write_atomically(path, page_of(study).encode("utf-8"))
+    return path
+
+
+def page_of(study: Study, *, head: str = "", top: str = "") -> str:
+    """Return a study's page as HTML.
+
+    Args:
+        study: To tell of.
+        head: HTML for the end of its head; see `report.page.document`.
+        top: HTML for the beginning of its body, likewise.
+
+    Raises:
+        StudyError: If the study cannot be read.
+    """
+    return document(page_facts(material_of(study)), head=head, top=top)
+
+
+def material_of(study: Study) -> Material:
+    """Return all that there is to tell of a study.
+
+    Raises:
+        StudyError: If it cannot be read.
+    """
+    try:
+        found, why = study.recommend(), None
+    except StudyError as error:  # what was trained is shown all the same
+        found, why = None, str(error)
+    return Material(
+        study=study.spec,
+        version=version("bakeoff"),
+        runs=study.runs(),
+        epochs=study.epochs(),
+        table=study.table(),
+        recommendation=found,
+        no_verdict=why,
+        costs=study.costs(),
+        findings=study.findings(),
+        remarks=study.remarks(),
+        made=made_of(study),
+    )
+
+
+def made_of(study: Study) -> Made:
+    """Return how a study came about, as far as anybody wrote it down."""
+    with Store.open_read_only(study.folder / DATABASE) as store:
+        commands = commands_of(store)
+    runs, conditions = study.runs(), [cost.conditions for cost in study.costs().values()]
+    times = {name: runs[name].dropna() for name in ("started_at", "finished_at")}
+    versions, hardware = {}, None
+    if conditions:
+        versions, hardware = conditions[0].versions, f"{conditions[0].processor}, {conditions[0].cores} cores"
+    if commands:
+        versions, hardware = commands[0].versions, commands[0].hardware
+    more = f" (and {len(commands) - 1} more that went on with it)" if len(commands) > 1 else ""
+    return Made(
+        command=f"{commands[0].command}{more}" if commands else None,
+        git=commands[0].git if commands else None,
+        versions=versions,
+        hardware=hardware,
+        started=str(times["started_at"].min()) if len(times["started_at"]) else None,
+        finished=str(times["finished_at"].max()) if len(times["finished_at"]) else None,
+    )

@@ -1,0 +1,204 @@
+"""Effects of settings on accuracy, planted and found again."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.analysis.effects import Influence, effect_grids, influences
+from bakeoff.records import RunStatus
+from tests.synthetic import Run, frames
+
+RATES = (0.001, 0.01, 0.1)
+
+
+def run(model: str, optimizer: str, rate: float, accuracy: float, **changes: object) -> Run:
+    values: dict = {
+        "candidate": f"{model} {optimizer} {rate:g}",
+        "model": model,
+        "optimizer": optimizer,
+        "learning_rate": rate,
+        "val": (accuracy,),
+        "train": (0.5,),
+    }
+    return Run(**values | changes)
+
+
+def grid(best: tuple[str, float], model: str = "resnet18") -> list[Run]:
+    """Two optimizers by three rates, of which one cell is best."""
+    cells = itertools.product(("adam", "sgd"), RATES)
+    return [run(model, *cell, 0.8 if cell == best else 0.5) for cell in cells]
+
+
+def by_factor(found: list[Influence]) -> dict[str, Influence]:
+    return {one.factor: one for one in found}
+
+
+# Grids
+
+
+def test_a_grid_holds_each_mean_over_seeds_where_it_belongs(tmp_path: Path) -> None:
+    runs = [
+        run("resnet18", "sgd", 0.1, 0.6),
+        run("resnet18", "sgd", 0.1, 0.8, seed=1),
+        run("resnet18", "adam", 0.001, 0.65),
+        run("resnet18", "adam", 0.01, 0.3, status=RunStatus.DIVERGED),
+        run("alexnet", "adam", 0.01, 0.9),
+    ]
+    (found,) = effect_grids(*frames(tmp_path, *runs))
+    assert found.model == "resnet18"
+    assert found.optimizers == ("adam", "sgd")
+    assert found.learning_rates == RATES
+    assert found.accuracy == ((0.65, None, None), (None, None, pytest.approx(0.7)))
+    assert found.best == (1, 2)
+    assert "sgd, the best optimizer of resnet18, was tried with one learning rate (0.1) alone." in found.remarks
+    assert "No run of resnet18 with adam 0.01 has finished." in found.remarks
+
+
+@pytest.mark.parametrize(("rate", "word"), [(0.001, "lower"), (0.1, "higher")])
+def test_a_best_at_the_edge_is_told(tmp_path: Path, rate: float, word: str) -> None:
+    (found,) = effect_grids(*frames(tmp_path, *grid(("adam", rate))))
+    assert found.at_edge
+    assert any(f"a {word} one may be better" in remark for remark in found.remarks)
+
+
+def test_a_best_inside_the_grid_is_not_at_its_edge(tmp_path: Path) -> None:
+    (found,) = effect_grids(*frames(tmp_path, *grid(("sgd", 0.01))))
+    assert found.best == (1, 1)
+    assert not found.at_edge
+    assert not any("edge" in remark or "may be better" in remark for remark in found.remarks)
+
+
+def test_the_edge_is_that_of_the_best_optimizers_own_rates(tmp_path: Path) -> None:
+    runs = [*grid(("sgd", 0.01)), run("resnet18", "adam", 1.0, 0.2)]
+    (found,) = effect_grids(*frames(tmp_path, *runs))
+    assert not found.at_edge
+    runs = [*runs[:3], *runs[4:]]  # sgd without 0.001: 0.01 is its lowest
+    (tmp_path / "second").mkdir()
+    (found,) = effect_grids(*frames(tmp_path / "second", *runs))
+    assert found.at_edge
+
+
+def test_of_several_candidates_in_a_cell_the_best_is_shown_and_told(tmp_path: Path) -> None:
+    runs = [*grid(("sgd", 0.01)), run("resnet18", "sgd", 0.01, 0.9, candidate="another", micro_batch=32)]
+    (found,) = effect_grids(*frames(tmp_path, *runs))
+    assert found.accuracy[1][1] == 0.9
+    assert any("share optimizer and learning rate" in remark for remark in found.remarks)
+
+
+def test_without_a_finished_run_there_is_no_grid(tmp_path: Path) -> None:
+    runs = [run("resnet18", "adam", rate, 0.5, status=RunStatus.PENDING) for rate in RATES]
+    assert effect_grids(*frames(tmp_path, *runs)) == []
+    assert influences(*frames(tmp_path, *runs)) == []
+
+
+# Influences
+
+
+def additive(effects: dict[str, dict], *, seeds: int = 1) -> list[Run]:
+    """A full grid in which each setting adds its own to the accuracy."""
+    return [
+        run(
+            model, optimizer, rate, 0.3 + effects["model"][model] + effects["optimizer"][optimizer] + of_rate, seed=seed
+        )
+        for model in effects["model"]
+        for optimizer in effects["optimizer"]
+        for rate, of_rate in effects["rate"].items()
+        for seed in range(seeds)
+    ]
+
+
+EFFECTS = {
+    "model": {"resnet18": 0.2, "alexnet": 0.0},
+    "optimizer": {"adam": 0.0, "sgd": 0.05},
+    "rate": {0.001: 0.0, 0.01: 0.1, 0.1: 0.03},
+}
+
+
+def test_planted_effects_are_found_the_largest_first(tmp_path: Path) -> None:
+    found = influences(*frames(tmp_path, *additive(EFFECTS)))
+    assert [one.factor for one in found] == ["model", "learning rate", "optimizer"]
+    assert [one.spread for one in found] == pytest.approx([0.2, 0.1, 0.05])
+    assert found[1].sentence.startswith(
+        "learning rate: 0.01 reaches 10.00 points more than 0.001, on average over 4 pairs"
+    )
+    assert "one seed" in found[1].sentence
+
+
+def test_a_hole_in_the_grid_changes_no_effect(tmp_path: Path) -> None:
+    whole = additive(EFFECTS)
+    found = by_factor(influences(*frames(tmp_path, *whole[1:])))
+    assert found["model"].spread == pytest.approx(0.2)
+    assert found["optimizer"].spread == pytest.approx(0.05)
+
+
+def test_settings_that_change_together_are_not_told_apart(tmp_path: Path) -> None:
+    runs = [run("resnet18", "adam", 0.001, 0.5), run("resnet18", "sgd", 0.01, 0.7)]
+    (found,) = influences(*frames(tmp_path, *runs))
+    assert found.factor == "optimizer (with it learning rate)"
+    assert found.spread == pytest.approx(0.2)
+    assert "in one pair of candidates alike in all else" in found.sentence
+
+
+def test_a_setting_that_never_changes_alone_is_not_listed(tmp_path: Path) -> None:
+    runs = [
+        run("resnet18", "adam", 0.001, 0.5),
+        run("alexnet", "adam", 0.01, 0.7),
+        run("resnet18", "sgd", 0.01, 0.6),
+    ]
+    assert "model" not in by_factor(influences(*frames(tmp_path, *runs)))
+
+
+def test_a_difference_that_seeds_make_by_themselves_is_called_so(tmp_path: Path) -> None:
+    wide = [run("resnet18", "adam", 0.001, value, seed=seed) for seed, value in enumerate((0.3, 0.5, 0.7))]
+    other = [run("resnet18", "adam", 0.01, value, seed=seed) for seed, value in enumerate((0.32, 0.52, 0.72))]
+    (found,) = influences(*frames(tmp_path, *wide, *other))
+    assert found.sentence.endswith("seeds alone make that much.")
+
+
+def test_a_difference_beyond_the_seeds_comes_with_what_they_make(tmp_path: Path) -> None:
+    # Two seeds 2 points apart: sd 1.414 points; two means of two seeds: 2 standard errors are 2 * 1.414 points.
+    first = [run("resnet18", "adam", 0.001, value, seed=seed) for seed, value in enumerate((0.50, 0.52))]
+    second = [run("resnet18", "adam", 0.01, value, seed=seed) for seed, value in enumerate((0.70, 0.72))]
+    (found,) = influences(*frames(tmp_path, *first, *second))
+    assert found.sentence.endswith("seeds alone make about 2.83.")
+
+
+@given(st.dictionaries(st.sampled_from(RATES), st.floats(0, 0.3), min_size=2))
+def test_the_spread_of_a_full_grid_is_that_of_its_means(effects: dict[float, float]) -> None:
+    rows = additive({"model": {"a": 0.0, "b": 0.1}, "optimizer": {"adam": 0.0, "sgd": 0.2}, "rate": effects})
+    runs = pd.DataFrame(
+        {
+            "run_id": one.id,
+            "candidate_id": one.candidate,
+            "label": one.candidate,
+            "model": one.model,
+            "seed": 0,
+            "status": RunStatus.DONE,
+            "test_accuracy": 0.5,
+            "seconds_test": 1.0,
+            "parameters": 1,
+            "macs": 1,
+            "changes": (),
+            "spec": {
+                "candidate": {
+                    "model": one.model,
+                    "recipe": {"optimizer": one.optimizer, "learning_rate": one.learning_rate},
+                }
+            },
+        }
+        for one in rows
+    )
+    epochs = pd.DataFrame({"run_id": one.id} | vars_of(one) for one in rows)
+    means = [0.3 + 0.05 + 0.1 + value for value in effects.values()]
+    assert by_factor(influences(runs, epochs))["learning rate"].spread == pytest.approx(max(means) - min(means))
+
+
+def vars_of(one: Run) -> dict[str, object]:
+    (record,) = one.records()
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
