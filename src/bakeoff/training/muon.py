@@ -96,18 +96,24 @@ def orthogonalised(matrix: torch.Tensor, iterations: int = ITERATIONS) -> torch.
 
     Args:
         matrix: Shape (rows, columns).
-        iterations: Of the polynomial.
+        iterations: Of the polynomial, at least 1.
     """
-    first, second, third = COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
     near = matrix.t() if tall else matrix
     near = near / near.norm().clamp_min(1e-7)
     gram = near @ near.t()
-    factor = step = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    for _ in range(iterations):
+    factor = step = _step(gram)
+    for _ in range(iterations - 1):
         gram = step @ gram @ step
-        step = torch.addmm(gram, gram, gram, beta=second, alpha=third)
-        step.diagonal().add_(first)
+        step = _step(gram)
         factor = step @ factor
     near = factor @ near
     return near.t() if tall else near
+
+
+def _step(gram: torch.Tensor) -> torch.Tensor:
+    """Return what an iteration multiplies by: `a + b G + c G^2`."""
+    first, second, third = COEFFICIENTS
+    step = torch.addmm(gram, gram, gram, beta=second, alpha=third)
+    step.diagonal().add_(first)
+    return step
