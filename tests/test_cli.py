@@ -79,7 +79,7 @@ def test_the_flags_of_run_are_these() -> None:
 
 
 def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "show", "audit", "figures", "data", "recommend", "power", "tune", "profile"):
+    for command in ("run", "show", "report", "audit", "figures", "data", "recommend", "power", "tune", "profile"):
         assert bakeoff(command, "--help") == 0
         assert f"bakeoff {command}" in capsys.readouterr().out
 

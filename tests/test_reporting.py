@@ -1,0 +1,94 @@
+"""A study's page from its folder, from the command line and from Python."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import bakeoff
+from bakeoff import cli, reporting
+from bakeoff.cli.reports import write_page_of_run
+from bakeoff.errors import StudyError
+from bakeoff.reporting import material_of, write_page
+from bakeoff.store import Store
+from bakeoff.study import Study, predictions_path
+from bakeoff.study.folder import DATABASE
+from bakeoff.study.provenance import write_down
+from tests.stored import Network, bits, stored_study, write_predictions
+
+
+def command(*arguments: str) -> int:
+    before, sys.argv = sys.argv, ["bakeoff", *arguments]
+    try:
+        cli.main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    networks = [Network(name=name, correct=bits(0.9, seeds=2, pictures=200)) for name in ("one", "other")]
+    return stored_study(tmp_path / "study", networks)
+
+
+def test_the_page_is_written_into_the_studys_folder_or_where_it_is_wanted(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("report", str(study.folder)) == 0
+    assert command("report", str(study.folder), "--out", str(tmp_path / "there" / "page.html")) == 0
+    paths = [Path(line) for line in capsys.readouterr().out.split()]
+    assert paths == [study.folder / "report" / "index.html", tmp_path / "there" / "page.html"]
+    assert all("other" in path.read_text(encoding="utf-8") for path in paths)
+
+
+def test_python_writes_the_same_page(study: Study, tmp_path: Path) -> None:
+    path = bakeoff.write_report(study.folder, out=tmp_path / "page.html")
+    assert path.read_text(encoding="utf-8") == write_page(study).read_text(encoding="utf-8")
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("report", str(study.folder), "--format", "htm") == 2
+    assert "did you mean 'html'" in capsys.readouterr().err
+
+
+def test_a_page_that_cannot_be_written_loses_nothing(
+    study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(*_: object) -> Path:
+        raise RuntimeError("no more \x1b[31mink")
+
+    monkeypatch.setattr(reporting, "write_page", breaks)
+    write_page_of_run(study)
+    said = capsys.readouterr().err
+    assert "The report was not written: no more \\x1b[31mink" in said
+    assert f"bakeoff report {study.folder}" in said.replace("\n", "")
+
+
+def test_what_is_judged_stands_in_the_material(study: Study) -> None:
+    known = material_of(study)
+    assert known.recommendation is not None
+    assert [one.label for one in known.classes] == ["one", "other"]
+    assert known.pictures is not None
+
+
+def test_a_study_tested_on_different_pictures_has_a_page_that_says_why_there_is_no_verdict(study: Study) -> None:
+    write_predictions(predictions_path(study.folder, "one/0"), bits(0.9, seeds=1, pictures=100)[0])
+    with pytest.raises(StudyError):
+        study.verdict()
+    assert "There is no verdict" in write_page(study).read_text(encoding="utf-8")
+
+
+def test_how_it_was_made_is_what_the_commands_wrote_down(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert material_of(study).made.command is None
+    for seeds in ("0", "0,1"):
+        monkeypatch.setattr(sys, "argv", ["/usr/bin/bakeoff", "run", "--seeds", seeds, "my study"])
+        with Store.create_or_open(study.folder / DATABASE) as store:
+            write_down(store)
+    made = material_of(study).made
+    assert made.command == "bakeoff run --seeds 0 'my study' (and 1 more that went on with it)"
+    assert {"Python", "torch", "bakeoff"} <= set(made.versions)
