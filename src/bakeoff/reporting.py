@@ -8,13 +8,20 @@ from pathlib import Path
 from bakeoff.analysis.effects import effect_grids, influences
 from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
+from bakeoff.report import tables
+from bakeoff.report.figures import Drawn, figures
 from bakeoff.report.page import Made, Material, document, page_facts
+from bakeoff.report.page.standings import standings
+from bakeoff.report.page.words import shown
 from bakeoff.store import Store
 from bakeoff.study import Study
 from bakeoff.study.folder import DATABASE
 from bakeoff.study.judging import class_facts_of
 from bakeoff.study.pictures import shown
 from bakeoff.study.provenance import commands_of
+
+TABLES = {"md": "table.md", "latex": "table.tex", "csv": "table.csv", "json": "table.json"}
+"""By format, the file that a table is written to, beside the page."""
 
 PAGE = Path("report") / "index.html"
 """Where a study's page is written, within its folder."""
@@ -47,6 +54,55 @@ def page_of(study: Study, *, head: str = "", top: str = "") -> str:
         StudyError: If the study cannot be read.
     """
     return document(page_facts(material_of(study)), head=head, top=top)
+
+
+def write_table(study: Study, kind: str, out: Path | None = None) -> Path:
+    """Write a study's table as its page has it, and return where it is.
+
+    Args:
+        study: To tell of; it may still be running.
+        kind: `md`, `latex`, `csv` or `json`.
+        out: Where to write; default in `report/` in the study's folder.
+
+    Raises:
+        StudyError: If the study cannot be read, or the file cannot be written.
+    """
+    path = (study.folder / PAGE).with_name(TABLES[kind]) if out is None else out
+    write_atomically(path, table_of(study, kind).encode("utf-8"))
+    return path
+
+
+def table_of(study: Study, kind: str) -> str:
+    """Return a study's table as its page has it, as `md`, `latex`, `csv` or `json`.
+
+    Raises:
+        StudyError: If the study cannot be read.
+    """
+    found = material_of(study)
+    verdict = None if found.recommendation is None else found.recommendation.verdict
+    table, name = standings(found.table, found.runs, found.epochs, verdict), shown(study.spec.name)
+    formats = {
+        "md": lambda: tables.to_markdown(table),
+        "latex": lambda: tables.to_latex(table, name),
+        "csv": lambda: tables.to_csv(table),
+        "json": lambda: tables.to_json(table, name),
+    }
+    return formats[kind]()
+
+
+def draw_figures(study: Study, kind: str, out: Path | None = None) -> Drawn:
+    """Draw a study's figures as files of one kind.
+
+    Args:
+        study: To tell of; it may still be running.
+        kind: `png` or `svg`.
+        out: The folder to write to; default `report/figures` in the study's folder.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+        StudyError: If the study cannot be read, or a file cannot be written.
+    """
+    return figures(study.runs(), study.epochs(), out or (study.folder / PAGE).with_name("figures"), [kind])
 
 
 def material_of(study: Study) -> Material:
