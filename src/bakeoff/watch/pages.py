@@ -1,0 +1,117 @@
+"""The page as it was last drawn, drawn again when the study has changed, but never so often that training suffers."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from bakeoff.errors import BakeoffError
+from bakeoff.watch.board import Board
+from bakeoff.words import clean
+
+REST = 4.0
+"""How many times as long as a drawing took the next one waits: a core is kept busy for a fifth of the time at most. A
+choice: the study's own processes need the machine, and a large study takes seconds to draw."""
+
+LEAST_REST = 0.5
+"""Seconds between two drawings however short they are."""
+
+TICK = 0.1
+"""Seconds between two looks at whether to draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A drawn page."""
+
+    version: str
+    """Differs between contents, and between starts of the server."""
+
+    html: str
+
+
+class Pages:
+    """Draws the page while somebody looks at it. Safe to use from all threads.
+
+    Args:
+        draw: Returns the page as the folder is now, given its version.
+        latest: Returns the number of the folder's latest change; 0 while there is no study to draw.
+        board: Where to put up the version of the newest page, or why it could not be drawn.
+    """
+
+    def __init__(self, draw: Callable[[str], str], latest: Callable[[], int], board: Board) -> None:
+        self._draw = draw
+        self._latest = latest
+        self._board = board
+        self._start = secrets.token_hex(4)
+        self._page: Page | None = None
+        self._drawn = 0
+        self._due = 0.0
+        self._drawing = threading.Lock()
+        self._looking = 0
+        self._counting = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep_drawn, name="bakeoff-watch-pages", daemon=True)
+
+    def start(self) -> None:
+        """Draw from now on whenever the study has changed and somebody looks."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End drawing."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    @contextmanager
+    def looked_at(self) -> Iterator[None]:
+        """Have the page drawn anew as long as this lasts; several may look at once."""
+        with self._counting:
+            self._looking += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._looking -= 1
+
+    def page(self) -> Page | None:
+        """Return the page, as new as can be had without waiting for a turn; None if it could not be drawn so far."""
+        if self._stale() and self._drawing.acquire(blocking=self._page is None):
+            try:
+                if self._stale():
+                    self._draw_anew()
+            finally:
+                self._drawing.release()
+        return self._page
+
+    def _keep_drawn(self) -> None:
+        while not self._stop.wait(TICK):
+            if self._looking:
+                self.page()
+
+    def _stale(self) -> bool:
+        """Whether the study has changed since it was drawn, and it is time to draw it again."""
+        return self._latest() != self._drawn and time.monotonic() >= self._due
+
+    def _draw_anew(self) -> None:
+        number, started = self._latest(), time.monotonic()
+        version = f"{self._start}-{number}"
+        try:
+            html = self._draw(version)
+        except Exception as error:  # a page that cannot be drawn is told of on the page; watching goes on
+            if not isinstance(error, BakeoffError):
+                logging.getLogger(__name__).exception("the page could not be drawn")
+            fault = str(error) if isinstance(error, BakeoffError) else repr(error)
+            self._board.post(fault=clean(f"The newest page could not be drawn: {fault}"))
+        else:
+            self._page = Page(version, html)
+            self._board.post(page=version, fault=None)
+        finally:
+            self._drawn = number  # also if it failed: it is tried again once the study has changed
+            ended = time.monotonic()
+            self._due = ended + max(LEAST_REST, REST * (ended - started))
