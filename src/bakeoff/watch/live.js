@@ -113,6 +113,7 @@
 
   async function takeOver(fresh) {
     const state = remember();
+    if (document.activeElement !== document.body) document.activeElement.blur(); // while what listens to that is still there
     document.title = fresh.title;
     for (const plot of document.querySelectorAll('main .plot[id]')) fresh.getElementById(plot.id)?.replaceWith(plot); // with its zoom
     for (const selector of ['header.top > div', 'main']) {

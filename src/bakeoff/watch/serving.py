@@ -15,9 +15,6 @@ from bakeoff.study.folder import STUDY_FILE, Study
 from bakeoff.watch.live import live_parts, security_policy
 from bakeoff.watch.server import WatchServer
 
-NICENESS = 10
-"""How far the watching process stands back behind those that train, where the system knows of that."""
-
 
 def check_folder(folder: Path) -> None:
     """Check that a study is, or may come to be, in a folder.
@@ -77,8 +74,6 @@ def serve(folder: Path, *, port: int | None, open_browser: bool | None, say: Cal
     check_folder(folder)
     server = server_of(folder, port)
     try:
-        if hasattr(os, "nice"):
-            os.nice(NICENESS)
         if (words := waiting_words(folder)) is not None:
             say(words)
         say(f"Watching {folder} at {server.url} (Ctrl-C ends)")
