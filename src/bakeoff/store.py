@@ -188,7 +188,7 @@ class Store:
         if self._writes:
             # SQLite does so by itself only if nobody else has the database open. Where it fails, say for want of space,
             # nothing is lost: the log stays beside the database.
-            with suppress(OperationalError), self._engine.connect() as connection:
+            with suppress(DatabaseError), self._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         self._engine.dispose()
 

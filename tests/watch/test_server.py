@@ -18,7 +18,6 @@ from bakeoff.errors import StudyError
 from bakeoff.records import RunStatus
 from bakeoff.store import Store
 from bakeoff.watch import server as serving
-from bakeoff.watch.live import security_policy
 from bakeoff.watch.server import WatchServer
 from tests.synthetic import Run, fill, planned
 from tests.watch.browsing import ask, listening, watched, write_study
@@ -169,6 +168,23 @@ def test_two_host_headers_are_refused(server: WatchServer) -> None:
         assert raw.recv(100).startswith(b"HTTP/1.0 403")
 
 
+def test_who_has_the_page_gets_it_renewed_without_its_scripts(folder: Path) -> None:
+    script = "let program = 1;" * 100
+    server = WatchServer(
+        folder, lambda version: f"<main>{version}</main><script>{script}</script>", scripts=[script], port=0
+    )
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        whole, renewed = ask(server)[1], ask(server, "/renewed")[1]
+        assert script in whole
+        assert renewed == whole.replace(script, "")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.close()
+
+
 @pytest.mark.parametrize(
     "path",
     ["/study.toml", "/results.sqlite", "/../study.toml", "/%2e%2e/etc/passwd", "//etc/passwd", "/events/", "/page"],
@@ -279,7 +295,7 @@ def test_a_page_that_cannot_be_drawn_is_told_of(folder: Path, caplog: pytest.Log
     def draw(version: str) -> str:
         raise ZeroDivisionError("a planted fault")
 
-    server = WatchServer(folder, draw, policy=security_policy(), port=0)
+    server = WatchServer(folder, draw, port=0)
     try:
         assert server.pages.page() is None
         assert server.board.news.fault is not None
@@ -293,14 +309,14 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error_with_its_remedy(fold
     with pytest.raises(
         StudyError, match=f"another program listens on {server.server_port}; give another, or leave it out"
     ):
-        WatchServer(folder, str, policy="", port=server.server_port)
+        WatchServer(folder, str, port=server.server_port)
 
 
 def test_the_next_port_is_taken_where_none_was_asked_for(
     folder: Path, server: WatchServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "PORT", server.server_port)
-    second = WatchServer(folder, str, policy="", port=None)
+    second = WatchServer(folder, str, port=None)
     try:
         assert second.server_port not in (0, server.server_port)
     finally:

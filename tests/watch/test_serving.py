@@ -74,7 +74,7 @@ def test_a_folder_that_is_not_there_yet_is_waited_for_with_a_near_miss(
 
 def test_a_port_that_is_taken_is_an_error_with_its_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_study(tmp_path)
-    other = WatchServer(tmp_path, str, policy="", port=0)
+    other = WatchServer(tmp_path, str, port=0)
     try:
         assert command(str(tmp_path), "--no-open", "--port", str(other.server_port)) == 2
     finally:

@@ -78,7 +78,7 @@
 
   async function newest() {
     try {
-      const answer = await fetch('./', { cache: 'no-store' });
+      const answer = await fetch('renewed', { cache: 'no-store' });
       return answer.ok ? await answer.text() : null;
     } catch {
       return null; // the connection is lost, which its own listener tells; once it is back, the news come again

@@ -60,7 +60,8 @@ def waiting_page(said: str | None) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>bakeoff watch</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
         f'<link rel="icon" href="data:,">{added.head}</head><body style="font-family: system-ui, sans-serif; margin: 1rem">'
-        f"{added.top}<main><p>{html.escape(said or 'Waiting for the study.')}</p></main></body></html>"
+        f"{added.top}<main><p>The study's page appears here as soon as there is one.</p>"
+        f"<noscript><p>{html.escape(said or '')}</p></noscript></main></body></html>"
     )
 
 

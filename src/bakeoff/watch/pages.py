@@ -64,10 +64,10 @@ class Pages:
         self._thread.start()
 
     def stop(self) -> None:
-        """End drawing."""
+        """End drawing; a page that is being drawn is left to itself, as it may take long."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(TICK)
 
     @contextmanager
     def looked_at(self) -> Iterator[None]:

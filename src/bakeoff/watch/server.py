@@ -6,16 +6,17 @@ import errno
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 from bakeoff.errors import StudyError
 from bakeoff.watch.board import Board
-from bakeoff.watch.live import waiting_page
+from bakeoff.watch.live import security_policy, waiting_page
 from bakeoff.watch.monitor import Monitor
 from bakeoff.watch.pages import Pages
 
@@ -40,7 +41,7 @@ class WatchServer(ThreadingHTTPServer):
     Args:
         folder: The study's; it need not exist yet.
         draw: Returns the page of what is in the folder now, given its version.
-        policy: The Content-Security-Policy of the page.
+        scripts: The texts of the page's own inline scripts: no others run.
         port: Where to listen; 0 for any that is free, None for the usual one or one of the next.
 
     Raises:
@@ -52,8 +53,11 @@ class WatchServer(ThreadingHTTPServer):
     allow_reuse_address = sys.platform != "win32"  # there it would let two servers share a port
     request_queue_size = 32
 
-    def __init__(self, folder: Path, draw: Callable[[str], str], *, policy: str, port: int | None = None) -> None:
-        self.policy = policy
+    def __init__(
+        self, folder: Path, draw: Callable[[str], str], *, scripts: Sequence[str] = (), port: int | None = None
+    ) -> None:
+        self.policy = security_policy(scripts)
+        self.scripts = scripts
         self.board = Board()
         self._monitor = Monitor(folder, self.board)
         self.pages = Pages(draw, lambda: self._monitor.version, self.board)
@@ -65,6 +69,11 @@ class WatchServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Where the page is."""
         return f"http://{ADDRESS}:{self.server_port}/"
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server what 127.0.0.1 is called, which takes seconds on some machines."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = ADDRESS, int(self.server_address[1])
 
     def close(self) -> None:
         """Let go of the port and of all who wait."""
@@ -112,7 +121,12 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = PATIENCE
 
     def do_GET(self) -> None:
-        routes = {"/": self._send_page, "/events": self._send_events, "/progress": self._send_progress}
+        routes = {
+            "/": self._send_page,
+            "/renewed": self._send_renewed,
+            "/events": self._send_events,
+            "/progress": self._send_progress,
+        }
         hosts = self.headers.get_all("Host") or []
         if len(hosts) != 1 or not OWN_NAMES.fullmatch(hosts[0].strip()):
             self._refuse(HTTPStatus.FORBIDDEN, "this page is only for this machine: open it as localhost or 127.0.0.1")
@@ -131,6 +145,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_page(self) -> None:
         page = self.server.pages.page()
         html = waiting_page(self.server.board.news.reason) if page is None else page.html
+        self._send(HTTPStatus.OK, "text/html; charset=utf-8", html.encode())
+
+    def _send_renewed(self) -> None:
+        """Send the page to one who has it already: without the scripts, which are nearly all of its size."""
+        page = self.server.pages.page()
+        if page is None:
+            self._refuse(HTTPStatus.NOT_FOUND, "there is no page yet")
+            return
+        html = page.html
+        for script in self.server.scripts:
+            html = html.replace(script, "")
         self._send(HTTPStatus.OK, "text/html; charset=utf-8", html.encode())
 
     def _send_progress(self) -> None:

@@ -12,7 +12,7 @@ from bakeoff.errors import StudyError, near_miss
 from bakeoff.report.page import scripts
 from bakeoff.reporting import page_of
 from bakeoff.study.folder import STUDY_FILE, Study
-from bakeoff.watch.live import live_parts, security_policy
+from bakeoff.watch.live import live_parts
 from bakeoff.watch.server import WatchServer
 
 
@@ -56,7 +56,7 @@ def server_of(folder: Path, port: int | None) -> WatchServer:
         added = live_parts(version, scripts())
         return page_of(Study(folder), head=added.head, top=added.top)
 
-    return WatchServer(folder, draw, policy=security_policy(scripts()), port=port)
+    return WatchServer(folder, draw, scripts=scripts(), port=port)
 
 
 def serve(folder: Path, *, port: int | None, open_browser: bool | None, say: Callable[[str], None]) -> None:
