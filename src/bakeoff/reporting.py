@@ -5,12 +5,15 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
+from bakeoff.analysis.effects import effect_grids, influences
 from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
 from bakeoff.report.page import Made, Material, document, page_facts
 from bakeoff.store import Store
 from bakeoff.study import Study
 from bakeoff.study.folder import DATABASE
+from bakeoff.study.judging import class_facts_of
+from bakeoff.study.pictures import shown
 from bakeoff.study.provenance import commands_of
 
 PAGE = Path("report") / "index.html"
@@ -56,17 +59,22 @@ def material_of(study: Study) -> Material:
         found, why = study.recommend(), None
     except StudyError as error:  # what was trained is shown all the same
         found, why = None, str(error)
+    runs, epochs = study.runs(), study.epochs()
     return Material(
         study=study.spec,
         version=version("bakeoff"),
-        runs=study.runs(),
-        epochs=study.epochs(),
+        runs=runs,
+        epochs=epochs,
         table=study.table(),
         recommendation=found,
         no_verdict=why,
         costs=study.costs(),
         findings=study.findings(),
         remarks=study.remarks(),
+        grids=effect_grids(runs, epochs),
+        influences=influences(runs, epochs),
+        classes=class_facts_of(study),
+        pictures=shown(study),
         made=made_of(study),
     )
 

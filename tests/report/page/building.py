@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ import pandas as pd
 from PIL import Image
 
 from bakeoff.analysis import ranking
+from bakeoff.analysis.per_class import ClassFacts
+from bakeoff.analysis.pictures import Disagreement, Mistake, Pictures, ViewsShown
 from bakeoff.report.page import Material
 from bakeoff.spec import ResolvedStudy, StudySpec
 from bakeoff.spec.data import DataFacts
@@ -39,52 +40,6 @@ def of_frames(runs: pd.DataFrame, epochs: pd.DataFrame, **more: Any) -> Material
     return Material(runs=runs, epochs=epochs, table=table, **(given | more))
 
 
-@dataclass(frozen=True)
-class FakeClasses:
-    candidate_id: str
-    label: str
-    classes: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    recall: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class FakeView:
-    candidate_id: str
-    label: str
-    kind: str
-    pngs: tuple[bytes, ...]
-    share_seen: float | None = None
-
-
-@dataclass(frozen=True)
-class FakeMistake:
-    picture: int
-    png: bytes
-    truth: str
-    predicted: str
-    confidence: float = 0.9
-
-
-@dataclass(frozen=True)
-class FakeDisagreement:
-    picture: int
-    png: bytes
-    truth: str
-    first: str
-    second: str
-
-
-@dataclass(frozen=True)
-class FakePictures:
-    views: Sequence[FakeView] = ()
-    mistakes: Sequence[FakeMistake] = ()
-    disagreements: Sequence[FakeDisagreement] = ()
-    best_label: str | None = None
-    other_label: str | None = None
-    missing: str | None = None
-
-
 def png(shade: int = 128) -> bytes:
     """A picture of one grey."""
     buffer = io.BytesIO()
@@ -92,11 +47,39 @@ def png(shade: int = 128) -> bytes:
     return buffer.getvalue()
 
 
-def classes_of(names: Sequence[str], *candidates: str) -> list[FakeClasses]:
+def views_of(*candidates: str, shades: Sequence[int] | None = None) -> tuple[ViewsShown, ...]:
+    """Eight pictures through both views of each candidate, of one grey each."""
+    known = zip(candidates, range(len(candidates)) if shades is None else shades, strict=True)
+    return tuple(
+        ViewsShown(candidate_id=one, label=one, kind=kind, pngs=(png(shade),) * 8, share_seen=0.5)
+        for one, shade in known
+        for kind in ("training", "evaluation")
+    )
+
+
+def pictures_of(best: str, other: str, truth: str, wrong: str, views: tuple[ViewsShown, ...] = ()) -> Pictures:
+    """Three mistakes of one candidate, and three disagreements with another."""
+    return Pictures(
+        views=views,
+        mistakes=tuple(
+            Mistake(picture=place, png=png(place), truth=truth, predicted=wrong, confidence=0.9) for place in range(3)
+        ),
+        disagreements=tuple(
+            Disagreement(picture=place, png=png(place), truth=truth, first=truth, second=wrong) for place in range(3)
+        ),
+        best_label=best,
+        other_label=other,
+    )
+
+
+def classes_of(names: Sequence[str], *candidates: str) -> list[ClassFacts]:
     """Confusion matrices in which each class is right nine times in ten, and else taken for the next."""
     size = len(names)
     matrix = tuple(
         tuple(9 if truth == guess else int(guess == (truth + 1) % size) for guess in range(size))
         for truth in range(size)
     )
-    return [FakeClasses(one, one, tuple(names), matrix, (0.9,) * size) for one in candidates]
+    return [
+        ClassFacts(candidate_id=one, label=one, classes=tuple(names), confusion=matrix, recall=(0.9,) * size)
+        for one in candidates
+    ]

@@ -15,14 +15,11 @@ from bakeoff.reporting import material_of
 from bakeoff.words import clean
 from tests.report.page.building import (
     HOSTILE,
-    FakeDisagreement,
-    FakeMistake,
-    FakePictures,
-    FakeView,
     classes_of,
     material,
     of_frames,
-    png,
+    pictures_of,
+    views_of,
 )
 from tests.report.page.test_document import ODD, hostile, large
 from tests.stored import Network, bits, stored_study
@@ -77,17 +74,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Network(name="poor", correct=bits(0.7, seed=3), validation=0.7, macs=200_000_000, minutes=1),
     ]
     names = [one.name for one in networks]
-    pictures = FakePictures(
-        views=[
-            FakeView(name, name, kind, (png(shade),) * 8, 0.5)
-            for shade, name in enumerate(names)
-            for kind in ("training", "evaluation")
-        ],
-        mistakes=[FakeMistake(place, png(place), "cat", "dog") for place in range(3)],
-        disagreements=[FakeDisagreement(place, png(place), "cat", "cat", "dog") for place in range(3)],
-        best_label="good",
-        other_label="thrifty",
-    )
+    pictures = pictures_of("good", "thrifty", "cat", "dog", views_of(*names))
     known = material_of(stored_study(folder / "study", networks))
     return written(folder, replace(known, pictures=pictures, classes=classes_of(["cat", "dog"], *names)))
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bakeoff.analysis.pictures import Pictures
 from bakeoff.audit import Finding, Severity, State
 from bakeoff.records import RunStatus
 from bakeoff.report.page import Made, Material, document, page_facts, scripts
@@ -23,14 +24,11 @@ from bakeoff.report.page.embedding import json_text
 from bakeoff.words import clean
 from tests.report.page.building import (
     HOSTILE,
-    FakeDisagreement,
-    FakeMistake,
-    FakePictures,
-    FakeView,
     classes_of,
     material,
     of_frames,
-    png,
+    pictures_of,
+    views_of,
 )
 from tests.synthetic import Run
 
@@ -72,14 +70,7 @@ def hostile(folder: Path) -> Material:
         rule="D1", title=HOSTILE, state=State.FIRES, severity=Severity.ERROR, message=HOSTILE, advice=HOSTILE,
         threshold=HOSTILE, blocks=HOSTILE, candidates=(HOSTILE,), evidence={HOSTILE: HOSTILE},
     )  # fmt: skip
-    pictures = FakePictures(
-        views=[FakeView(HOSTILE, HOSTILE, kind, (png(),), 0.5) for kind in ("training", "evaluation")],
-        mistakes=[FakeMistake(1, png(), HOSTILE, HOSTILE)],
-        disagreements=[FakeDisagreement(1, png(), HOSTILE, HOSTILE, HOSTILE)],
-        best_label=HOSTILE,
-        other_label=HOSTILE,
-        missing=HOSTILE,
-    )
+    pictures = replace(pictures_of(*[HOSTILE] * 4, views_of(HOSTILE)), missing=HOSTILE)
     runs = [Run(candidate=HOSTILE, model=HOSTILE, seed=seed, message=HOSTILE) for seed in (0, 1)]
     failed = Run(candidate="b", status=RunStatus.FAILED, message=HOSTILE)
     return material(
@@ -200,7 +191,7 @@ def test_a_study_without_any_run_has_a_page(tmp_path: Path) -> None:
 def test_missing_pictures_are_told_with_the_reason(tmp_path: Path) -> None:
     assert (
         "the pictures have gone"
-        in read(material(tmp_path, Run(), pictures=FakePictures(missing="the pictures have gone"))).text
+        in read(material(tmp_path, Run(), pictures=Pictures(missing="the pictures have gone"))).text
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bakeoff.analysis.pictures import Pictures
 from bakeoff.analysis.statistics.intervals import seed_interval
 from bakeoff.audit import Finding, Severity, State
 from bakeoff.records import RunStatus
@@ -19,7 +20,7 @@ from bakeoff.report.page.standings import Cell
 from bakeoff.reporting import material_of
 from bakeoff.study import Study
 from tests.costs import a_cost
-from tests.report.page.building import FakePictures, FakeView, classes_of, material, png
+from tests.report.page.building import classes_of, material, views_of
 from tests.stored import Network, bits, stored_study
 from tests.synthetic import Run
 
@@ -199,11 +200,10 @@ def test_of_too_many_classes_only_the_best_candidates_are_carried(tmp_path: Path
 
 
 def test_candidates_that_see_alike_share_a_row(tmp_path: Path) -> None:
-    views = [FakeView(name, name, "evaluation", (png(shade),)) for name, shade in (("a", 10), ("b", 200), ("c", 10))]
-    runs = [Run(candidate=name) for name in "abc"]
-    facts = page_facts(material(tmp_path, *runs, pictures=FakePictures(views=views)))
+    views = views_of("a", "b", "c", shades=(10, 200, 10))
+    facts = page_facts(material(tmp_path, *[Run(candidate=name) for name in "abc"], pictures=Pictures(views=views)))
     assert [one.labels for one in facts.gallery.evaluation] == [("a", "c"), ("b",)]
-    assert facts.gallery.training == ()
+    assert [len(one.pictures) for one in facts.gallery.training] == [8, 8]
 
 
 # The audit, and how it was made

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from bakeoff.analysis.per_class import ClassFacts
+from bakeoff.analysis.pictures import Disagreement, Mistake, Pictures, ViewsShown
 from bakeoff.report.page.words import shown
 
 MOST_CELLS = 200_000
@@ -39,7 +40,7 @@ class Classes:
     """Candidates whose matrix the page does not carry."""
 
 
-def class_facts(found: Sequence[Any], order: Sequence[str]) -> Classes:
+def class_facts(found: Sequence[ClassFacts], order: Sequence[str]) -> Classes:
     """Return the confusion matrices that the page carries.
 
     Args:
@@ -109,7 +110,7 @@ class Gallery:
     """Why there are no pictures."""
 
 
-def gallery(pictures: Any, order: Sequence[str]) -> Gallery:
+def gallery(pictures: Pictures | None, order: Sequence[str]) -> Gallery:
     """Return the pictures that the page shows.
 
     Args:
@@ -133,11 +134,11 @@ def gallery(pictures: Any, order: Sequence[str]) -> Gallery:
     )
 
 
-def _alike(views: Sequence[Any], kind: str, order: Sequence[str]) -> list[SeenAlike]:
+def _alike(views: Sequence[ViewsShown], kind: str, order: Sequence[str]) -> list[SeenAlike]:
     """Return what candidates see, those that see the same together, the best first."""
     places = {one: place for place, one in enumerate(order)}
     mine = sorted((one for one in views if one.kind == kind), key=lambda one: places.get(one.candidate_id, len(places)))
-    alike: dict[tuple[bytes, ...], list[Any]] = {}
+    alike: dict[tuple[bytes, ...], list[ViewsShown]] = {}
     for one in mine:
         alike.setdefault(tuple(one.pngs), []).append(one)
     return [
@@ -153,7 +154,7 @@ def _alike(views: Sequence[Any], kind: str, order: Sequence[str]) -> list[SeenAl
     ]
 
 
-def _mistake(one: Any) -> Thumbnail:
+def _mistake(one: Mistake) -> Thumbnail:
     truth, predicted = shown(one.truth), shown(one.predicted)
     return Thumbnail(
         source=_address(one.png),
@@ -162,7 +163,7 @@ def _mistake(one: Any) -> Thumbnail:
     )
 
 
-def _disagreement(one: Any, best: str | None, other: str | None) -> Thumbnail:
+def _disagreement(one: Disagreement, best: str | None, other: str | None) -> Thumbnail:
     truth, first, second = shown(one.truth), shown(one.first), shown(one.second)
     return Thumbnail(
         source=_address(one.png),

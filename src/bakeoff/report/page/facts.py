@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from bakeoff.analysis.effects import EffectGrid, Influence
 from bakeoff.analysis.wording import not_judged
 from bakeoff.report.page.classes import Classes, Gallery, class_facts, gallery
 from bakeoff.report.page.curves import Course, courses
@@ -49,8 +49,8 @@ class PageFacts:
     """In the order of the table."""
 
     trades: tuple[Trade, ...]
-    grids: tuple[Any, ...]
-    influences: tuple[Any, ...]
+    grids: tuple[EffectGrid, ...]
+    influences: tuple[Influence, ...]
     classes: Classes
     gallery: Gallery
     audit: Audit

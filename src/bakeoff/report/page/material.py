@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,6 +13,9 @@ from bakeoff.records import Cost
 from bakeoff.spec import ResolvedStudy
 
 if TYPE_CHECKING:
+    from bakeoff.analysis.effects import EffectGrid, Influence
+    from bakeoff.analysis.per_class import ClassFacts
+    from bakeoff.analysis.pictures import Pictures
     from bakeoff.analysis.recommendation import Recommendation
 
 
@@ -67,16 +70,16 @@ class Material:
     remarks: Sequence[str] = ()
     """What a reader of the table must know, as `Study.remarks` gives it."""
 
-    grids: Sequence[Any] = ()
+    grids: Sequence[EffectGrid] = ()
     """Learning rate by optimizer, one a model, as `analysis.effects.effect_grids` gives them."""
 
-    influences: Sequence[Any] = ()
+    influences: Sequence[Influence] = ()
     """What changed accuracy most, as `analysis.effects.influences` gives it."""
 
-    classes: Sequence[Any] = ()
+    classes: Sequence[ClassFacts] = ()
     """As `analysis.per_class.per_class` gives them."""
 
-    pictures: Any = None
+    pictures: Pictures | None = None
     """As `study.pictures.shown` gives them; None if nobody looked."""
 
     made: Made = field(default_factory=Made)
