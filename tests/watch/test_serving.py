@@ -10,9 +10,15 @@ import pytest
 
 from bakeoff import cli
 from bakeoff.errors import StudyError
+from bakeoff.records import RunResult, RunStatus
+from bakeoff.store import Store
+from bakeoff.watch import serving
 from bakeoff.watch.server import WatchServer
 from bakeoff.watch.serving import check_folder, serve
+from tests.stored import Network, bits, stored_study
+from tests.synthetic import Run, planned
 from tests.watch.browsing import ask, write_study
+from tests.watch.writer import record
 
 
 @pytest.fixture
@@ -100,3 +106,22 @@ def test_an_empty_folder_and_one_that_is_only_claimed_may_become_studies(tmp_pat
     (tmp_path / "lock").write_bytes(b"")
     check_folder(tmp_path)
     check_folder(tmp_path / "later")
+
+
+def test_pictures_are_looked_at_again_only_once_another_run_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr(serving, "look", lambda study: looked.append(1) or object())
+    study = stored_study(tmp_path, [Network(name="one", correct=bits(0.9, seeds=2, pictures=100))])
+    looks = serving.Looks()
+    with Store.create_or_open(tmp_path / "results.sqlite") as store:
+        store.add_runs([planned(Run(candidate="late"))])
+        store.mark("late/0", RunStatus.RUNNING)
+        first = looks.of(study)
+        store.record_epoch("late/0", record(1))
+        assert looks.of(study) is first
+        result = RunResult(status=RunStatus.DONE, test_loss=1.0, test_accuracy=0.5, seconds_test=1.0, message=None)
+        store.finish("late/0", result)
+        assert looks.of(study) is not first
+    assert len(looked) == 2

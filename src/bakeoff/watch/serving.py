@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bakeoff.errors import StudyError, near_miss
+from bakeoff.records import RunStatus
 from bakeoff.report.page import scripts
-from bakeoff.reporting import page_of
+from bakeoff.reporting import Looked, look, page_of
 from bakeoff.study.folder import STUDY_FILE, Study
 from bakeoff.watch.live import live_parts
 from bakeoff.watch.server import WatchServer
@@ -45,16 +46,34 @@ def waiting_words(folder: Path) -> str | None:
     return f"There is no study in {folder} yet{meant}; it is shown as soon as `bakeoff run` has planned it"
 
 
+class Looks:
+    """What was last seen of a study's pictures and predictions: they are looked at again once another run has ended."""
+
+    def __init__(self) -> None:
+        self._key: tuple[object, ...] = ()
+        self._looked: Looked | None = None
+
+    def of(self, study: Study) -> Looked:
+        """Return what there is to be seen of a study now."""
+        runs = study.runs()
+        done = frozenset(runs.loc[runs["status"] == RunStatus.DONE, "run_id"])
+        key = (study.spec.id, done, frozenset(study.unranked()))  # who is best is among those ranked
+        if self._looked is None or key != self._key:
+            self._key, self._looked = key, look(study)
+        return self._looked
+
+
 def server_of(folder: Path, port: int | None) -> WatchServer:
     """Return a server of the pages of a study, as `bakeoff report` draws them.
 
     Raises:
         StudyError: If the port cannot be had.
     """
+    looks = Looks()
 
     def draw(version: str) -> str:
-        added = live_parts(version, scripts())
-        return page_of(Study(folder), head=added.head, top=added.top)
+        study, added = Study(folder), live_parts(version, scripts())
+        return page_of(study, head=added.head, top=added.top, looked=looks.of(study))
 
     return WatchServer(folder, draw, scripts=scripts(), port=port)
 
