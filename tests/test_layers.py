@@ -52,6 +52,7 @@ BELOW = {
     },
     "forecast": {"errors", "spec", "execution", "study"},
     "reporting": {"errors", "files", "analysis", "report", "store", "study"},
+    "watch": {"errors", "words", "records", "spec", "store", "report", "study", "reporting"},
     "cli": {
         "errors",
         "words",
@@ -66,6 +67,7 @@ BELOW = {
         "study",
         "forecast",
         "reporting",
+        "watch",
         "__init__",
     },
     "__init__": {"errors", "flags", "spec", "report", "study", "reporting"},

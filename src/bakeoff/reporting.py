@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from bakeoff.analysis.effects import effect_grids, influences
+from bakeoff.analysis.per_class import ClassFacts
+from bakeoff.analysis.pictures import Pictures
 from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
 from bakeoff.report import tables
@@ -17,7 +21,7 @@ from bakeoff.store import Store
 from bakeoff.study import Study
 from bakeoff.study.folder import DATABASE
 from bakeoff.study.judging import class_facts_of
-from bakeoff.study.pictures import shown
+from bakeoff.study.pictures import shown as pictures_shown
 from bakeoff.study.provenance import commands_of
 
 TABLES = {"md": "table.md", "latex": "table.tex", "csv": "table.csv", "json": "table.json"}
@@ -42,18 +46,19 @@ def write_page(study: Study, out: Path | None = None) -> Path:
     return path
 
 
-def page_of(study: Study, *, head: str = "", top: str = "") -> str:
+def page_of(study: Study, *, head: str = "", top: str = "", looked: Looked | None = None) -> str:
     """Return a study's page as HTML.
 
     Args:
         study: To tell of.
         head: HTML for the end of its head; see `report.page.document`.
         top: HTML for the beginning of its body, likewise.
+        looked: What `look` gave, if it is known already.
 
     Raises:
         StudyError: If the study cannot be read.
     """
-    return document(page_facts(material_of(study)), head=head, top=top)
+    return document(page_facts(material_of(study, looked)), head=head, top=top)
 
 
 def write_table(study: Study, kind: str, out: Path | None = None) -> Path:
@@ -105,8 +110,25 @@ def draw_figures(study: Study, kind: str, out: Path | None = None) -> Drawn:
     return figures(study.runs(), study.epochs(), out or (study.folder / PAGE).with_name("figures"), [kind])
 
 
-def material_of(study: Study) -> Material:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What takes looking at pictures and predictions, and changes only when a run ends."""
+
+    classes: Sequence[ClassFacts]
+    pictures: Pictures
+
+
+def look(study: Study) -> Looked:
+    """Look at a study's pictures, and at what each candidate takes for what."""
+    return Looked(classes=class_facts_of(study), pictures=pictures_shown(study))
+
+
+def material_of(study: Study, looked: Looked | None = None) -> Material:
     """Return all that there is to tell of a study.
+
+    Args:
+        study: To tell of.
+        looked: What `look` gave, if it is known already.
 
     Raises:
         StudyError: If it cannot be read.
@@ -116,6 +138,7 @@ def material_of(study: Study) -> Material:
     except StudyError as error:  # what was trained is shown all the same
         found, why = None, str(error)
     runs, epochs = study.runs(), study.epochs()
+    looked = looked or look(study)
     return Material(
         study=study.spec,
         version=version("bakeoff"),
@@ -129,8 +152,8 @@ def material_of(study: Study) -> Material:
         remarks=study.remarks(),
         grids=effect_grids(runs, epochs),
         influences=influences(runs, epochs),
-        classes=class_facts_of(study),
-        pictures=shown(study),
+        classes=looked.classes,
+        pictures=looked.pictures,
         made=made_of(study),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bakeoff.cli import run, results, reports, judgement, inventory  # noqa: F401 - they add their commands, in the order of the help
+from bakeoff.cli import run, results, reports, watching, judgement, inventory  # noqa: F401 - they add their commands, in the order of the help
 from bakeoff.cli.app import INTERRUPTED, app
 from bakeoff.cli.printing import errors
 from bakeoff.errors import BakeoffError

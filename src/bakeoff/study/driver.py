@@ -30,6 +30,9 @@ from bakeoff.study.tuning import choose_numerics
 SETTLED = (RunStatus.DONE, RunStatus.DIVERGED)
 """What needs no further work. A failed run is tried again by the next command."""
 
+WORKERS = "workers"
+"""Under which a study's database keeps how many runs the last command trained at once."""
+
 
 class Watcher(Protocol):
     """Whoever shows a study's progress."""
@@ -103,6 +106,7 @@ def execute(planned: Plan, watcher: Watcher, early: EarlyWorker | None = None) -
 
 def _drive(planned: Plan, store: Store, watcher: Watcher, early: EarlyWorker | None) -> Outcome:
     store.add_runs(_planned_rows(planned))
+    store.set_note(WORKERS, str(planned.workers))
     statuses = store.statuses()
     left = [run for run in planned.runs() if statuses[run.id] not in SETTLED]
     numerics = {run.id: known for run in left if (known := store.numerics(run.id)) is not None}
