@@ -129,7 +129,7 @@ RECIPES: dict[RecipeName, dict[str, Any]] = {
         "batch_size": 500,
         "weight_decay": 0.055,
         "label_smoothing": 0.2,
-        "early_sizes": ((20, 0.11), (24, 0.33)),
+        "early_sizes": ((20, 0.11), (24, 0.44)),
     },
 }
 """Recipes by name: what a candidate's `recipe` stands for, where it does not say otherwise."""
