@@ -38,7 +38,7 @@ from bakeoff.training.precision import emulated
 
 HERE = Path(__file__).parent
 CONSOLE = Console()
-CONTENDERS = ("plain", "loader", "lightning", "timm", "bakeoff", "bakeoff-untuned")
+CONTENDERS = ("plain", "plain-autocast", "loader", "lightning", "timm", "bakeoff", "bakeoff-untuned")
 ROWS: dict[str, dict[str, Any]] = {
     "resnet18-32": {"model": "resnet18", "stem": "original", "side": 32, "batch": 64, "block": 12, "drained": 8},
     "resnet18-32-pair": {

@@ -44,12 +44,14 @@ ALLOCATOR = "MALLOC_TRIM_THRESHOLD_"
 CONSOLE = Console()
 
 
-def planned(models: list[str], seeds: list[int], epochs: int | None, dataset: Dataset, device: str) -> Plan:
+def planned(
+    models: list[str], seeds: list[int], epochs: int | None, dataset: Dataset, device: str, precision: str
+) -> Plan:
     """Plan the runs: speednet with its own recipe, the others with bakeoff's defaults."""
     study = StudySpec(
         name="time-to-accuracy",
         seeds=seeds,
-        precision="bfloat16" if device.startswith("cuda") else "float32",
+        precision=precision,
         candidates=[
             CandidateGrid(model=model, recipe="speed" if model == "speednet" else None, epochs=epochs)
             for model in models
@@ -88,9 +90,10 @@ def main() -> None:
     parser.add_argument("--data", default="cifar10", help="a data set, as `bakeoff run` takes it")
     parser.add_argument("--models", default="speednet", help="with commas between")
     parser.add_argument("--seeds", default="0,1,2", help="with commas between")
-    parser.add_argument("--epochs", type=int, help="default: 8 for speednet, 10 for the others")
+    parser.add_argument("--epochs", type=int, help="default: 9 for speednet, 10 for the others")
     parser.add_argument("--target", type=float, default=PAPER, help="accuracy in [0, 1]; default %(default)s")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda; on a GPU in bfloat16")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], help="default: bfloat16 on a GPU")
     parser.add_argument("--save", metavar="NAME", help="keep the results as benchmarks/results/NAME.json")
     arguments = parser.parse_args()
     if ALLOCATOR not in os.environ:  # freed memory is kept, as in bakeoff's workers; that is decided at the start
@@ -99,7 +102,9 @@ def main() -> None:
     # The test set stands in for the validation set, so that it is scored after every epoch.
     dataset = dataclasses.replace(pictures, validation=pictures.test)
     models, seeds = arguments.models.split(","), [int(seed) for seed in arguments.seeds.split(",")]
-    plan = planned(models, seeds, arguments.epochs, dataset, resolve_device(arguments.device))
+    device = resolve_device(arguments.device)
+    precision = arguments.precision or ("bfloat16" if device.startswith("cuda") else "float32")
+    plan = planned(models, seeds, arguments.epochs, dataset, device, precision)
     numerics = choose_numerics(plan, plan.runs())
     results: dict[str, list[dict[str, Any]]] = {}
     for run in plan.runs():
@@ -110,6 +115,8 @@ def main() -> None:
             "benchmark": "time_to_accuracy",
             "date": datetime.date.today().isoformat(),
             "data": pictures.name,
+            "command": " ".join(["python benchmarks/time_to_accuracy.py", *sys.argv[1:]]),
+            "precision": precision,
             "target": arguments.target,
             "hardware": hardware(),
             "candidates": [candidate.model_dump(mode="json") for candidate in plan.study.candidates],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -31,3 +33,16 @@ def cifar10_folder() -> Path:
     if not folder or not (Path(folder) / "train").is_dir():
         pytest.skip("needs CIFAR-10 as pictures: set BAKEOFF_DATA to a folder with train/<class>/* and test/<class>/*")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The system's chromium, driven by playwright."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'bakeoff[dev]'")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("needs a chromium on the path: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

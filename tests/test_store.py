@@ -158,10 +158,10 @@ def test_on_a_medium_that_takes_no_writes_the_log_beside_the_database_is_read_to
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Store.create_or_open(path).close()
-    with closing(sqlite3.connect(path)) as held:  # a second connection keeps the log from being merged
+    # A second connection, and a driver that has not ended, keep the log from being merged.
+    with closing(sqlite3.connect(path)) as held, Store.create_or_open(path) as store:
         held.execute("SELECT * FROM meta").fetchall()
-        with Store.create_or_open(path) as store:
-            fill(store, [Run()])
+        fill(store, [Run()])
         assert path.with_name("results.sqlite-wal").stat().st_size > 0
         connect = sqlite3.connect
 
@@ -178,6 +178,17 @@ def test_on_a_medium_that_takes_no_writes_the_log_beside_the_database_is_read_to
         with Store.open_read_only(path) as reader:
             assert reader.statuses() == {"alpha/0": RunStatus.DONE}
         assert sorted(entry.name for entry in path.parent.iterdir()) == before
+
+
+def test_the_one_file_holds_all_once_the_driver_has_ended_though_others_read(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as reader:
+        with Store.create_or_open(path) as store:
+            reader.execute("SELECT * FROM meta").fetchall()
+            fill(store, [Run()])
+        copy = path.with_name("copy.sqlite")
+        copy.write_bytes(path.read_bytes())
+        with Store.open_read_only(copy) as store:
+            assert len(store.epochs_frame()) == 3
 
 
 # Damage

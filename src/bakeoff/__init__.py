@@ -107,7 +107,7 @@ def run(
     """
     from bakeoff.flags import adapted_spec
     from bakeoff.report.progress import StudyProgress
-    from bakeoff.study import execute, plan
+    from bakeoff.study import EarlyWorker, execute, plan
 
     spec, adapted = adapted_spec(
         study,
@@ -127,7 +127,7 @@ def run(
         protocol=protocol,
         budget=budget,
     )
-    with StudyProgress(quiet=not progress) as watcher:
+    with StudyProgress(quiet=not progress) as watcher, EarlyWorker() as early:
         planned = plan(
             spec,
             out=None if out is None else Path(out),
@@ -143,9 +143,9 @@ def run(
         if settle:
             from bakeoff.study.settling import settle as settled  # loads SciPy's statistics
 
-            result, outcome = settled(planned, watcher, most_seeds=most_seeds)
+            result, outcome = settled(planned, watcher, most_seeds=most_seeds, early=early)
         else:
-            result, outcome = execute(planned, watcher)
+            result, outcome = execute(planned, watcher, early)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return result

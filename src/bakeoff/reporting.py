@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from bakeoff.analysis.effects import effect_grids, influences
+from bakeoff.analysis.per_class import ClassFacts
+from bakeoff.analysis.pictures import Pictures
 from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
+from bakeoff.report import tables
+from bakeoff.report.figures import Drawn, figures
 from bakeoff.report.page import Made, Material, document, page_facts
+from bakeoff.report.page.standings import standings
+from bakeoff.report.page.words import shown
 from bakeoff.store import Store
 from bakeoff.study import Study
 from bakeoff.study.folder import DATABASE
 from bakeoff.study.judging import class_facts_of
-from bakeoff.study.pictures import shown
+from bakeoff.study.pictures import shown as pictures_shown
 from bakeoff.study.provenance import commands_of
+
+TABLES = {"md": "table.md", "latex": "table.tex", "csv": "table.csv", "json": "table.json"}
+"""By format, the file that a table is written to, beside the page."""
 
 PAGE = Path("report") / "index.html"
 """Where a study's page is written, within its folder."""
@@ -35,22 +46,89 @@ def write_page(study: Study, out: Path | None = None) -> Path:
     return path
 
 
-def page_of(study: Study, *, head: str = "", top: str = "") -> str:
+def page_of(study: Study, *, head: str = "", top: str = "", looked: Looked | None = None) -> str:
     """Return a study's page as HTML.
 
     Args:
         study: To tell of.
         head: HTML for the end of its head; see `report.page.document`.
         top: HTML for the beginning of its body, likewise.
+        looked: What `look` gave, if it is known already.
 
     Raises:
         StudyError: If the study cannot be read.
     """
-    return document(page_facts(material_of(study)), head=head, top=top)
+    return document(page_facts(material_of(study, looked)), head=head, top=top)
 
 
-def material_of(study: Study) -> Material:
+def write_table(study: Study, kind: str, out: Path | None = None) -> Path:
+    """Write a study's table as its page has it, and return where it is.
+
+    Args:
+        study: To tell of; it may still be running.
+        kind: `md`, `latex`, `csv` or `json`.
+        out: Where to write; default in `report/` in the study's folder.
+
+    Raises:
+        StudyError: If the study cannot be read, or the file cannot be written.
+    """
+    path = (study.folder / PAGE).with_name(TABLES[kind]) if out is None else out
+    write_atomically(path, table_of(study, kind).encode("utf-8"))
+    return path
+
+
+def table_of(study: Study, kind: str) -> str:
+    """Return a study's table as its page has it, as `md`, `latex`, `csv` or `json`.
+
+    Raises:
+        StudyError: If the study cannot be read.
+    """
+    found = material_of(study)
+    verdict = None if found.recommendation is None else found.recommendation.verdict
+    table, name = standings(found.table, found.runs, found.epochs, verdict), shown(study.spec.name)
+    formats = {
+        "md": lambda: tables.to_markdown(table),
+        "latex": lambda: tables.to_latex(table, name),
+        "csv": lambda: tables.to_csv(table),
+        "json": lambda: tables.to_json(table, name),
+    }
+    return formats[kind]()
+
+
+def draw_figures(study: Study, kind: str, out: Path | None = None) -> Drawn:
+    """Draw a study's figures as files of one kind.
+
+    Args:
+        study: To tell of; it may still be running.
+        kind: `png` or `svg`.
+        out: The folder to write to; default `report/figures` in the study's folder.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+        StudyError: If the study cannot be read, or a file cannot be written.
+    """
+    return figures(study.runs(), study.epochs(), out or (study.folder / PAGE).with_name("figures"), [kind])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What takes looking at pictures and predictions, and changes only when a run ends."""
+
+    classes: Sequence[ClassFacts]
+    pictures: Pictures
+
+
+def look(study: Study) -> Looked:
+    """Look at a study's pictures, and at what each candidate takes for what."""
+    return Looked(classes=class_facts_of(study), pictures=pictures_shown(study))
+
+
+def material_of(study: Study, looked: Looked | None = None) -> Material:
     """Return all that there is to tell of a study.
+
+    Args:
+        study: To tell of.
+        looked: What `look` gave, if it is known already.
 
     Raises:
         StudyError: If it cannot be read.
@@ -60,6 +138,7 @@ def material_of(study: Study) -> Material:
     except StudyError as error:  # what was trained is shown all the same
         found, why = None, str(error)
     runs, epochs = study.runs(), study.epochs()
+    looked = looked or look(study)
     return Material(
         study=study.spec,
         version=version("bakeoff"),
@@ -73,8 +152,8 @@ def material_of(study: Study) -> Material:
         remarks=study.remarks(),
         grids=effect_grids(runs, epochs),
         influences=influences(runs, epochs),
-        classes=class_facts_of(study),
-        pictures=shown(study),
+        classes=looked.classes,
+        pictures=looked.pictures,
         made=made_of(study),
     )
 

@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from sqlalchemy import (
     Table,
     Text,
     create_engine,
+    func,
     inspect,
     select,
     update,
@@ -133,9 +134,10 @@ class PlannedRun:
 class Store:
     """A study's results database. Use `create_or_open` to write, `open_read_only` to read, and either as a context."""
 
-    def __init__(self, engine: Engine, where: str) -> None:
+    def __init__(self, engine: Engine, where: str, *, writes: bool = False) -> None:
         self._engine = engine
         self._where = where
+        self._writes = writes
 
     @classmethod
     def create_or_open(cls, path: Path) -> Self:
@@ -145,7 +147,7 @@ class Store:
             StudyError: If it is damaged, of another version, or cannot be written to.
         """
         engine = create_engine("sqlite://", creator=lambda: _connect_to_write(path), poolclass=NullPool)
-        store = cls(engine, str(path))
+        store = cls(engine, str(path), writes=True)
         with store._explained():
             store._check_pages()
             if not inspect(engine).get_table_names():
@@ -182,7 +184,12 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database; what is in the write-ahead log goes into it first, so that the one file holds all."""
+        if self._writes:
+            # SQLite does so by itself only if nobody else has the database open. Where it fails, say for want of space,
+            # nothing is lost: the log stays beside the database.
+            with suppress(DatabaseError), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         self._engine.dispose()
 
     def add_runs(self, runs: Iterable[PlannedRun]) -> None:
@@ -279,6 +286,24 @@ class Store:
     def epochs_frame(self) -> pd.DataFrame:
         """Return one row an epoch record, by run and epoch."""
         return self._frame(select(EPOCHS).order_by(EPOCHS.c.run_id, EPOCHS.c.epoch))
+
+    def progress_frame(self) -> pd.DataFrame:
+        """Return one row a run, in the study's order, with how far it has come: one short read, for who watches.
+
+        Columns: run_id, candidate_id, label, seed, status, message, epochs (planned), done (epochs recorded), and seconds
+        (of those epochs: training, evaluation and waiting for data).
+        """
+        took = func.sum(EPOCHS.c.seconds_train + EPOCHS.c.seconds_evaluate + EPOCHS.c.seconds_wait, type_=Float)
+        recorded = select(EPOCHS.c.run_id, func.count().label("done"), took.label("seconds"))
+        by_run = recorded.group_by(EPOCHS.c.run_id).subquery()
+        told = (RUNS.c.run_id, RUNS.c.candidate_id, RUNS.c.label, RUNS.c.seed, RUNS.c.status, RUNS.c.message)
+        query = select(
+            *told,
+            RUNS.c.spec["candidate"]["recipe"]["epochs"].as_integer().label("epochs"),
+            func.coalesce(by_run.c.done, 0).label("done"),
+            func.coalesce(by_run.c.seconds, 0.0).label("seconds"),
+        )
+        return self._frame(query.outerjoin(by_run, RUNS.c.run_id == by_run.c.run_id).order_by(RUNS.c.position))
 
     def _frame(self, query: Any) -> pd.DataFrame:
         with self._explained(), self._engine.connect() as connection:

@@ -12,7 +12,7 @@ from bakeoff.analysis.decision import Decision, decide
 from bakeoff.analysis.settling import seeds_asked, settling
 from bakeoff.analysis.statistics.differences import Gap
 from bakeoff.analysis.statistics.intervals import SeedNoise
-from bakeoff.analysis.statistics.power import seeds_needed
+from bakeoff.analysis.statistics.power import WORTHWHILE_SEEDS, seeds_needed
 from tests.analysis.people import contender
 from tests.analysis.statistics.worlds import World
 
@@ -58,6 +58,17 @@ def test_where_the_pictures_are_the_limit_no_number_of_seeds_is_promised() -> No
 def test_a_gap_at_the_bound_itself_is_not_settled_by_anything() -> None:
     found = ask(gap(0.00499, sd=0.02, floor=0.001), smallest=0.005)
     assert found.seeds is None
+
+
+def test_what_takes_more_seeds_than_are_worthwhile_is_out_of_reach_and_no_fault_of_the_pictures() -> None:
+    needed = seeds_needed(0.006, 0.02)
+    assert needed is not None
+    assert needed > WORTHWHILE_SEEDS
+    found = ask(gap(0.006, sd=0.02, floor=0.0))
+    assert (found.seeds, found.further, found.pictures, found.out_of_reach) == (None, None, None, True)
+    near = ask(gap(0.006, sd=0.009, floor=0.0))
+    assert near.seeds is not None
+    assert not near.out_of_reach
 
 
 def test_a_small_gap_is_settled_as_equivalent() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bakeoff.analysis.further_seeds import further_seeds
 from bakeoff.analysis.verdict import Verdict, judge
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.predictions import save_predictions
@@ -97,6 +99,35 @@ def test_no_winner_is_not_equality_and_names_the_seeds_that_would_settle_it() ->
     assert f"This does not make them equal: about {settling.further} more seeds of each would settle it." in said(
         verdict
     )
+
+
+def test_a_gap_that_is_small_beside_what_a_seed_changes_is_a_tie_and_not_a_call_for_hundreds_of_seeds() -> None:
+    generator = np.random.default_rng(3)
+    difficulty = np.random.default_rng(1).random(10_000)
+    reached = (0.90, 0.87, 0.93, 0.90, 0.90)
+    first = np.stack([difficulty < one + 0.007 for one in reached]) ^ (generator.random((5, 10_000)) < 0.001)
+    second = np.stack([difficulty < one for one in reached]) ^ (generator.random((5, 10_000)) < 0.001)
+    verdict = judge([contender("a", first), contender("b", second)])
+    settling = verdict.pairs[0].settling
+    assert settling is not None
+    assert settling.out_of_reach
+    assert "more than 50 seeds of each" in said(verdict)
+    assert "Treat them as a tie" in said(verdict)
+    assert not further_seeds(verdict, {"a": 5, "b": 5}, most=1000).seeds
+
+
+def test_seeds_that_are_all_but_equal_are_judged_without_a_warning() -> None:
+    same = np.repeat(bits(0.9, seeds=1, pictures=500), 5, axis=0)
+    nearly = same.copy()
+    nearly[0, 0] ^= True
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        verdict = judge(
+            [contender(name, what) for name, what in (("a", same), ("b", nearly), ("c", same), ("d", ~same))]
+        )
+    assert verdict.winner is None
+    assert verdict.pair("a", "c").comparison.p == 1
+    assert verdict.better("a", "d")
 
 
 def test_too_few_pictures_are_told_as_such() -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from bakeoff.audit import Evidence, Finding, State, audit, open_errors, unranked
+from bakeoff.analysis.statistics.power import smallest_difference
+from bakeoff.audit import Evidence, Finding, Severity, State, audit, open_errors, unranked
 from bakeoff.audit.evidence import Baseline
-from bakeoff.spec import StudySpec
+from bakeoff.spec import CandidateSpec, StudySpec
 from bakeoff.study import Plan, facts_of
 from bakeoff.study.evidence import gather
 from bakeoff.study.planning import plan_resolved
+from tests.audit.made_up import FACTS, finished
 from tests.audit.paper import recorded
 from tests.builders import small_dataset
 
@@ -117,3 +120,24 @@ def test_the_fair_study_breaks_no_rule_before_it_is_trained(tmp_path: Path) -> N
     assert firing(findings) == set()
     passed = {finding.rule for finding in findings if finding.state is State.PASS}
     assert {"D1", "D2", "D3", "D4", "D5", "D6", "D7", "P1", "P2", "P3", "P5", "P6"} <= passed
+
+
+def _as_hoped(candidate: CandidateSpec) -> float:
+    """Accuracies of a fair comparison: each network's best rate lies inside its grid, and networks lie apart."""
+    best = {"resnet18": 0.93, "mobilenet_v2": 0.905, "alexnet": 0.85}[candidate.model]
+    optimum = {"adam": 0.0014, "sgd": 0.022}[candidate.recipe.optimizer]
+    behind = 0.012 if candidate.recipe.optimizer == "adam" else 0.0
+    return best - behind - 0.03 * math.log10(candidate.recipe.learning_rate / optimum) ** 2
+
+
+def test_the_fair_study_finished_as_hoped_is_told_only_what_its_seeds_cannot_show(tmp_path: Path) -> None:
+    study = StudySpec.from_file(STUDIES / "classics.toml").resolve(FACTS)
+    findings = finished(tmp_path / "study", study, _as_hoped).findings()
+    told = {finding.rule: finding for finding in findings if finding.state is State.FIRES}
+    assert set(told) == {"S3"}
+    # True of it: 24 candidates make 276 pairs, and neighbouring rates lie nearer than five seeds can tell apart.
+    assert told["S3"].severity is Severity.WARNING
+    seen = told["S3"].evidence
+    assert smallest_difference(5, float(seen["sd"] or 0), alpha=0.05 / 276) > 0.005  # half a point counts
+    not_run = {finding.rule for finding in findings if finding.state is State.NOT_RUN}
+    assert not_run == {"H2", "H9"}  # only if asked for; the rate falls, and nothing was trained for half as long

@@ -16,6 +16,7 @@ from torch import nn
 from bakeoff.audit import Severity, State
 from bakeoff.audit.health import training
 from bakeoff.data import Dataset, Pictures
+from bakeoff.spec import Recipe
 from bakeoff.training import loop
 from bakeoff.training.optim import build_optimizer
 from tests.audit.health_evidence import asked, fired, health, only, told, trained_study
@@ -170,11 +171,17 @@ def test_many_diverged_runs_of_a_model_say_that_its_grid_is_in_the_wrong_place()
 # H5
 
 
+def without_the_head(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    optimizer = build_optimizer(network, recipe)
+    del optimizer.param_groups[0]["params"][-2:]
+    return optimizer
+
+
 def test_a_head_that_the_optimizer_does_not_hold_is_told_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_network(monkeypatch, small_network)
-    monkeypatch.setattr(loop, "build_optimizer", lambda values, recipe: build_optimizer([*values][:-2], recipe))
+    monkeypatch.setattr(loop, "build_optimizer", without_the_head)
     found = only("H5", trained_study(DATASET, tmp_path), Severity.ERROR)
     assert "the optimizer does not hold 8.weight and 8.bias" in found.message
 
@@ -204,17 +211,34 @@ def test_a_frozen_backbone_that_is_meant_to_be_is_healthy(tmp_path: Path, monkey
     assert not fired("H5", trained_study(DATASET, tmp_path))
 
 
-def test_a_layer_most_of_whose_channels_died_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("layer", "channels", "severity"),
+    [(1, 5, Severity.WARNING), (3, 8, Severity.WARNING), (3, 5, Severity.NOTE)],  # 1 is a batch normalisation
+)
+def test_dead_channels_are_a_warning_behind_a_normalisation_or_where_none_is_left(
+    layer: int, channels: int, severity: Severity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def make() -> nn.Module:
         network = small_network()
-        nn.init.constant_(network[3].bias[:5], -100.0)
+        with torch.no_grad():
+            network[layer].bias[:channels] = -100.0
         return network
 
-    monkeypatch.setattr(nn.init, "constant_", torch.no_grad()(nn.init.constant_))
     use_network(monkeypatch, make)
-    found = only("H5", trained_study(DATASET, tmp_path), Severity.WARNING)
-    assert found.evidence["layer"] == "3"
-    assert found.evidence["dead"] >= 5 / 8
+    found = [one for one in fired("H5", trained_study(DATASET, tmp_path)) if "channels" in one.message]
+    assert [one.severity for one in found] == [severity]
+    assert found[0].evidence["layer"] == str(layer)
+    assert channels / 8 <= float(found[0].evidence["dead"] or 0) < (channels + 1) / 8
+
+
+def test_what_a_sound_network_without_normalisation_has_of_dead_channels_is_a_note() -> None:
+    alexnet = {"features.0": 0.05, "classifier.1": 0.91, "classifier.4": 0.41}
+    of_weights = {f"{layer}.weight": 2e-3 for layer in alexnet}
+    seen = health(dead_channels=alexnet, updates=of_weights, scale_free=[])
+    found = fired("H5", told(every=seen))
+    assert {one.severity for one in found} == {Severity.NOTE}
+    assert all("91.0 % of the channels after classifier.1" in one.message for one in found)
+    assert not fired("H5", told(every=health(dead_channels={"bn1": 0.16, "layer1.bn": 0.02})))
 
 
 def test_what_ended_as_it_began_fires_and_runs_of_few_steps_are_not_judged_by_gradients() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -102,7 +103,22 @@ def test_a_test_that_cannot_reach_significance_is_told() -> None:
 def test_too_few_seeds_for_the_difference_are_told_with_the_number_that_does() -> None:
     finding = s3_resolution(seeds=5, sd=0.002, candidates=2, difference=0.002)
     fired(finding, Severity.WARNING, "from 0.40 points on", "0.20 points were said to count", "Use 17 seeds of each.")
-    fired(s3_resolution(seeds=5, sd=0.9, candidates=2, difference=1e-7), Severity.WARNING, "over a million")
+
+
+@pytest.mark.parametrize(("sd", "difference"), [(0.9, 1e-7), (0.0163, 0.005)])
+def test_a_difference_out_of_reach_of_seeds_is_called_so_and_no_absurd_number_is_advised(
+    sd: float, difference: float
+) -> None:
+    finding = s3_resolution(seeds=2, sd=sd, candidates=2, difference=difference)
+    shown = 100 * 0.5658822 * sd  # 50 seeds of each, by the noncentral t distribution
+    fired(finding, Severity.WARNING, f"even 50 of each show {shown:.2f} points", "as a tie", "out of reach")
+    assert finding.evidence["seeds_needed"] is None
+    assert not re.search(r"Use \d", finding.advice)
+
+
+def test_the_last_number_of_seeds_that_is_worthwhile_is_advised() -> None:
+    sd, at_most = 0.01, 0.0057
+    fired(s3_resolution(seeds=5, sd=sd, candidates=2, difference=at_most), Severity.WARNING, "Use 50 seeds of each.")
 
 
 def test_welchs_test_at_five_seeds_shows_a_point() -> None:

@@ -63,6 +63,15 @@ def test_a_centre_crop_larger_than_the_picture_sees_black_around_it() -> None:
     torch.testing.assert_close(seen, reference(pictures(), v2.CenterCrop(36)), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("padding", [1, 4, 31])
+def test_a_mirrored_border_equals_torchvisions(padding: int) -> None:
+    seen_through = view(crop=32 + 2 * padding, padding=padding, padding_mode="reflect")
+    expected = view().apply(
+        TF.pad(pictures().permute(0, 3, 1, 2), [padding], padding_mode="reflect").permute(0, 2, 3, 1), None
+    )
+    torch.testing.assert_close(seen_through.apply(pictures(), None), expected)
+
+
 @pytest.mark.parametrize("resize", [None, 40])
 @pytest.mark.parametrize(("crop", "padding"), [(32, 4), (20, 0), (48, 8)])
 def test_each_draw_equals_torchvisions_flip_pad_and_crop(resize: int | None, crop: int, padding: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.data import Dataset, prepare
-from bakeoff.execution.local import LocalExecutor
+from bakeoff.execution.local import EarlyWorker, LocalExecutor
 from bakeoff.execution.messages import (
     Ended,
     EpochDone,
@@ -164,3 +164,20 @@ def test_leaving_early_ends_the_workers(digits: Dataset, tmp_path: Path) -> None
     process = executor._workers[0].process
     events.close()
     assert process.poll() is not None
+
+
+def test_a_worker_that_was_started_early_trains_the_first_run(digits: Dataset, tmp_path: Path) -> None:
+    with EarlyWorker() as early:
+        process = early._process
+        assert process is not None
+        executor = LocalExecutor(1, 1, early)
+        trainers = {executor._workers[0].process for event in executor.run([task(digits, tmp_path)])}
+    assert trainers == {process}
+    assert process.returncode == 0
+
+
+def test_a_worker_that_was_started_early_for_nothing_is_ended() -> None:
+    with EarlyWorker() as early:
+        process = early._process
+    assert process is not None
+    assert process.returncode == -signal.SIGKILL

@@ -38,6 +38,11 @@ def test_convolutions_begin_as_the_identity_and_the_whitening_is_not_trained() -
     }
 
 
+def test_its_biases_and_nothing_else_learn_faster() -> None:
+    names = set(SpeedNet(10).rate_factors())
+    assert names == {f"blocks.{block}.norm{norm}.bias" for block in range(3) for norm in (1, 2)}
+
+
 def test_the_small_input_rule_leaves_it_alone() -> None:
     built = build("speednet", classes=7, stem="small", size=32)
     assert built.changes == ()

@@ -337,7 +337,7 @@ def test_a_recipe_by_name_goes_before_the_studys_and_after_what_stands_beside_it
     assert (speed.recipe.optimizer, speed.recipe.schedule, speed.recipe.epochs) == ("muon", "linear", 5)
     assert speed.recipe.early_sizes == RECIPES["speed"]["early_sizes"]
     assert speed.recipe.momentum == 0.6
-    assert speed.train_view == ViewSpec(flip="alternate", crop=32, padding=2, random=True)
+    assert speed.train_view == ViewSpec(flip="alternate", crop=32, padding=2, padding_mode="reflect", random=True)
     assert [(other.recipe.optimizer, other.recipe.epochs) for other in others] == [("sgd", 2), ("sgd", 3)]
     assert others[0].train_view.flip is True
 

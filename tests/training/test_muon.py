@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bakeoff.training.muon import OTHERS, Muon, orthogonalised
+from bakeoff.training.muon import MOMENTUM_OF_OTHERS, OTHERS, Muon, orthogonalised
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 99))
@@ -33,6 +33,16 @@ def test_orthogonalising_agrees_with_torchs_own_muon() -> None:
     # torch's iterates in bfloat16, and scales the rate by the shape.
     scale = float(-weight.detach().norm() / step.norm())
     torch.testing.assert_close(weight.detach(), scale * step, rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize("shape", [(64, 216), (256, 2304), (300, 40)])
+def test_orthogonalising_is_the_published_iteration(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    expected = matrix.double() / matrix.double().norm()
+    for _ in range(3):
+        square = expected @ expected.t()
+        expected = 3.4445 * expected + (-4.7750 * square + 2.0315 * square @ square) @ expected
+    torch.testing.assert_close(orthogonalised(matrix).double(), expected, rtol=0, atol=1e-5)
 
 
 def bank(seed: int = 0) -> nn.Parameter:
@@ -63,14 +73,21 @@ def test_filters_without_a_gradient_or_with_none_but_zeros_stay() -> None:
 
 def test_other_parameters_follow_torchs_nesterov() -> None:
     mine, theirs = nn.Parameter(torch.ones(5)), nn.Parameter(torch.ones(5))
-    optimizer = Muon([mine], lr=0.2, momentum=0.6, weight_decay=0.1)
-    reference = torch.optim.SGD([theirs], lr=0.2 * OTHERS, momentum=0.6, weight_decay=0.1, nesterov=True)
+    optimizer = Muon([{"params": [mine], "factor": 3.0}], lr=0.2)
+    reference = torch.optim.SGD([theirs], lr=0.2 * OTHERS * 3, momentum=MOMENTUM_OF_OTHERS, nesterov=True)
     for step in range(4):
         mine.grad = torch.randn(5, generator=torch.Generator().manual_seed(step))
         theirs.grad = mine.grad.clone()
         optimizer.step()
         reference.step()
     torch.testing.assert_close(mine, theirs)
+
+
+def test_other_parameters_decay_apart_from_their_gradient() -> None:
+    weight = nn.Parameter(torch.ones(5))
+    weight.grad = torch.zeros(5)
+    Muon([{"params": [weight], "factor": 3.0}], lr=0.2, weight_decay=0.1).step()
+    torch.testing.assert_close(weight.detach(), torch.full((5,), 0.98))
 
 
 def test_a_reloaded_optimizer_goes_on_bit_for_bit() -> None:

@@ -57,7 +57,7 @@ def test_every_rate_is_finite_and_never_negative_however_short_the_run(schedule:
     ("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)]
 )
 def test_optimizers_carry_the_recipes_numbers(name: str, kind: type) -> None:
-    optimizer = build_optimizer(nn.Linear(2, 2).parameters(), recipe(optimizer=name, weight_decay=0.01))
+    optimizer = build_optimizer(nn.Linear(2, 2), recipe(optimizer=name, weight_decay=0.01))
     assert type(optimizer) is kind
     assert optimizer.defaults["lr"] == 0.1
     assert optimizer.defaults["weight_decay"] == 0.01
@@ -65,8 +65,15 @@ def test_optimizers_carry_the_recipes_numbers(name: str, kind: type) -> None:
         assert optimizer.defaults["momentum"] == 0.9
 
 
+def test_under_muon_a_network_says_which_parameters_learn_faster() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Linear(2, 2))
+    network.rate_factors = lambda: {"0.bias": 7.0}  # type: ignore[assignment]
+    groups = build_optimizer(network, recipe(optimizer="muon")).param_groups
+    assert {group["factor"]: len(group["params"]) for group in groups} == {1.0: 3, 7.0: 1}
+
+
 def test_frozen_parameters_are_left_out() -> None:
     layer = nn.Linear(2, 2)
     layer.bias.requires_grad_(False)
-    (group,) = build_optimizer(layer.parameters(), recipe()).param_groups
+    (group,) = build_optimizer(layer, recipe()).param_groups
     assert len(group["params"]) == 1

@@ -28,7 +28,8 @@ def rank(runs: pd.DataFrame, epochs: pd.DataFrame, unranked: Mapping[str, str] |
         Columns: rank, unranked (the reason, or empty), candidate, candidate_id, model, ranked_by, runs, done, diverged,
         failed, and over the finished seeds val_accuracy, test_accuracy, train_accuracy, train_loss (means),
         val_accuracy_sd, test_accuracy_sd (sample standard deviations, NaN for one seed), seconds_train (of one run,
-        waiting for data included), images_per_second; seconds_total (all that its runs took so far, evaluation and test included); then
+        waiting for data included), seconds_to_best (of that, up to the epoch of the best validation accuracy; NaN without
+        a validation split), images_per_second; seconds_total (all that its runs took so far, evaluation and test included); then
         parameters, macs, changes, micro_batch (the smallest, where memory was short).
     """
     rows = [_row(group, epochs) for _, group in runs.groupby("candidate_id", sort=False)]
@@ -69,6 +70,7 @@ COLUMNS = [
     "train_accuracy",
     "train_loss",
     "seconds_train",
+    "seconds_to_best",
     "seconds_total",
     "images_per_second",
     "parameters",
@@ -132,6 +134,7 @@ def _row(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, object]:
         "train_accuracy": _mean(last["train_accuracy"]),
         "train_loss": _mean(last["train_loss"]),
         "seconds_train": _mean(seconds),
+        "seconds_to_best": _seconds_to_best(records),
         "seconds_total": _seconds_total(runs, epochs),
         "images_per_second": float(records["images"].sum() / total) if total else float("nan"),
         "parameters": int(first["parameters"]),
@@ -139,6 +142,17 @@ def _row(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, object]:
         "changes": list(first["changes"]),
         "micro_batch": int(records["micro_batch"].min()) if len(records) else pd.NA,
     }
+
+
+def _seconds_to_best(records: pd.DataFrame) -> float:
+    """Return the mean time of training up to each run's best epoch, the first of equal ones."""
+    ordered = records.sort_values("epoch")
+    known = ordered[ordered["val_accuracy"].notna()]
+    if known.empty:
+        return float("nan")
+    so_far = (ordered["seconds_train"] + ordered["seconds_wait"]).groupby(ordered["run_id"]).cumsum()
+    best = pd.to_numeric(known["val_accuracy"]).groupby(known["run_id"]).idxmax()
+    return float(so_far.loc[best].mean())
 
 
 def _seconds_total(runs: pd.DataFrame, epochs: pd.DataFrame) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scipy import special
 
 from bakeoff.analysis.statistics.differences import Gap
-from bakeoff.analysis.statistics.power import POWER, first_that_holds, power
+from bakeoff.analysis.statistics.power import POWER, WORTHWHILE_SEEDS, first_that_holds, power
 
 SEEDS_FOR_A_VERDICT = 5
 """Fewer say too little about the spread of seeds: t's multiplier of it falls from 2.48 at three seeds to 1.24 at five."""
@@ -19,7 +19,7 @@ WIDE_GAP = 0.02
 """From this gap on three seeds do; ten times the spread of seeds that is usual for networks trained to the end."""
 
 MOST_SEEDS = 1_000
-"""More seeds than anybody trains."""
+"""That are looked at: whatever takes more than `WORTHWHILE_SEEDS` is out of reach, but not because of the pictures."""
 
 
 def seeds_asked(gap: float) -> int:
@@ -32,13 +32,16 @@ class Settling:
     """What it would take to settle a pair, if the gap and the spread of seeds stay as they were seen."""
 
     seeds: int | None
-    """Of each candidate in all, those that are there among them; None if no number within reason settles it."""
+    """Of each candidate in all, those that are there among them; None if no worthwhile number settles it."""
 
     further: int | None
     """More seeds for the candidate that has fewer."""
 
     at_least: bool = False
     """Whether this is only the least that a verdict asks for, as the spread of seeds is not known yet."""
+
+    out_of_reach: bool = False
+    """Whether seeds would settle it, but more of them than are worthwhile."""
 
     pictures: int | None = None
     """Where seeds do not settle it: how many test pictures would, with seeds without number; None if none would."""
@@ -74,6 +77,8 @@ def settling(
     settled = min((one for one in found if one is not None), default=None)
     if settled is None:
         return Settling(seeds=None, further=None, pictures=_pictures(gap, on_new_pictures, smallest, alpha, pairs))
+    if settled > max(WORTHWHILE_SEEDS, start):
+        return Settling(seeds=None, further=None, out_of_reach=True)
     return Settling(seeds=settled, further=settled - fewest)
 
 

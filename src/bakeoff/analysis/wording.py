@@ -9,6 +9,7 @@ from bakeoff.analysis.comparison import Comparison
 from bakeoff.analysis.decision import Decision, Pair
 from bakeoff.analysis.settling import seeds_asked
 from bakeoff.analysis.statistics.intervals import Interval
+from bakeoff.analysis.statistics.power import WORTHWHILE_SEEDS
 from bakeoff.words import percent, plural
 
 if TYPE_CHECKING:
@@ -126,6 +127,11 @@ def open_words(pair: Pair) -> str:
         return (
             "Nothing follows for other seeds: one network of a candidate says little of the next. "
             f"A verdict asks for at least {plural(needed.further or 0, 'more seed')} of each."
+        )
+    if needed.out_of_reach:
+        return (
+            f"It would take more than {WORTHWHILE_SEEDS} seeds of each to settle it, which is out of reach: beside what a seed changes, "
+            "they differ too little. Treat them as a tie, and choose by cost."
         )
     if needed.further is not None:
         asked, more = (

@@ -33,7 +33,7 @@ DEVIATION_NOTE = 0.5
 
 FARTHEST_MEAN = 1.0
 FARTHEST_MEANS_APART = 0.5
-"""Chosen here. The black borders of a random crop out of 1/8 padding move the mean by 0.27 deviations."""
+"""Chosen here."""
 
 MANY_COPIES = 0.001
 """Share of the test pictures; chosen here."""

@@ -40,7 +40,7 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputStatistics:
-    """The numbers at a network's door, per channel (red, green, blue)."""
+    """The numbers at a network's door, per channel (red, green, blue), but for the black that pictures are padded with."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]

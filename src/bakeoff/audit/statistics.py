@@ -19,7 +19,7 @@ from bakeoff.analysis.decision import ALPHA
 from bakeoff.analysis.settling import SEEDS_FOR_A_VERDICT
 from bakeoff.analysis.statistics.differences import holm
 from bakeoff.analysis.statistics.intervals import SeedNoise
-from bakeoff.analysis.statistics.power import pairs, seeds_needed, smallest_difference, smallest_p
+from bakeoff.analysis.statistics.power import WORTHWHILE_SEEDS, pairs, seeds_needed, smallest_difference, smallest_p
 from bakeoff.analysis.verdict import Verdict
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.outcomes import fires, not_run, passed
@@ -159,10 +159,10 @@ def s3_resolution(
     if seeds < 2:
         return not_run(common, Severity.WARNING, "one seed shows no difference of any size (S1)")
     alpha = ALPHA / pairs(candidates)
-    reachable = smallest_p(test, seeds)
-    if reachable > ALPHA:
-        message = f"The {test} test cannot give a p below {reachable:.3g} with {plural(seeds, 'seed')}, whatever the difference."
-        evidence: dict[str, Any] = {"seeds": seeds, "smallest_p": reachable, "alpha": ALPHA}
+    least_p = smallest_p(test, seeds)
+    if least_p > ALPHA:
+        message = f"The {test} test cannot give a p below {least_p:.3g} with {plural(seeds, 'seed')}, whatever the difference."
+        evidence: dict[str, Any] = {"seeds": seeds, "smallest_p": least_p, "alpha": ALPHA}
         return fires(common, Severity.WARNING, message, evidence, "Use Welch's t test, or more seeds.")
     if verdict is not None and verdict.pairs and not any(pair.settling for pair in verdict.pairs):
         return passed(common, Severity.WARNING, "Every pair of candidates is settled.", {"pairs": len(verdict.pairs)})
@@ -178,8 +178,16 @@ def s3_resolution(
     if shown <= difference:
         return passed(common, Severity.WARNING, f"{seen} ({spread}).", evidence)
     message = f"{seen} ({spread}), but {100 * difference:.2f} points were said to count."
-    count = "over a million" if needed is None else f"{needed:,}"
-    return fires(common, Severity.WARNING, message, evidence | {"seeds_needed": needed}, f"Use {count} seeds of each.")
+    if needed is not None and needed <= WORTHWHILE_SEEDS:
+        advice = f"Use {needed} seeds of each."
+        return fires(common, Severity.WARNING, message, evidence | {"seeds_needed": needed}, advice)
+    reachable = smallest_difference(WORTHWHILE_SEEDS, sd, alpha=alpha)
+    advice = (
+        f"So small a difference is out of reach of seeds here: even {WORTHWHILE_SEEDS} of each show {100 * reachable:.2f} points. "
+        "Treat candidates without a winner as a tie and choose by cost, or train for longer, which often brings seeds closer together."
+    )
+    evidence |= {"seeds_needed": None, "worthwhile_seeds": WORTHWHILE_SEEDS, "worthwhile_shown": reachable}
+    return fires(common, Severity.WARNING, message, evidence, advice)
 
 
 def s4_stability(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bakeoff.cli import run, results, reports, judgement, inventory  # noqa: F401 - they add their commands, in the order of the help
+from bakeoff.cli import run, results, reports, watching, judgement, inventory  # noqa: F401 - they add their commands, in the order of the help
 from bakeoff.cli.app import INTERRUPTED, app
 from bakeoff.cli.printing import errors
 from bakeoff.errors import BakeoffError
@@ -14,8 +14,10 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Run the command line; errors that the user can mend are printed without a traceback, with exit code 2."""
+    from bakeoff.lean import postpone_compiler
     from bakeoff.words import clean
 
+    postpone_compiler()
     try:
         app()
     except BakeoffError as error:

@@ -34,6 +34,12 @@ def print_sentences(sentences: list[str]) -> None:
         console.print(clean(sentence), markup=False, highlight=False)
 
 
+def print_left_out(reasons: list[str]) -> None:
+    """Say on standard error what was not drawn, and why."""
+    for reason in reasons:
+        errors().print(reason, style="yellow", markup=False, highlight=False)
+
+
 def print_table(folder: Path) -> None:
     """Print what a study has found: its ranking, its verdict, what qualifies them."""
     from bakeoff.report.audit import audit_report

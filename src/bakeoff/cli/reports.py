@@ -8,36 +8,56 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bakeoff.cli.app import app
-from bakeoff.cli.printing import errors
+from bakeoff.cli.printing import errors, print_left_out
 from bakeoff.errors import SpecError, near_miss
 
 if TYPE_CHECKING:
     from bakeoff.study import Study
 
-FORMATS = ("html",)
+FORMATS = ("html", "md", "latex", "csv", "json", "png", "svg")
+
+FIGURES = ("png", "svg")
 
 
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
     out: Annotated[
-        Path | None, typer.Option(help="The file to write. Default: report/index.html in the study's folder.")
+        Path | None,
+        typer.Option(help="The file to write, for figures the folder. Default: under report/ in the study's folder."),
     ] = None,
-    format: Annotated[str, typer.Option("--format", help="html: one page that needs nothing else.")] = "html",
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="html: one page that needs nothing else; md, latex, csv, json: the table; png, svg: the figures.",
+        ),
+    ] = "html",
 ) -> None:
     """Write what a study has found as one page: verdict, table, curves, trade-offs, pictures, findings.
+
+    Other formats have the page's table (md for GitHub, latex with booktabs, csv and json with the numbers themselves)
+    or the figures at paper quality, which need bakeoff[figures].
 
     \b
     Examples:
       bakeoff report results/demo
       bakeoff report results/classics --out classics.html
+      bakeoff report results/classics --format latex --out table.tex
     """
-    from bakeoff.reporting import write_page
+    from bakeoff.reporting import draw_figures, write_page, write_table
     from bakeoff.study import Study
 
     if format not in FORMATS:
         raise SpecError(f"--format must be one of {', '.join(FORMATS)}, but got '{format}'{near_miss(format, FORMATS)}")
-    typer.echo(write_page(Study(folder), out))
+    study = Study(folder)
+    if format in FIGURES:
+        drawn = draw_figures(study, format, out)
+        for path in drawn.paths:
+            typer.echo(path)
+        print_left_out(drawn.left_out)
+    else:
+        typer.echo(write_page(study, out) if format == "html" else write_table(study, format, out))
 
 
 def write_page_of_run(study: Study) -> None:

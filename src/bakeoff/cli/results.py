@@ -9,7 +9,7 @@ import typer
 
 from bakeoff.cli.app import app
 from bakeoff.cli.parsing import word_list
-from bakeoff.cli.printing import errors, output, print_table
+from bakeoff.cli.printing import output, print_left_out, print_table
 
 
 @app.command()
@@ -76,5 +76,4 @@ def figures(
     drawn = draw(study.runs(), study.epochs(), out or folder / "report" / "figures")
     for path in drawn.paths:
         typer.echo(path)
-    for reason in drawn.left_out:
-        errors().print(reason, style="yellow", markup=False, highlight=False)
+    print_left_out(drawn.left_out)

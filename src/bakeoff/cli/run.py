@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from bakeoff.cli.reports import write_page_of_run
 from bakeoff.errors import SpecError
 
 if TYPE_CHECKING:
-    from bakeoff.study import Outcome, Plan, Study, Watcher
+    from bakeoff.study import EarlyWorker, Outcome, Plan, Study, Watcher
 
 RUN_HELP = """Train candidates under one protocol, and print who wins at what cost.
 
@@ -96,7 +97,7 @@ def run(
     """See RUN_HELP."""
     from bakeoff.flags import adapted_spec
     from bakeoff.report.progress import StudyProgress
-    from bakeoff.study import execute, plan, plan_folder
+    from bakeoff.study import EarlyWorker, execute, plan, plan_folder
 
     flags = {
         "data": data,
@@ -117,7 +118,7 @@ def run(
     patterns, insisted = word_list(only) or [], word_list(despite)
     if most_seeds is not None and not settle:
         raise SpecError(f"--most-seeds bounds what --settle adds, but got {most_seeds} without it; add --settle")
-    with StudyProgress() as watcher:
+    with StudyProgress() as watcher, nullcontext() if dry_run else EarlyWorker() as early:
         if study is not None and study.is_dir():
             given = [name for name, value in flags.items() if value is not None]
             if given or out is not None:
@@ -152,7 +153,9 @@ def run(
         if not dry_run:
             for remark in planned.remarks():
                 watcher.warn(remark)
-            result, outcome = _settled(planned, watcher, most_seeds) if settle else execute(planned, watcher)
+            result, outcome = (
+                _settled(planned, watcher, most_seeds, early) if settle else execute(planned, watcher, early)
+            )
     if dry_run:
         if not settle or not _print_round(planned, most_seeds):
             _print_forecast(planned)
@@ -167,12 +170,14 @@ def run(
         raise typer.Exit(1)
 
 
-def _settled(planned: Plan, watcher: Watcher, most_seeds: int | None) -> tuple[Study, Outcome]:
+def _settled(
+    planned: Plan, watcher: Watcher, most_seeds: int | None, early: EarlyWorker | None
+) -> tuple[Study, Outcome]:
     """Run a study and settle it; the statistics that this takes are loaded for it alone."""
     from bakeoff.analysis.further_seeds import MOST_SEEDS
     from bakeoff.study.settling import settle
 
-    return settle(planned, watcher, most_seeds=MOST_SEEDS if most_seeds is None else most_seeds)
+    return settle(planned, watcher, most_seeds=MOST_SEEDS if most_seeds is None else most_seeds, early=early)
 
 
 def _print_round(planned: Plan, most_seeds: int | None) -> bool:

@@ -1,6 +1,6 @@
 """A measuring process: one candidate, measured turn by turn as its parent asks.
 
-Started by `turns.py` as `python -m bakeoff.cost.meter`. It reads a piece of work, then one command a line, and answers
+Started by `turns.py` (`execution.program`). It reads a piece of work, then one command a line, and answers
 each with a line of JSON; between its turns it rests. Training goes through the engine with the numerics that a study
 would use; inference through the network as PyTorch computes it.
 """
@@ -342,7 +342,3 @@ def _without_garbage_collection() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-if __name__ == "__main__":
-    main()

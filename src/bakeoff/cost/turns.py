@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from bakeoff.cost.conditions import load_average, processor_time
 from bakeoff.cost.effort import Effort, Span
 from bakeoff.cost.figures import Measured, Surroundings, cost_of
 from bakeoff.cost.messages import BatchTurn, EnergyTurn, LatencyTurn, Prepared, TrainTurn, Work, command, work_to_line
+from bakeoff.execution import program
 from bakeoff.execution.local import environment
 from bakeoff.execution.machine import available_memory
 from bakeoff.records import Cost
@@ -142,7 +142,7 @@ class _Meter:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
         self._process = subprocess.Popen(
             # -P keeps the current folder, which may hold anything, from being searched for modules.
-            [sys.executable, "-P", "-m", "bakeoff.cost.meter"],
+            program.command("bakeoff.cost.meter"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,

@@ -77,7 +77,7 @@ class View:
         if self.spec.resize is not None:
             images = _resized(images, self.spec.resize)
         if self.spec.padding:
-            images = F.pad(images, (0, 0, *(self.spec.padding,) * 4))
+            images = _padded(images, self.spec.padding, self.spec.padding_mode)
         return self._normalised(self._centre(images) if draws is None else self._drawn(images, draws))
 
     def _centre(self, images: torch.Tensor) -> torch.Tensor:
@@ -108,6 +108,16 @@ class View:
         rows = images.reshape(batch * size, size * 3).to(torch.float32)
         self._scale, self._shift = self._scale.to(rows.device), self._shift.to(rows.device)
         return rows.mul_(self._scale).add_(self._shift).view(batch, size, size, 3).permute(0, 3, 1, 2)
+
+
+def _padded(images: torch.Tensor, padding: int, mode: str) -> torch.Tensor:
+    """Add pixels around pictures of shape (batch, side, side, 3): black, or mirrored at the border."""
+    if mode == "constant":
+        return F.pad(images, (0, 0, *(padding,) * 4))
+    side = images.shape[1]
+    places = torch.arange(-padding, side + padding, device=images.device).abs()
+    places = (side - 1) - ((side - 1) - places).abs()  # beyond the last pixel, as far before it
+    return images[:, places][:, :, places]
 
 
 def _mirrored(images: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:

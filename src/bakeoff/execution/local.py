@@ -7,11 +7,13 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
 
+from bakeoff.execution.machine import usable_cores
 from bakeoff.execution.messages import (
     Ended,
     Event,
@@ -22,6 +24,7 @@ from bakeoff.execution.messages import (
     event_from_line,
     task_to_line,
 )
+from bakeoff.execution.program import command
 from bakeoff.execution.worker import STOP
 
 ATTEMPTS = 2
@@ -37,22 +40,55 @@ def environment(threads: int) -> dict[str, str]:
     return KEEP_FREED_MEMORY | os.environ | {"OMP_NUM_THREADS": str(threads)}
 
 
+def _started(threads: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("bakeoff.execution.worker"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=environment(threads),
+        start_new_session=True,  # Ctrl-C reaches the driver alone, which asks its workers to stop
+    )
+
+
+class EarlyWorker:
+    """A worker process that loads what training needs while its study is still being planned.
+
+    Use it as a context, and give it to the executor, which makes it its first worker. Nobody's at the end, it is ended.
+    """
+
+    def __enter__(self) -> Self:
+        self._process: subprocess.Popen[str] | None = _started(usable_cores())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        process = self.taken()
+        if process is not None:
+            process.kill()
+            with process:  # waits, and closes the pipes
+                return
+
+    def taken(self) -> subprocess.Popen[str] | None:
+        """Give the process away, to the first who asks."""
+        process, self._process = self._process, None
+        return process
+
+
 class _Worker:
     """A worker process with at most one task."""
 
-    def __init__(self, number: int, inbox: queue.SimpleQueue[tuple[_Worker, Event | None]], threads: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        inbox: queue.SimpleQueue[tuple[_Worker, Event | None]],
+        process: subprocess.Popen[str],
+    ) -> None:
         self.number = number
         self.task: Task | None = None
-        self.process = subprocess.Popen(
-            # -P keeps the current folder, which may hold anything, from being searched for modules.
-            [sys.executable, "-P", "-m", "bakeoff.execution.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env=environment(threads),
-            start_new_session=True,  # Ctrl-C reaches the driver alone, which asks its workers to stop
-        )
+        self.process = process
         self._inbox = inbox
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -94,10 +130,12 @@ class LocalExecutor:
     Args:
         workers: Processes at once.
         threads: Threads in each; the tasks' own numerics decide, this only keeps libraries from claiming more.
+        early: A process that was started for it before; it becomes the first worker.
     """
 
-    def __init__(self, workers: int, threads: int) -> None:
+    def __init__(self, workers: int, threads: int, early: EarlyWorker | None = None) -> None:
         self._count = workers
+        self._early = early
         self._threads = threads
         self._workers: list[_Worker] = []
         self._stopping = False
@@ -112,7 +150,8 @@ class LocalExecutor:
         inbox: queue.SimpleQueue[tuple[_Worker, Event | None]] = queue.SimpleQueue()
         try:
             for number in range(min(self._count, len(waiting))):
-                self._workers.append(_Worker(number, inbox, self._threads))
+                process = self._early.taken() if self._early is not None else None
+                self._workers.append(_Worker(number, inbox, process or _started(self._threads)))
             while True:
                 if self._stopping:
                     waiting.clear()
@@ -151,7 +190,7 @@ class LocalExecutor:
         task = dead.task
         dead.close()
         code = dead.process.returncode
-        self._workers[self._workers.index(dead)] = _Worker(dead.number, inbox, self._threads)
+        self._workers[self._workers.index(dead)] = _Worker(dead.number, inbox, _started(self._threads))
         if task is None:
             return
         run_id = task.run.id

@@ -1,6 +1,6 @@
 """A short trial of runs in processes of their own: seconds a step, seconds a scored picture, memory, checkpoint size.
 
-Started as `python -m bakeoff.execution.probe`, which tries one task after another from standard input: it says when it
+A program of its own (`execution.program`), which tries one task after another from standard input: it says when it
 is ready, waits to be told to go, so that several processes measure at the same time, and writes what it found. In a
 fresh process the peak of memory is that of its first task and no other. Nothing is trained to keep.
 """
@@ -22,6 +22,7 @@ from bakeoff.errors import StudyError
 from bakeoff.execution.local import environment
 from bakeoff.execution.machine import peak_memory
 from bakeoff.execution.messages import Task, task_from_line, task_to_line
+from bakeoff.execution.program import command
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,7 @@ class Trials:
         self._words = [tempfile.TemporaryFile() for _ in range(at_once)]  # noqa: SIM115 (closed by __exit__)
         self._processes = [
             subprocess.Popen(
-                [sys.executable, "-P", "-m", "bakeoff.execution.probe"],
+                command("bakeoff.execution.probe"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=words,
@@ -234,7 +235,3 @@ def _seconds(trainer: Trainer, batches: Iterator[tuple[torch.Tensor, torch.Tenso
     if trainer.device.type == "cuda":
         torch.cuda.synchronize(trainer.device)
     return time.perf_counter() - started
-
-
-if __name__ == "__main__":
-    main()

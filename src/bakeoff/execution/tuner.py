@@ -1,6 +1,6 @@
 """Choosing algorithms for convolutions in a process of its own, with the threads and the allocator of a worker.
 
-Started as `python -m bakeoff.execution.tuner` with a request on standard input; it tells its progress and the result on
+A program of its own (`execution.program`) with a request on standard input; it tells its progress and the result on
 standard output, one JSON document a line.
 """
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bakeoff.errors import StudyError
 from bakeoff.execution.local import environment
+from bakeoff.execution.program import command
 from bakeoff.spec import PrecisionName
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def tune(
 def _asked(request: dict[str, object], threads: int, on_layer: Callable[[int, int], None]) -> list[dict[str, Any]]:
     """Have a request served by a fresh process."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "bakeoff.execution.tuner"],
+        command("bakeoff.execution.tuner"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -227,7 +228,3 @@ def _peak(precision: PrecisionName) -> float:
         square @ square
         seconds.append(time.perf_counter() - started)
     return PEAK_SIDE**3 / min(seconds)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,11 @@
 """A worker process: reads tasks from standard input, trains them, and writes events to standard output.
 
-Started as `python -m bakeoff.execution.worker`, a program of its own, so that it works from scripts, notebooks and
-any thread. It ends when its input ends, so no worker outlives its driver, however the driver died.
+A program of its own (`execution.program`). It ends when its input ends, so no worker outlives its driver, however the driver died.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import queue
 import signal
@@ -52,6 +52,8 @@ def main() -> None:
         events.write(event_to_line(event) + "\n")
         events.flush()
 
+    # Before there is a task, for a worker that was started early; and here, so that Ctrl-C is already the driver's.
+    importlib.import_module("bakeoff.training.loop")
     while True:
         task = task_from_line(tasks.get())
         try:
@@ -72,7 +74,6 @@ def _read_input(tasks: queue.SimpleQueue[str], stop: threading.Event) -> None:
 
 
 def _train(task: Task, stop: threading.Event, tell: Callable[[Event], None]) -> None:
-    # Imported here so that Ctrl-C is already the driver's while torch loads.
     from bakeoff.data import open_cached
     from bakeoff.training.loop import Hooks, Interrupted, train
 
@@ -100,7 +101,3 @@ def _train(task: Task, stop: threading.Event, tell: Callable[[Event], None]) -> 
             tell(Ended(run_id, end.value))
         except Interrupted:
             tell(Stopped(run_id))
-
-
-if __name__ == "__main__":
-    main()

@@ -6,7 +6,7 @@ The facts are computed by `figure_facts`, drawn by `drawing`, and written here. 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 PAPER_MODEL = "resnet18"
 """The model of the paper's Figures 3 and 4; Figure 5 shows the others."""
 
+KINDS = ("png", "svg")
+
 EMPHASISED = 8
 """Curves that can be told apart in one picture; of more candidates only the best of each model is drawn in full."""
 
@@ -46,7 +48,7 @@ class Drawn:
     """Why a figure, or a candidate in one, is missing; one sentence each."""
 
 
-def figures(runs: pd.DataFrame, epochs: pd.DataFrame, out_dir: Path) -> Drawn:
+def figures(runs: pd.DataFrame, epochs: pd.DataFrame, out_dir: Path, kinds: Sequence[str] = KINDS) -> Drawn:
     """Draw what a study has to show, each figure as PNG and SVG.
 
     `figure-3`, `figure-4` and `figure-5` are the paper's: training curves and test results of ResNet-18 by optimizer
@@ -57,6 +59,7 @@ def figures(runs: pd.DataFrame, epochs: pd.DataFrame, out_dir: Path) -> Drawn:
         runs: As `Store.runs_frame` gives them.
         epochs: As `Store.epochs_frame` gives them.
         out_dir: Where to write; made if it is not there.
+        kinds: Of files: `png`, `svg`.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
@@ -71,7 +74,7 @@ def figures(runs: pd.DataFrame, epochs: pd.DataFrame, out_dir: Path) -> Drawn:
     with drawing.style():
         for draw in (draw_paper_figures, draw_general_figures):
             for stem, figure in draw(runs, epochs, drawn.left_out):
-                for kind in ("png", "svg"):
+                for kind in kinds:
                     path = out_dir / f"{stem}.{kind}"
                     write_atomically(path, drawing.rendered(figure, kind))
                     drawn.paths.append(path)

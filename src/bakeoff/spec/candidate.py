@@ -68,6 +68,9 @@ class CandidateSpec(Spec):
             del content["recipe"]["momentum"]
         if not self.recipe.early_sizes:  # as before there was such a thing
             del content["recipe"]["early_sizes"]
+        for view in (content["train_view"], content["evaluate_view"]):
+            if view["padding_mode"] == "constant":  # likewise
+                del view["padding_mode"]
         if isinstance(self.normalization, str) and self.normalization != "data":
             content["normalization"] = NORMALIZATIONS[self.normalization].model_dump(mode="json")
         return content
@@ -151,9 +154,10 @@ def expand(
 
 
 def _view_of_recipe(facts: DataFacts) -> Views:
-    """Return the view of the recipe `speed`: mirrored every other epoch, moved by up to 1/16 of the picture."""
+    """Return the view of the recipe `speed`: mirrored every other epoch, moved by up to 1/16 over its mirrored border."""
     flip: bool | Literal["alternate"] = "alternate" if facts.flippable else False
-    return Views(train=ViewSpec(flip=flip, crop=facts.size, padding=max(1, facts.size // 16), random=True))
+    padding = max(1, facts.size // 16)
+    return Views(train=ViewSpec(flip=flip, crop=facts.size, padding=padding, padding_mode="reflect", random=True))
 
 
 def _candidate(

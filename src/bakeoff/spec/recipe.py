@@ -123,12 +123,13 @@ RECIPES: dict[RecipeName, dict[str, Any]] = {
     # inputs first (Howard 2018, DAWNBench).
     "speed": {
         "optimizer": "muon",
-        "learning_rate": 0.1,
+        "learning_rate": 0.12,
         "schedule": "linear",
-        "epochs": 8,
+        "epochs": 9,
         "batch_size": 500,
+        "weight_decay": 0.055,
         "label_smoothing": 0.2,
-        "early_sizes": ((20, 0.4), (24, 0.4)),
+        "early_sizes": ((20, 0.11), (24, 0.33)),
     },
 }
 """Recipes by name: what a candidate's `recipe` stands for, where it does not say otherwise."""

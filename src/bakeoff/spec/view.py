@@ -25,7 +25,10 @@ class ViewSpec(Spec):
     """Side of the square cut out, in pixels; where is random if `random`, else the centre."""
 
     padding: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Black pixels added on each side before the crop."""
+    """Pixels added on each side before the crop."""
+
+    padding_mode: Literal["constant", "reflect"] = "constant"
+    """What is added: black, or the picture mirrored at its border."""
 
     random: bool = False
     """Whether each picture gets its own draw each time it is seen."""
@@ -36,6 +39,8 @@ class ViewSpec(Spec):
             raise ValueError(
                 f"`padding` needs a `crop` to cut from the padded picture, but got padding = {self.padding}"
             )
+        if self.padding_mode == "reflect" and not self.padding:
+            raise ValueError("`padding_mode` says what `padding` adds, but padding = 0: set it, or leave the mode out")
         if self.flip and not self.random:
             raise ValueError("`flip` is a random draw: set `random = true` with it")
         return self
@@ -54,6 +59,11 @@ class ViewSpec(Spec):
                 f"a crop must fit into the picture, but crop = {self.crop} with padding = {self.padding} is cut from "
                 f"{scaled} pixels; lower `crop`, or set `resize`"
             )
+        if self.padding_mode == "reflect" and self.padding >= scaled:
+            raise SpecError(
+                f"a picture can be mirrored once at its border, but padding = {self.padding} is asked of {scaled} pixels; "
+                "lower `padding`"
+            )
         return self.crop
 
     def canonical(self, picture: int) -> ViewSpec:
@@ -63,7 +73,8 @@ class ViewSpec(Spec):
         if crop == (resize or picture) and (padding == 0 or not self.random):
             crop, padding = None, 0
         random = self.random and (self.flip is not False or crop is not None)
-        return ViewSpec(resize=resize, flip=self.flip, crop=crop, padding=padding, random=random)
+        mode = self.padding_mode if padding else "constant"
+        return ViewSpec(resize=resize, flip=self.flip, crop=crop, padding=padding, padding_mode=mode, random=random)
 
 
 class Normalization(Spec):

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from bakeoff.execution.local import EarlyWorker
 from bakeoff.study.driver import Outcome, Watcher, execute
 from bakeoff.study.folder import Study, predictions_path
 from bakeoff.study.planned import Plan
 from bakeoff.study.planning import facts_of, plan, plan_folder
 
-__all__ = ["Outcome", "Plan", "Study", "Watcher", "execute", "facts_of", "plan", "plan_folder", "predictions_path"]
+__all__ = [
+    "EarlyWorker",
+    "Outcome",
+    "Plan",
+    "Study",
+    "Watcher",
+    "execute",
+    "facts_of",
+    "plan",
+    "plan_folder",
+    "predictions_path",
+]

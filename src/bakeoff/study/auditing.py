@@ -13,7 +13,7 @@ from bakeoff.audit.evidence import Probes
 from bakeoff.errors import AuditError, BakeoffError, SpecError, StudyError
 from bakeoff.flags import adapted_spec
 from bakeoff.records import RunStatus
-from bakeoff.spec import ResolvedStudy, content_id, labels
+from bakeoff.spec import ResolvedStudy, StudySpec, content_id, labels
 from bakeoff.store import Store
 from bakeoff.study.evidence import baseline, by_heart, gather
 from bakeoff.study.evidence.assembly import evidence_after, evidence_before
@@ -61,7 +61,7 @@ def examine(planned: Plan, on_stage: OnStage | None = None) -> Examination:
     return Examination(probes, audit(evidence_before(planned, probes), of=asked, stage=Stage.BEFORE))
 
 
-def check_names(study: ResolvedStudy, asked: Sequence[Rule]) -> None:
+def check_names(study: StudySpec | ResolvedStudy, asked: Sequence[Rule]) -> None:
     """Check that the rules which a study names exist.
 
     Raises:
@@ -156,8 +156,8 @@ def audit_file(
         DataError: If the pictures cannot be used.
     """
     spec, _ = adapted_spec(path, data=data)
+    check_names(spec, rules())
     planned = plan(spec, data_dir=data_dir, cache_dir=cache_dir, on_stage=on_stage)
-    check_names(planned.study, rules())
     probes = gather(planned, on_stage)
     if deep:
         probes = replace(probes, one_batch=by_heart(planned, on_stage))

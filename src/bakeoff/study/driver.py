@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from bakeoff.audit import Severity, kept
 from bakeoff.errors import StudyError
-from bakeoff.execution.local import LocalExecutor
+from bakeoff.execution.local import EarlyWorker, LocalExecutor
 from bakeoff.execution.messages import Ended, EpochDone, Event, Failed, Started, Stepped, Stopped, Warned
 from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
 from bakeoff.spec import RunSpec
@@ -29,6 +29,9 @@ from bakeoff.study.tuning import choose_numerics
 
 SETTLED = (RunStatus.DONE, RunStatus.DIVERGED)
 """What needs no further work. A failed run is tried again by the next command."""
+
+WORKERS = "workers"
+"""Under which a study's database keeps how many runs the last command trained at once."""
 
 
 class Watcher(Protocol):
@@ -71,11 +74,16 @@ class Outcome:
     """Runs that ended by an error."""
 
 
-def execute(planned: Plan, watcher: Watcher) -> tuple[Study, Outcome]:
+def execute(planned: Plan, watcher: Watcher, early: EarlyWorker | None = None) -> tuple[Study, Outcome]:
     """Run what is left of a study, and record it.
 
     Ctrl-C (or SIGTERM) lets every run save itself within a step and ends early; the same command goes on. A second
     one ends at once. The study is audited before and after.
+
+    Args:
+        planned: What to run.
+        watcher: Is told of the progress.
+        early: A worker that was started while the study was planned.
 
     Raises:
         AuditError: If the audit finds that training would be a waste, and the study does not insist.
@@ -91,13 +99,14 @@ def execute(planned: Plan, watcher: Watcher) -> tuple[Study, Outcome]:
             for finding in examination.findings:
                 if finding.open and finding.severity is not Severity.NOTE:
                     watcher.warn(f"{finding.rule} {finding.title} ({finding.severity}): {finding.message}")
-            outcome = _drive(planned, store, watcher)
+            outcome = _drive(planned, store, watcher, early)
             conclude(planned, store, examination.probes)
     return Study(planned.folder), outcome
 
 
-def _drive(planned: Plan, store: Store, watcher: Watcher) -> Outcome:
+def _drive(planned: Plan, store: Store, watcher: Watcher, early: EarlyWorker | None) -> Outcome:
     store.add_runs(_planned_rows(planned))
+    store.set_note(WORKERS, str(planned.workers))
     statuses = store.statuses()
     left = [run for run in planned.runs() if statuses[run.id] not in SETTLED]
     numerics = {run.id: known for run in left if (known := store.numerics(run.id)) is not None}
@@ -108,7 +117,7 @@ def _drive(planned: Plan, store: Store, watcher: Watcher) -> Outcome:
     names = {run.id: f"{planned.labels[run.candidate.id]} seed {run.seed}" for run in planned.study.runs()}
     by_id = {run.id: run for run in left}
     watcher.start(len(left), {run.id: names[run.id] for run in left})
-    executor = LocalExecutor(planned.workers, planned.threads)
+    executor = LocalExecutor(planned.workers, planned.threads, early)
     failed, stopped = 0, False
     with _stop_on_signal(executor) as asked:
         for event in executor.run(tasks):

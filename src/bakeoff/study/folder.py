@@ -87,11 +87,17 @@ class Study:
         return self._said[1]
 
     def table(self) -> pd.DataFrame:
-        """Return one row a candidate, best first: accuracies over seeds, and costs.
+        """Return one row a candidate, best first: accuracies over seeds with their 95 % intervals, and costs.
 
-        A candidate that an open error of the audit touches has no rank; `unranked` says why.
+        A candidate that an open error of the audit touches has no rank; `unranked` says why. Where runs were tested on
+        different pictures, test accuracies have no interval.
         """
-        return ranking.with_costs(ranking.rank(*self._frames(), unranked=self.unranked()), self.costs())
+        from bakeoff.study.judging import (
+            table_with_intervals,
+        )  # SciPy's statistics take as long to load as all the rest
+
+        table = ranking.with_costs(ranking.rank(*self._frames(), unranked=self.unranked()), self.costs())
+        return table_with_intervals(self, table)
 
     def unranked(self, by: Ranking = Ranking.ACCURACY) -> dict[str, str]:
         """Return the candidates that open errors of the audit take out of a ranking, by id, with the reason.

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+import pandas as pd
+
 from bakeoff.analysis import ranking
+from bakeoff.analysis.certainty import with_intervals
 from bakeoff.analysis.contenders import contenders
-from bakeoff.analysis.cube import load_cube
+from bakeoff.analysis.cube import Cube, load_cube
 from bakeoff.analysis.decision import SMALLEST_DIFFERENCE
 from bakeoff.analysis.per_class import ClassFacts, per_class
 from bakeoff.analysis.verdict import Verdict, judge
+from bakeoff.errors import StudyError
 from bakeoff.records import RunStatus
 from bakeoff.study.folder import Study, predictions_path
 
@@ -17,9 +22,7 @@ from bakeoff.study.folder import Study, predictions_path
 def verdict_of(study: Study, excluded: Mapping[str, str] | None, smallest_difference: float | None) -> Verdict:
     """Return a study's verdict; see `Study.verdict`."""
     runs, epochs = study.runs(), study.epochs()
-    done = runs[runs["status"] == RunStatus.DONE]
-    accuracies = {str(run["run_id"]): float(run["test_accuracy"]) for run in done.to_dict("records")}
-    cube = load_cube({run: predictions_path(study.folder, run) for run in accuracies}, accuracies)
+    cube = _cube_of(study, runs)
     names = {run["run_id"]: f"{run['label']} seed {run['seed']}" for run in runs.to_dict("records")}
     return judge(
         contenders(runs, epochs, cube),
@@ -28,6 +31,22 @@ def verdict_of(study: Study, excluded: Mapping[str, str] | None, smallest_differ
         ranked_by=ranking.ranked_by(epochs),
         missing=[f"{names[run]}: {reason}" for run, reason in cube.missing.items()],
     )
+
+
+def _cube_of(study: Study, runs: pd.DataFrame) -> Cube:
+    done = runs[runs["status"] == RunStatus.DONE]
+    accuracies = {str(run["run_id"]): float(run["test_accuracy"]) for run in done.to_dict("records")}
+    return load_cube({run: predictions_path(study.folder, run) for run in accuracies}, accuracies)
+
+
+def table_with_intervals(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a study's ranking with how sure its accuracies are; see `Study.table`."""
+    runs = study.runs()
+    try:
+        cube = _cube_of(study, runs)
+    except StudyError:  # runs on different pictures: the verdict says so, and what was trained is shown all the same
+        cube = Cube(np.empty(0, np.int64), np.empty(0, np.int64), {}, {})
+    return with_intervals(table, contenders(runs, study.epochs(), cube))
 
 
 def class_facts_of(study: Study) -> list[ClassFacts]:

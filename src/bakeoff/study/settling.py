@@ -9,6 +9,7 @@ import pandas as pd
 
 from bakeoff.analysis.further_seeds import MOST_SEEDS, FurtherSeeds, further_seeds
 from bakeoff.errors import SpecError
+from bakeoff.execution.local import EarlyWorker
 from bakeoff.records import RunStatus
 from bakeoff.spec import ResolvedStudy
 from bakeoff.study.driver import Outcome, Watcher, execute
@@ -53,7 +54,9 @@ def _seeds_words(seeds: list[int]) -> str:
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
 
 
-def settle(planned: Plan, watcher: Watcher, *, most_seeds: int = MOST_SEEDS) -> tuple[Study, Outcome]:
+def settle(
+    planned: Plan, watcher: Watcher, *, most_seeds: int = MOST_SEEDS, early: EarlyWorker | None = None
+) -> tuple[Study, Outcome]:
     """Run what is left of a study, then add seeds, round by round, until its verdict is settled.
 
     Each round adds what the verdict says would settle the open pairs of the leader, to the candidates concerned alone.
@@ -64,6 +67,7 @@ def settle(planned: Plan, watcher: Watcher, *, most_seeds: int = MOST_SEEDS) -> 
         planned: The study.
         watcher: Who is shown the progress, and told of each round before it runs and of the end.
         most_seeds: Of one candidate, those that it has among them.
+        early: A worker that was started while the study was planned.
 
     Raises:
         SpecError: If only some candidates are to run.
@@ -74,7 +78,7 @@ def settle(planned: Plan, watcher: Watcher, *, most_seeds: int = MOST_SEEDS) -> 
             f"a verdict needs all candidates, but --only {', '.join(planned.only)} came with --settle; leave one of them out"
         )
     while True:
-        study, outcome = execute(planned, watcher)
+        study, outcome = execute(planned, watcher, early)
         if outcome.interrupted or outcome.failed:
             return study, outcome
         coming = next_round(study, planned, most_seeds)

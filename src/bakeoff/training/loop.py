@@ -147,7 +147,7 @@ class Trainer:
         convolution.install(self.network, choices, self._moving_taps(dataset) if choices else None)
         if numerics.normalization == "compiled":
             normalization.install(self.network)
-        self.optimizer = build_optimizer(self.network.parameters(), self.recipe)
+        self.optimizer = build_optimizer(self.network, self.recipe)
         self.progress = Progress(run_id=run.id, micro_batch=micro_batch)
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         self.rng: dict[str, torch.Tensor] = {}

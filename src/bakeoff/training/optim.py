@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,12 +21,13 @@ ONE_CYCLE_RISE = 0.3
 """Share of the steps in which the rate rises (likewise; Smith & Topin 2018 describe the shape)."""
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer over these parameters.
+def build_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer over a network's parameters.
 
-    Torch's own, in its fused form, which passes over memory once; or our Muon.
+    Torch's own, in its fused form, which passes over memory once; or our Muon, which heeds what a network with a method
+    `rate_factors()` says: by the names of parameters, how many times as fast they should learn.
     """
-    wanted = [parameter for parameter in parameters if parameter.requires_grad]
+    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     rate, decay = recipe.learning_rate, recipe.weight_decay
     match recipe.optimizer:
         case "adam":
@@ -36,7 +37,18 @@ def build_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch
         case "sgd":
             return torch.optim.SGD(wanted, lr=rate, weight_decay=decay, momentum=recipe.momentum, fused=True)
         case "muon":
-            return Muon(wanted, lr=rate, weight_decay=decay, momentum=recipe.momentum)
+            return Muon(_by_factor(network), lr=rate, weight_decay=decay, momentum=recipe.momentum)
+
+
+def _by_factor(network: nn.Module) -> list[dict[str, Any]]:
+    """Return the parameters in groups of those that should learn equally fast."""
+    asked = getattr(network, "rate_factors", None)
+    factors: dict[str, float] = asked() if callable(asked) else {}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(factors.get(name, 1.0), []).append(parameter)
+    return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
 
 
 def only_gradients_move(recipe: Recipe) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -34,6 +35,29 @@ def test_welchs_test_is_that_of_scipy(first: list[float], second: list[float]) -
 def test_seeds_that_do_not_differ_at_all_differ_in_the_mean_or_not() -> None:
     assert welch([0.5, 0.5], [0.4, 0.4]).p == 0  # type: ignore[union-attr]
     assert welch([0.5, 0.5], [0.5, 0.5]).p == 1  # type: ignore[union-attr]
+
+
+def test_seeds_that_differ_by_rounding_alone_do_not_differ() -> None:
+    third = [0.1 + 0.2, 0.3, 1 - 0.7]
+    assert len({*third}) > 1
+    assert welch(third, [0.3, 0.3, 0.3]).p == 1  # type: ignore[union-attr]
+    assert welch(third, [0.4, 0.4]).p == 0  # type: ignore[union-attr]
+    one_picture_of_a_million = welch([0.3, 0.300001], [0.3, 0.3])
+    assert one_picture_of_a_million is not None
+    assert one_picture_of_a_million.p == pytest.approx(stats.t.sf(1, 1) * 2)  # t = 1, of the only spread there is
+
+
+@given(accuracies, st.floats(0, 1), st.integers(2, 5))
+def test_a_candidate_whose_seeds_are_equal_is_compared_without_a_warning(
+    first: list[float], same: float, seeds: int
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for one, other in ((first, [same] * seeds), ([same] * seeds, first), ([same] * seeds, [same] * 2)):
+            found = welch(one, other)
+            assert found is not None
+            assert 0 <= found.p <= 1
+            assert found.freedom >= 1
 
 
 def test_one_seed_cannot_be_tested() -> None:

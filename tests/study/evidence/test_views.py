@@ -10,12 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bakeoff.audit import State, audit
+from bakeoff.audit.data import input_range
 from bakeoff.audit.evidence import Geometry
+from bakeoff.data import Pictures
 from bakeoff.data.batches import Batches
 from bakeoff.data.view import View
 from bakeoff.spec import ViewSpec
 from bakeoff.study.evidence.views import ViewProber, differing, geometry, input_statistics
 from bakeoff.training.setup import split_indices
+from tests.audit.studies import evidence, study
 from tests.builders import one_run, small_dataset
 
 CPU = torch.device("cpu")
@@ -85,6 +89,40 @@ def test_input_statistics_are_those_of_the_whole_array() -> None:
     assert found.std == pytest.approx(plain.std(axis=(0, 1, 2)), rel=1e-4)
     assert found.largest == pytest.approx(np.abs(plain).max(), rel=1e-5)
     assert found.pictures == len(dataset.train)
+
+
+PADDED = ViewSpec(crop=8, padding=1, random=True)
+
+
+def low_contrast(size: int = 8) -> Pictures:
+    """Bright pictures that vary by some per cent of the range."""
+    pixels = np.random.default_rng(0).normal(170, 9, (200, size, size, 3)).clip(0, 255).astype(np.uint8)
+    return Pictures(pixels, np.zeros(200, np.int64))
+
+
+def test_the_black_around_a_padded_picture_is_not_taken_for_its_pixels() -> None:
+    pictures = low_contrast()
+    scaled = pictures.pixels.reshape(-1, 3) / 255
+    view = View(PADDED, tuple(scaled.mean(axis=0)), tuple(scaled.std(axis=0)), 8)
+    found = input_statistics(view, pictures, np.arange(200))
+    # The black lies 19 deviations below the mean, and would move a mean by 4 of them.
+    assert found.mean == pytest.approx((0, 0, 0), abs=0.05)
+    assert found.std == pytest.approx((1, 1, 1), abs=0.05)
+    assert found.largest < 6
+
+
+def test_low_contrast_behind_a_padded_crop_is_healthy_and_a_wrong_normalisation_of_it_is_not() -> None:
+    pictures = low_contrast()
+    for normalize, expected in (("data", State.PASS), ("imagenet", State.FIRES)):
+        dataset = replace(
+            small_dataset(), train=pictures, mean=(2 / 3,) * 3, std=(9 / 255,) * 3, classes=("a", "b", "c", "d")
+        )
+        views = {"train": {"crop": 8, "padding": 1, "random": True}, "normalize": normalize}
+        run = one_run(dataset, study={"view": views})
+        probe = ViewProber(dataset, split_indices(dataset, run)).probe(run.candidate)
+        of = study(candidates=[{"model": "resnet18"}])
+        (finding,) = audit(evidence(of, views={of.candidates[0].id: probe}), of=[input_range])
+        assert finding.state is expected, finding
 
 
 def test_a_random_evaluation_differs_and_a_still_one_does_not() -> None:

@@ -39,7 +39,12 @@ LEAST_STEPS = 5
 """Steps whose gradients must have been looked at before a part without any is called so; chosen here."""
 
 DEAD = 0.4
-"""Share of a layer's channels; chosen here."""
+"""Share of a layer's channels where a normalisation stands before the activation; chosen here. It centres each channel, so
+that only training can switch one off: networks that learn had at most 2 % at usual rates, 16 % at one that was too high."""
+
+DEAD_WITHOUT_NORMALISATION = 0.95
+"""Share of a layer's channels where none does; chosen here. There many channels of ReLU are dead from the start (Lu et al.
+2019, arXiv:1903.06733), and sound AlexNets have had 35 to 91 %: it is a note until next to nothing is left."""
 
 SLOW, FAST = 1e-5, 1e-1
 """Relative change of a weight in a step, around the usual 1e-3; chosen here."""
@@ -223,7 +228,6 @@ def dead_parts(*, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.Data
     """Every part of a network must be trained, and most of each layer must be in use."""
     for candidate, of in _in_order(study, seen_runs(runs)):
         frozen = [(run, why) for run in of if (why := _frozen(run.health))]
-        dying = [run for run in of if run.health["dead_channels"] and max(run.health["dead_channels"].values()) > DEAD]
         if frozen:
             touched, (worst, why) = [run for run, _ in frozen], frozen[0]
             yield dead_parts.fires(
@@ -241,27 +245,57 @@ def dead_parts(*, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.Data
                 threshold="any trainable parameter",
                 advice="Build the optimizer after the last change to the network, and look for parts that its output does not depend on.",
             )
-        if dying:
-            worst = max(dying, key=lambda run: max(run.health["dead_channels"].values()))
-            dead = worst.health["dead_channels"]
-            layer = max(dead, key=lambda name: dead[name])
-            yield dead_parts.fires(
-                Severity.WARNING,
-                f"{labels[candidate]}, {of_runs(dying, of)}: {percent(dead[layer])} of the channels after {layer} are zero on all of "
-                f"{worst.health['train_pictures']:,} training pictures.",
-                candidates=[candidate],
-                evidence={
-                    "runs": len(of),
-                    "touched": len(dying),
-                    "seed": worst.seed,
-                    "layer": layer,
-                    "dead": dead[layer],
-                    "layers": sum(share > DEAD for share in dead.values()),
-                    "pictures": worst.health["train_pictures"],
-                },
-                threshold=f"more than {percent(DEAD)} of a layer's channels",
-                advice="Lower the learning rate or add a warm-up; activations that a large step has switched off do not come back.",
-            )
+        crippled = [run for run in of if _dying(run.health, crippled=True)]
+        dying = [run for run in of if _dying(run.health, crippled=False)]
+        if crippled:
+            yield _dead(candidate, labels, crippled, of, Severity.WARNING)
+        elif dying:
+            yield _dead(candidate, labels, dying, of, Severity.NOTE)
+
+
+def _dead(
+    candidate: str, labels: Mapping[str, str], touched: Sequence[SeenRun], of: Sequence[SeenRun], severity: Severity
+) -> Finding:
+    """Say which layer has most dead channels among those that are beyond their bound."""
+    layers = [(run, _dying(run.health, crippled=severity is Severity.WARNING)) for run in touched]
+    worst, dead = max(layers, key=lambda one: max(one[1].values()))
+    layer = max(dead, key=lambda name: dead[name])
+    return dead_parts.fires(
+        severity,
+        f"{labels[candidate]}, {of_runs(touched, of)}: {percent(dead[layer])} of the channels after {layer} are zero on all of "
+        f"{worst.health['train_pictures']:,} training pictures.",
+        candidates=[candidate],
+        evidence={
+            "runs": len(of),
+            "touched": len(touched),
+            "seed": worst.seed,
+            "layer": layer,
+            "dead": dead[layer],
+            "layers": len(dead),
+            "pictures": worst.health["train_pictures"],
+        },
+        threshold=f"a warning above {percent(DEAD)} of a layer's channels behind a normalisation, above "
+        f"{percent(DEAD_WITHOUT_NORMALISATION)} of another's; a note above {percent(DEAD)}",
+        advice="Lower the learning rate or add a warm-up; activations that a large step has switched off do not come back.",
+    )
+
+
+def _dying(health: Health, *, crippled: bool) -> dict[str, float]:
+    """Return the layers with more dead channels than they may have, or than go without saying, and how many they have."""
+    return {
+        layer: share
+        for layer, share in health["dead_channels"].items()
+        if share > (DEAD if not crippled or _normalises(layer, health) else DEAD_WITHOUT_NORMALISATION)
+    }
+
+
+def _normalises(layer: str, health: Health) -> bool:
+    """Return whether the last layer with weights before an activation normalises its channels.
+
+    Changes are measured of all weights that are matrices or kernels: such a layer has none, or one whose size is free.
+    """
+    weight = f"{layer}.weight"
+    return bool(health["updates"]) and (weight not in health["updates"] or weight in health["scale_free"])
 
 
 def _frozen(health: Health) -> str | None:

@@ -29,6 +29,9 @@ class Cell:
     note: str = ""
     """A second line: how sure it is."""
 
+    interval: Interval | None = None
+    """The numbers of that line, for an accuracy."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -206,9 +209,8 @@ def _accuracy(share: Any, interval: Interval | None) -> Cell:
     number = number_or_none(share)
     if number is None:
         return Cell("", None)
-    return Cell(
-        percent(number), number, "" if interval is None else f"{100 * interval.low:.2f} to {100 * interval.high:.2f}"
-    )
+    note = "" if interval is None else f"{100 * interval.low:.2f} to {100 * interval.high:.2f}"
+    return Cell(percent(number), number, note, interval)
 
 
 def _p95(row: Mapping[Hashable, Any]) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bakeoff.audit.evidence import Geometry, InputStatistics, ViewProbe
 from bakeoff.data.batches import Batches, generator
 from bakeoff.data.dataset import Dataset, Pictures
-from bakeoff.data.view import View
+from bakeoff.data.view import Draws, View
 from bakeoff.spec import CandidateSpec, ViewSpec
 from bakeoff.training.setup import SplitIndices, view_of
 
@@ -86,6 +86,8 @@ def geometry(spec: ViewSpec, picture: int) -> Geometry:
     A picture whose red is the column and whose green is the row goes through the view's resize, flip and crop; blue
     tells it from the black around it.
     """
+    # A mirrored border shows nothing that the picture does not.
+    spec = spec.model_copy(update={"padding_mode": "constant"})
     view = View(spec, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), picture)
     side = max(spec.resize or picture, picture) + 2 * spec.padding
     draws = min(DRAWS, max(16, MOST // side**2)) if spec.random else 1
@@ -133,23 +135,41 @@ def _extents(seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def input_statistics(view: View, pictures: Pictures, indices: NDArray[np.int64]) -> InputStatistics:
-    """Measure the numbers that a view gives the network for some of these pictures, spread over all of them."""
+    """Measure the numbers that a view gives the network for some of these pictures, spread over all of them.
+
+    The black that a view pads pictures with is left out: it says nothing of how they are normalised, and in pictures of
+    low contrast lies many deviations away.
+    """
     values = 3 * view.size**2
     chosen = _spread(indices, min(MEASURED, max(64, MOST // (2 * values))))
     chance = generator(0, 0, "input statistics")
     sums, squares, largest = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0.0
+    measured = 0.0
     step = max(1, CHUNK // values)
     for start in range(0, len(chosen), step):
         rows = chosen[start : start + step]
-        inputs = view.apply(torch.from_numpy(pictures.pixels[rows]), view.draw(len(rows), chance))
+        draws = view.draw(len(rows), chance)
+        inside = _inside(view, len(rows), draws)
+        inputs = view.apply(torch.from_numpy(pictures.pixels[rows]), draws) * inside
+        measured += float(inside.sum(dtype=torch.float64))
         sums += inputs.sum(dim=(0, 2, 3), dtype=torch.float64)
         squares += inputs.square().sum(dim=(0, 2, 3), dtype=torch.float64)
         largest = max(largest, float(inputs.abs().max()))
-    means = sums / (len(chosen) * view.size**2)
-    deviations = (squares / (len(chosen) * view.size**2) - means**2).clamp_min(0).sqrt()
+    measured = max(measured, 1.0)  # nothing of a picture may be seen
+    means = sums / measured
+    deviations = (squares / measured - means**2).clamp_min(0).sqrt()
     return InputStatistics(
         mean=tuple(means.tolist()), std=tuple(deviations.tolist()), largest=largest, pictures=len(chosen)
     )
+
+
+def _inside(view: View, count: int, draws: Draws | None) -> torch.Tensor:
+    """Return where the inputs of so many pictures are of the pictures: 1 there and 0 on padding, (pictures, 1, size, size)."""
+    if not view.spec.padding:
+        return torch.ones(count, 1, view.size, view.size)
+    white = torch.full((1, view.picture, view.picture, 3), 255, dtype=torch.uint8).expand(count, -1, -1, -1)
+    seen = View(view.spec, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), view.picture).apply(white, draws)
+    return (seen[:, :1] > 0.5).float()
 
 
 def differing(batches: Batches) -> tuple[int, int]:

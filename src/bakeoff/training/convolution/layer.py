@@ -202,7 +202,7 @@ def saved_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
 
     Args:
         network: Whose parameters it moves.
-        optimizer: With one group. Momenta of taps that nothing moves are zero.
+        optimizer: Over its parameters. Momenta of taps that nothing moves are zero.
     """
     return _reshaped(network, optimizer, optimizer.state_dict(), _as_weight)
 
@@ -225,9 +225,9 @@ def _reshaped(
 ) -> dict[str, Any]:
     """Return a state with the tensors that belong to kernels brought into another shape."""
     layers = {id(layer.kernel): layer for layer in network.modules() if isinstance(layer, ChosenConv2d)}
-    (group,) = optimizer.param_groups
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     reshaped = dict(state["state"])
-    for number, parameter in enumerate(group["params"]):
+    for number, parameter in enumerate(parameters):
         layer = layers.get(id(parameter))
         if layer is not None and number in reshaped:
             reshaped[number] = {

@@ -1,0 +1,202 @@
+"""The page, Markdown, LaTeX, CSV and JSON tell the same table, and nothing in a name is obeyed by any of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.records import RunStatus
+from bakeoff.report import tables
+from bakeoff.report.page import page_facts
+from bakeoff.report.page.standings import Standings
+from bakeoff.reporting import page_of, table_of, write_table
+from bakeoff.study import Study
+from bakeoff.words import brief, count, duration, percent
+from tests.report.page.building import HOSTILE, material
+from tests.stored import Network, bits, stored_study
+from tests.synthetic import Run
+
+NETWORKS = [
+    Network(name="good_net", correct=bits(0.9, seeds=5, pictures=500), validation=0.91, parameters=11_173_962),
+    Network(name="a | b \\ $x$ 100 %", correct=bits(0.5, seeds=5, pictures=500), validation=0.52, minutes=75),
+]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return stored_study(tmp_path_factory.mktemp("known"), NETWORKS)
+
+
+@pytest.fixture(scope="module")
+def told(study: Study) -> dict[str, str]:
+    """The study's table in each format, and its page."""
+    return {kind: table_of(study, kind) for kind in ("md", "latex", "csv", "json")} | {"html": page_of(study)}
+
+
+class Rows(HTMLParser):
+    """The cells of the page's first table body; what is said beside a figure is in `small` and `span`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.done = self.inside = False
+        self.beside = 0
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag == "tbody" and not self.done:
+            self.inside = True
+        elif self.inside and tag == "tr":
+            self.rows.append([])
+        elif self.inside and tag in ("td", "th"):
+            self.rows[-1].append("")
+        elif self.inside and tag == "small":
+            self.rows[-1][-1] += "|"
+        elif self.inside and tag == "span":
+            self.beside += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "tbody" and self.inside:
+            self.inside, self.done = False, True
+        elif self.inside and tag == "span":
+            self.beside -= 1
+
+    def handle_data(self, data: str) -> None:
+        if self.inside and self.rows and self.rows[-1] and not self.beside:
+            self.rows[-1][-1] += data
+
+
+def of_html(text: str) -> list[list[str]]:
+    """Return cells as `figure` or `figure (note)`, without the reasons beside names."""
+    parser = Rows()
+    parser.feed(text)
+    return [
+        [joined(*cell.split("|", 1)) if place != 1 else cell.strip() for place, cell in enumerate(row)]
+        for row in parser.rows
+    ]
+
+
+def joined(text: str, note: str = "") -> str:
+    text = text.strip().replace("\u2013", "-")  # the page has a longer dash where nothing is known
+    return f"{text} ({note.strip()})" if note.strip() else text
+
+
+def of_markdown(text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    cells = [re.split(r"(?<!\\) \| ", line.removeprefix("| ").removesuffix(" |")) for line in lines]
+    return [[re.sub(r"\\(.)", r"\1", cell.removeprefix("**").removesuffix("**")) for cell in row] for row in cells]
+
+
+def of_latex(text: str) -> list[list[str]]:
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:-1]
+    rows = [re.split(r" & ", line.strip().removesuffix(r"\\").strip()) for line in body]
+    return [[from_latex(re.sub(r"^\\textbf\{(.*)\}$", r"\1", cell)) for cell in row] for row in rows]
+
+
+def from_latex(text: str) -> str:
+    """Read escaped text back, by the table of what is escaped as what."""
+    back = {escaped: plain for plain, escaped in tables.LATEX.items()}
+    pattern = "|".join(re.escape(one) for one in sorted(back, key=len, reverse=True))
+    return re.sub(pattern, lambda found: back[found[0]], text)
+
+
+def test_the_page_markdown_and_latex_have_the_same_cells(told: dict[str, str]) -> None:
+    shown = of_html(told["html"])
+    assert len(shown) == len(NETWORKS)
+    assert of_markdown(told["md"]) == shown
+    assert of_latex(told["latex"]) == shown
+
+
+def test_csv_and_json_have_the_numbers_that_round_to_those_cells(told: dict[str, str]) -> None:
+    shown = of_html(told["html"])
+    rows = list(csv.DictReader(io.StringIO(told["csv"])))
+    content = json.loads(told["json"])
+    keys = [one["key"] for one in content["columns"]]
+    for row, read, cells in zip(rows, content["rows"], shown, strict=True):
+        cell = dict(zip(keys, cells, strict=True))
+        assert row["rank"] == cell["rank"]
+        for key, words in (("to_best", duration), ("training", duration), ("parameters", count), ("macs", count)):
+            assert words(float(row[key])) == cell[key]
+        for key in ("val", "test"):
+            low, high = float(row[f"{key}_low"]), float(row[f"{key}_high"])
+            assert f"{percent(float(row[key]))} ({100 * low:.2f} to {100 * high:.2f})" == cell[key]
+            assert read["figures"][key]["interval"] == [low, high]
+        assert {key: joined(one["text"], one["note"] or "") for key, one in read["figures"].items()} == {
+            **cell,
+            "candidate": read["candidate"],
+        }
+
+
+def test_intervals_on_the_page_are_those_of_the_studys_table(study: Study, told: dict[str, str]) -> None:
+    rows = list(csv.DictReader(io.StringIO(told["csv"])))
+    for row, known in zip(rows, study.table().to_dict("records"), strict=True):
+        for split in ("val", "test"):
+            for end in ("low", "high"):
+                assert float(row[f"{split}_{end}"]) == pytest.approx(known[f"{split}_accuracy_{end}"], abs=1e-12)
+        assert float(row["to_best"]) == pytest.approx(known["seconds_to_best"])
+
+
+def test_costs_are_told_alike(tmp_path: Path) -> None:
+    found = standings_of(tmp_path, Run(seed=0), Run(seed=1))
+    assert brief(0.0043) == "4.30 ms"
+    assert of_latex(tables.to_latex(found, "study")) == of_markdown(tables.to_markdown(found))
+
+
+def standings_of(folder: Path, *runs: Run) -> Standings:
+    return page_facts(material(folder, *runs)).standings
+
+
+def test_a_winner_is_bold_and_who_is_not_ranked_is_told_with_the_reason(told: dict[str, str]) -> None:
+    said = told["md"]
+    assert "| **good_net** |" in said
+    assert "good_net: winner." in said
+    assert r"\textbf{good\_net}" in told["latex"]
+
+
+def test_nothing_in_a_name_is_obeyed(tmp_path: Path) -> None:
+    found = standings_of(tmp_path, Run(candidate=HOSTILE), Run(candidate='=HYPERLINK("http://x.y")'))
+    name = found.rows[0].label
+    markdown, latex = tables.to_markdown(found), tables.to_latex(found, HOSTILE)
+    assert of_markdown(markdown)[0][1] == name
+    assert of_latex(latex)[0][1] == name
+    assert not re.search(r"(?<!\\)<", markdown)
+    for row in csv.reader(io.StringIO(tables.to_csv(found))):
+        assert not row[1].startswith(("=", "+", "-", "@"))
+    assert json.loads(tables.to_json(found, HOSTILE))["rows"][0]["candidate"] == name
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40))
+def test_latex_has_no_character_left_that_it_would_obey(text: str) -> None:
+    escaped = tables.latex_text(text)
+    left = re.sub(r"\\[{}$&#%_]|\\(?:text[a-z]+|char34|ldots)\{\}|-\{\}", "", escaped)
+    assert not set(left) & set('\\{}$&#%_^~<>|"`')
+    assert from_latex(escaped) == text
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40))
+def test_markdown_reads_back_to_the_same_text(text: str) -> None:
+    escaped = tables.markdown_text(text)
+    assert re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", escaped) == text
+    assert not re.search(r"(?<!\\)(?:\\\\)*[<|`*\[\]]", escaped)
+
+
+def test_a_study_of_which_nothing_has_finished_has_a_table(tmp_path: Path) -> None:
+    found = standings_of(tmp_path, Run(status=RunStatus.PENDING, test=None))
+    assert "| alpha |" in tables.to_markdown(found)
+    assert len(list(csv.reader(io.StringIO(tables.to_csv(found))))) == 2
+    assert json.loads(tables.to_json(found, "x"))["rows"][0]["rank"] is None
+    assert "alpha" in tables.to_latex(found, "x")
+
+
+def test_a_table_is_written_beside_the_page(study: Study, told: dict[str, str]) -> None:
+    path = write_table(study, "latex")
+    assert path == study.folder / "report" / "table.tex"
+    assert path.read_text(encoding="utf-8") == told["latex"]
