@@ -183,6 +183,11 @@ def test_power_needs_one_spread(capsys: pytest.CaptureFixture[str], arguments: t
     assert "how far seeds lie apart" in capsys.readouterr().err
 
 
+def test_a_run_ends_with_its_page_which_tells_the_command(folder: Path) -> None:
+    page = (folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert "bakeoff run --data digits --models shufflenet_v2_x0_5" in page
+
+
 def test_the_same_command_again_trains_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = Study(folder).runs()
     assert bakeoff("run", *QUICK, "--lrs", "0.01,0.001", "--seeds", "0,1", "--out", str(folder)) == 0

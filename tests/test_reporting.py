@@ -11,12 +11,12 @@ import bakeoff
 from bakeoff import cli, reporting
 from bakeoff.cli.reports import write_page_of_run
 from bakeoff.errors import StudyError
-from bakeoff.reporting import material_of, write_page
+from bakeoff.reporting import material_of, page_of, write_page
 from bakeoff.store import Store
-from bakeoff.study import Study, predictions_path
+from bakeoff.study import Study
 from bakeoff.study.folder import DATABASE
 from bakeoff.study.provenance import write_down
-from tests.stored import Network, bits, stored_study, write_predictions
+from tests.stored import Network, bits, stored_study
 
 
 def command(*arguments: str) -> int:
@@ -76,11 +76,12 @@ def test_what_is_judged_stands_in_the_material(study: Study) -> None:
     assert known.pictures is not None
 
 
-def test_a_study_tested_on_different_pictures_has_a_page_that_says_why_there_is_no_verdict(study: Study) -> None:
-    write_predictions(predictions_path(study.folder, "one/0"), bits(0.9, seeds=1, pictures=100)[0])
-    with pytest.raises(StudyError):
-        study.verdict()
-    assert "There is no verdict" in write_page(study).read_text(encoding="utf-8")
+def test_a_study_that_cannot_be_judged_has_a_page_that_says_why(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_: Study) -> None:
+        raise StudyError("the runs were tested on different pictures")
+
+    monkeypatch.setattr(Study, "recommend", refuses)
+    assert "There is no verdict: the runs were tested on different pictures." in page_of(study)
 
 
 def test_how_it_was_made_is_what_the_commands_wrote_down(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def document(facts: PageFacts, *, head: str = "", top: str = "") -> str:
         top: HTML for the beginning of its body, likewise. A page with additions carries no policy: the server sends one.
     """
     plotly, program = scripts()
-    return _template().render(
+    page: str = _template().render(
         facts=facts,
         plotly=Markup(plotly),
         program=Markup(program),
@@ -45,6 +45,7 @@ def document(facts: PageFacts, *, head: str = "", top: str = "") -> str:
         trade_title=NAMES.__getitem__,
         heat=_heat,
     )
+    return page
 
 
 def scripts() -> tuple[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bakeoff.analysis.statistics.intervals import Interval, seed_interval
@@ -150,7 +151,7 @@ def _finished(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, list[_Finis
 def _one_finished(records: pd.DataFrame) -> _Finished:
     accuracy = pd.to_numeric(records["val_accuracy"])
     seconds = (records["seconds_train"] + records["seconds_wait"]).cumsum()
-    to_best = None if accuracy.isna().all() else number_or_none(seconds.loc[accuracy.idxmax()])
+    to_best = None if accuracy.isna().all() else number_or_none(seconds.iloc[int(np.nanargmax(accuracy))])
     return _Finished(number_or_none(accuracy.iloc[-1]), to_best)
 
 
