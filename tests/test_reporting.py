@@ -56,6 +56,27 @@ def test_an_unknown_format_is_refused_with_the_known_ones(study: Study, capsys: 
     assert "did you mean 'html'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("md", "table.md"), ("latex", "table.tex"), ("csv", "table.csv"), ("json", "table.json")]
+)
+def test_the_table_is_written_in_other_formats(
+    study: Study, capsys: pytest.CaptureFixture[str], kind: str, name: str
+) -> None:
+    assert command("report", str(study.folder), "--format", kind) == 0
+    path = Path(capsys.readouterr().out.strip())
+    assert path == study.folder / "report" / name
+    assert "other" in path.read_text(encoding="utf-8")
+
+
+def test_figures_are_written_as_files_of_the_wanted_kind(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("report", str(study.folder), "--format", "svg", "--out", str(tmp_path / "figures")) == 0
+    paths = [Path(line) for line in capsys.readouterr().out.split()]
+    assert {path.suffix for path in paths} == {".svg"}
+    assert sorted(paths) == sorted((tmp_path / "figures").iterdir())
+
+
 def test_a_page_that_cannot_be_written_loses_nothing(
     study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,14 +13,14 @@ from bakeoff.analysis.pictures import Pictures
 from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
 from bakeoff.report import tables
-from bakeoff.report.figures import Drawn, figures
+from bakeoff.report.figures import KINDS, Drawn, figures
 from bakeoff.report.page import Made, Material, document, page_facts
 from bakeoff.report.page.standings import standings
 from bakeoff.report.page.words import shown
 from bakeoff.store import Store
 from bakeoff.study import Study
 from bakeoff.study.folder import DATABASE
-from bakeoff.study.judging import class_facts_of
+from bakeoff.study.judging import class_facts_of, of_cifar10
 from bakeoff.study.pictures import shown as pictures_shown
 from bakeoff.study.provenance import commands_of
 
@@ -83,7 +83,7 @@ def table_of(study: Study, kind: str) -> str:
     Raises:
         StudyError: If the study cannot be read.
     """
-    found = material_of(study)
+    found = material_of(study, Looked(classes=(), pictures=Pictures()))  # the table needs no pictures
     verdict = None if found.recommendation is None else found.recommendation.verdict
     table, name = standings(found.table, found.runs, found.epochs, verdict), shown(study.spec.name)
     formats = {
@@ -95,19 +95,22 @@ def table_of(study: Study, kind: str) -> str:
     return formats[kind]()
 
 
-def draw_figures(study: Study, kind: str, out: Path | None = None) -> Drawn:
-    """Draw a study's figures as files of one kind.
+def draw_figures(study: Study, kind: str | None = None, out: Path | None = None) -> Drawn:
+    """Draw a study's figures as files, with what the paper recorded where the study is of CIFAR-10.
 
     Args:
         study: To tell of; it may still be running.
-        kind: `png` or `svg`.
+        kind: `png` or `svg`; default both.
         out: The folder to write to; default `report/figures` in the study's folder.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
         StudyError: If the study cannot be read, or a file cannot be written.
     """
-    return figures(study.runs(), study.epochs(), out or (study.folder / PAGE).with_name("figures"), [kind])
+    folder = (study.folder / PAGE).with_name("figures") if out is None else out
+    return figures(
+        study.runs(), study.epochs(), folder, KINDS if kind is None else [kind], of_cifar10=of_cifar10(study)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

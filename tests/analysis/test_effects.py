@@ -154,6 +154,12 @@ def test_a_setting_that_never_changes_alone_is_not_listed(tmp_path: Path) -> Non
     assert "model" not in by_factor(influences(*frames(tmp_path, *runs)))
 
 
+def test_values_that_reach_the_same_are_told_so(tmp_path: Path) -> None:
+    (found,) = influences(*frames(tmp_path, run("resnet18", "adam", 0.001, 0.5), run("resnet18", "adam", 0.01, 0.5)))
+    assert found.spread == 0
+    assert found.sentence.startswith("learning rate: 0.001 and 0.01 reach the same, in one pair")
+
+
 def test_a_difference_that_seeds_make_by_themselves_is_called_so(tmp_path: Path) -> None:
     wide = [run("resnet18", "adam", 0.001, value, seed=seed) for seed, value in enumerate((0.3, 0.5, 0.7))]
     other = [run("resnet18", "adam", 0.01, value, seed=seed) for seed, value in enumerate((0.32, 0.52, 0.72))]

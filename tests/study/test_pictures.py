@@ -14,16 +14,76 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bakeoff.analysis.pictures import Pictures
-from bakeoff.data import prepare
-from bakeoff.predictions import load_predictions
-from bakeoff.spec import ViewSpec
-from bakeoff.study import Study, predictions_path
-from bakeoff.study.judging import class_facts_of
+from bakeoff.audit import kept
+from bakeoff.audit.evidence import Probes
+from bakeoff.data import Dataset, prepare
+from bakeoff.files import write_atomically
+from bakeoff.predictions import load_predictions, save_predictions
+from bakeoff.records import RunResult, RunStatus
+from bakeoff.spec import RunSpec, StudySpec, ViewSpec, labels
+from bakeoff.store import PlannedRun, Store
+from bakeoff.study import Study, facts_of, predictions_path
+from bakeoff.study.auditing import PROBES
+from bakeoff.study.evidence.pictures import data_probe
+from bakeoff.study.evidence.views import ViewProber
+from bakeoff.study.judging import class_facts_of, of_cifar10
 from bakeoff.study.pictures import LARGEST, MOST, VIEWED, shown, through, to_png
+from bakeoff.training.setup import split_indices
+from tests.study.tiny import TINY
+from tests.synthetic import Run
 
 
 def pixels(png: bytes) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study of the digits as one that was run leaves it, its predictions drawn instead of learnt."""
+    folder = tmp_path_factory.mktemp("digits") / "study"
+    dataset, spec = prepare("digits"), StudySpec.from_mapping(TINY)
+    study = spec.resolve(facts_of(dataset, spec.data.limit))
+    indices = split_indices(dataset, study.runs()[0])
+    write_atomically(folder / "study.toml", study.to_toml().encode())
+    views = ViewProber(dataset, indices)
+    probes = Probes(
+        views={candidate.id: views.probe(candidate) for candidate in study.candidates},
+        networks={},
+        data=data_probe(dataset, indices),
+    )
+    with Store.create_or_open(folder / "results.sqlite") as store:
+        store.set_note(PROBES, kept.probes_to_json(probes))
+        for place, run in enumerate(study.runs()):
+            _store_run(store, folder, run, labels(study.candidates)[run.candidate.id], indices.test, dataset, place)
+    return Study(folder)
+
+
+def _store_run(
+    store: Store, folder: Path, run: RunSpec, label: str, test: NDArray[np.int64], dataset: Dataset, place: int
+) -> None:
+    """Write what a run leaves that guesses about half of the test pictures right."""
+    truth = dataset.test.labels[test]
+    chance = np.random.default_rng(place)
+    logits = chance.normal(0, 1, (len(test), 10)) + 2 * np.eye(10)[truth]
+    save_predictions(predictions_path(folder, run.id), logits.astype(np.float32), test, truth)
+    planned = PlannedRun(
+        run_id=run.id,
+        candidate_id=run.candidate.id,
+        label=label,
+        model=run.candidate.model,
+        seed=run.seed,
+        spec_json=run.model_dump_json(),
+        parameters=1,
+        macs=1,
+        changes=(),
+    )
+    store.add_runs([planned])
+    store.mark(run.id, RunStatus.RUNNING)
+    for record in Run(val=(0.5 + place / 100,), train=(0.6,)).records():
+        store.record_epoch(run.id, record)
+    right = float((logits.astype(np.float32).argmax(axis=1) == truth).mean())
+    ended = RunResult(status=RunStatus.DONE, test_loss=1.0, test_accuracy=right, seconds_test=1.0, message=None)
+    store.finish(run.id, ended)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +147,22 @@ def test_class_facts_have_the_names_of_the_classes_and_count_every_prediction(wh
     assert facts[0].classes == tuple("0123456789")
     tested = len(load_predictions(predictions_path(whole.folder, whole.runs()["run_id"].iloc[0])).labels)
     assert sum(map(sum, facts[0].confusion)) == 2 * tested
+
+
+def test_a_study_is_of_cifar10_by_its_source_or_by_its_classes_and_size(
+    whole: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not of_cifar10(whole)
+    study = Study(whole.folder)
+    study.spec = study.spec.model_copy(update={"source": "cifar10"})
+    assert of_cifar10(study)
+    study.spec = whole.spec.model_copy(update={"source": "/somewhere/jpeg", "size": 32})
+    assert not of_cifar10(study)
+    named = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    monkeypatch.setattr("bakeoff.study.judging.class_names", lambda study: named)
+    assert of_cifar10(study)
+    study.spec = study.spec.model_copy(update={"size": 96})  # STL-10's pictures
+    assert not of_cifar10(study)
 
 
 def test_pictures_that_are_gone_or_others_are_told(whole: Study, tmp_path: Path) -> None:

@@ -205,7 +205,16 @@ def _influence(factor: str, along: Sequence[str], held: Sequence[str], results: 
     return Influence(
         factor=name,
         spread=spread,
-        sentence=f"{name}: {better} reaches {100 * spread:.2f} points more than {worse}, {_basis(widest, spread)}",
+        sentence=f"{name}: {_gap(better, worse, spread)}, {_basis(widest, spread)}",
+    )
+
+
+def _gap(better: str, worse: str, spread: float) -> str:
+    points = f"{100 * spread:.2f}"
+    return (
+        f"{better} and {worse} reach the same"
+        if points == "0.00"
+        else f"{better} reaches {points} points more than {worse}"
     )
 
 

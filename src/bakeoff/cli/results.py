@@ -69,11 +69,10 @@ def figures(
     Example:
       bakeoff figures results/realm-of-deep-learning
     """
-    from bakeoff.report.figures import figures as draw
+    from bakeoff.reporting import draw_figures
     from bakeoff.study import Study
 
-    study = Study(folder)
-    drawn = draw(study.runs(), study.epochs(), out or folder / "report" / "figures")
+    drawn = draw_figures(Study(folder), out=out)
     for path in drawn.paths:
         typer.echo(path)
     print_left_out(drawn.left_out)

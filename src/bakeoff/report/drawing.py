@@ -8,10 +8,12 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
+import matplotlib.colors
+from matplotlib import patheffects
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,6 +22,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from bakeoff.report.figure_facts import Configuration, Curve, Score, Trade
+from bakeoff.report.recorded import RecipeKey, RecordedCurve, RecordedScore
 from bakeoff.words import clean
 
 STYLE: Any = {
@@ -59,43 +62,103 @@ def name(text: str) -> str:
     return shown if len(shown) <= NAME_LENGTH else shown[: NAME_LENGTH - 1] + "…"
 
 
-def by_recipe(model: str, losses: Sequence[Curve], accuracies: Sequence[Curve]) -> Figure:
-    """Draw training loss and accuracy of one model, colours by optimizer, dashes by learning rate."""
+RECORDED = "dashed: as the paper's author recorded it on CIFAR-10 (one seed, batch 64, the paper's own view)"
+RECORDED_TEST = "dashed: as the paper's author recorded it (one seed, test pictures through the random training view)"
+RECORDED_DASH: Any = (0, (4, 2))
+
+LIGHTER = (0.0, 0.45, 0.65)
+"""How much white the colour of an optimizer has for its first, second, ... learning rate where dashes tell ours from the
+paper's: the markers of all but the first are hollow too, for print in grey."""
+
+
+def by_recipe(
+    model: str,
+    losses: Sequence[Curve],
+    accuracies: Sequence[Curve],
+    recorded: Mapping[RecipeKey, RecordedCurve] | None = None,
+) -> Figure:
+    """Draw training loss and accuracy of one model, colours by optimizer, dashes by learning rate.
+
+    Args:
+        model: Their model.
+        losses: One a configuration.
+        accuracies: Likewise.
+        recorded: Curves of the paper, drawn dashed over ours of the same recipe; then ours are all solid, and shades and
+            hollow markers tell the learning rates.
+    """
     figure, axes = _pair(f"{name(model)}: training by optimizer and learning rate")
     rates = _rates([*losses, *accuracies])
+    overlaid = _any_recorded([*losses, *accuracies], recorded)
     handles: dict[str, Artist] = {}
     for panel, curves in zip(axes, (losses, accuracies), strict=True):
         for curve in curves:
             made = curve.configuration
-            look = {
-                "color": OPTIMIZER_COLOURS[made.optimizer],
-                "linestyle": DASHES[rates.index(made.learning_rate) % len(DASHES)],
-                "marker": OPTIMIZER_MARKERS[made.optimizer],
-            }
+            look = _recipe_look(made, rates.index(made.learning_rate), overlaid=overlaid)
             handles.setdefault(f"{_recipe(made)}{_unfinished(curve)}", _curve(panel, curve, **look))
+            _recorded(panel, curve, recorded, str(look["color"]))
     _label_panels(axes, "training")
-    _legend_below(figure, handles, columns=4)
+    _legend_below(figure, handles, columns=4, title=RECORDED if overlaid else None)
     return figure
 
 
-def by_model(losses: Sequence[Curve], accuracies: Sequence[Curve]) -> Figure:
-    """Draw training loss and accuracy of several models, one curve each."""
+def _recipe_look(made: Configuration, place: int, *, overlaid: bool) -> dict[str, Any]:
+    """Return the look of an optimizer with the n-th learning rate."""
+    look: dict[str, Any] = {"color": OPTIMIZER_COLOURS[made.optimizer], "marker": OPTIMIZER_MARKERS[made.optimizer]}
+    if not overlaid:
+        return look | {"linestyle": DASHES[place % len(DASHES)]}
+    look["color"] = _lighter(look["color"], LIGHTER[min(place, len(LIGHTER) - 1)])
+    return look | {"linestyle": "-", "markerfacecolor": "white" if place else look["color"]}
+
+
+def _lighter(colour: str, white: float) -> str:
+    channels = (channel + (1 - channel) * white for channel in matplotlib.colors.to_rgb(colour))
+    return matplotlib.colors.to_hex(tuple(channels))
+
+
+def _any_recorded(curves: Sequence[Curve], recorded: Mapping[RecipeKey, RecordedCurve] | None) -> bool:
+    return any(curve.configuration.recipe in (recorded or {}) for curve in curves)
+
+
+def _recorded(axes: Axes, curve: Curve, recorded: Mapping[RecipeKey, RecordedCurve] | None, colour: str) -> None:
+    """Draw what the paper's author recorded of a curve's recipe, if anything."""
+    found = (recorded or {}).get(curve.configuration.recipe)
+    if found is not None:
+        values = found.losses if curve.metric.endswith("loss") else found.accuracies
+        look = {"color": colour, "linestyle": RECORDED_DASH, "linewidth": 1.1}
+        axes.plot(found.epochs, _scaled(values, curve.metric), **look)
+
+
+def by_model(
+    losses: Sequence[Curve], accuracies: Sequence[Curve], recorded: Mapping[RecipeKey, RecordedCurve] | None = None
+) -> Figure:
+    """Draw training loss and accuracy of several models, one curve each; see `by_recipe` of what was recorded."""
     models = list(dict.fromkeys(curve.configuration.model for curve in [*losses, *accuracies]))
     listed = ", ".join(name(model) for model in models[:4]) + (", …" if len(models) > 4 else "")
     figure, axes = _pair(f"Training of {listed}")
+    overlaid = _any_recorded([*losses, *accuracies], recorded)
     handles: dict[str, Artist] = {}
     for panel, curves in zip(axes, (losses, accuracies), strict=True):
         for curve in curves:
             made = curve.configuration
-            line = _curve(panel, curve, **_look(models.index(made.model)))
+            look = _look(models.index(made.model)) | ({"linestyle": "-"} if overlaid else {})
+            line = _curve(panel, curve, **look)
             handles.setdefault(f"{name(made.model)} ({_recipe(made)}){_unfinished(curve)}", line)
+            _recorded(panel, curve, recorded, look["color"])
     _label_panels(axes, "training")
-    _legend_below(figure, handles, columns=4)
+    _legend_below(figure, handles, columns=4, title=RECORDED if overlaid else None)
     return figure
 
 
-def score_bars(model: str, scores: Sequence[Score]) -> Figure:
-    """Draw the final test loss and accuracy of one model's configurations as bars, with the spread over seeds."""
+def score_bars(
+    model: str, scores: Sequence[Score], recorded: Mapping[RecipeKey, RecordedScore] | None = None
+) -> Figure:
+    """Draw the final test loss and accuracy of one model's configurations as bars, with the spread over seeds.
+
+    Args:
+        model: Their model.
+        scores: One a configuration.
+        recorded: Results of the paper, drawn as dashed lines over the bars of the same recipe.
+    """
     seeds = max(score.runs for score in scores)
     over = f"mean and standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
     figure, axes = _pair(f"{name(model)}: test set after training ({over})")
@@ -103,7 +166,25 @@ def score_bars(model: str, scores: Sequence[Score]) -> Figure:
     _bars(axes[1], scores, [(100 * score.accuracy, 100 * score.accuracy_sd) for score in scores], "{:.1f}")
     axes[0].set(title="test loss", ylabel="cross-entropy (nats per picture)")
     axes[1].set(title="test accuracy", ylabel="accuracy (%)", ylim=(0, 112), yticks=range(0, 101, 20))
+    known = {
+        place: found
+        for place, one in enumerate(scores)
+        if (found := (recorded or {}).get(one.configuration.recipe)) is not None
+    }
+    if known:
+        lines = [_recorded_bar(axes, place, found) for place, found in known.items()]
+        _legend_below(figure, {RECORDED_TEST: lines[0]}, columns=1)
     return figure
+
+
+def _recorded_bar(axes: Sequence[Axes], place: int, found: RecordedScore) -> Line2D:
+    """Draw a recorded result over the n-th bar of both panels."""
+    halo = [patheffects.withStroke(linewidth=3.5, foreground="white")]
+    look = {"color": "black", "linestyle": RECORDED_DASH, "linewidth": 1.3, "path_effects": halo}
+    for panel, value in zip(axes, (found.loss, 100 * found.accuracy), strict=True):
+        (line,) = panel.plot([place - 0.45, place + 0.45], [value, value], **look)
+        panel.set_ylim(top=max(panel.get_ylim()[1], 1.12 * value))
+    return line
 
 
 def _bars(axes: Axes, scores: Sequence[Score], values: Sequence[tuple[float, float]], form: str) -> None:
@@ -126,7 +207,9 @@ def _bars(axes: Axes, scores: Sequence[Score], values: Sequence[tuple[float, flo
         )
         words = form.format(value) if math.isfinite(value) else "not finite"
         top = (place, height + error)
-        axes.annotate(words, top, xytext=(0, 2), textcoords="offset points", ha="center", va="bottom")
+        plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
+        look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "bottom", "bbox": plate}
+        axes.annotate(words, top, xytext=(0, 3), **look)
     slanted: dict[str, Any] = {"rotation": 40, "ha": "right"} if len(scores) > 5 else {}
     axes.set_xticks(range(len(scores)), [_recipe(score.configuration) for score in scores], **slanted)
     axes.grid(visible=False, axis="x")
@@ -302,13 +385,18 @@ def _unfinished(curve: Curve) -> str:
     return "" if curve.complete else " (unfinished)"
 
 
-def _legend_below(figure: Figure, handles: dict[str, Artist], *, columns: int) -> None:
+def _legend_below(figure: Figure, handles: dict[str, Artist], *, columns: int, title: str | None = None) -> None:
     """Add a legend below the panels, its names taken literally (matplotlib hides those that begin with `_`)."""
     if not handles:
         return
     numbers = [str(place) for place in range(len(handles))]
     legend = figure.legend(
-        list(handles.values()), numbers, loc="outside lower center", ncols=min(columns, len(handles)), handlelength=4
+        list(handles.values()),
+        numbers,
+        loc="outside lower center",
+        ncols=min(columns, len(handles)),
+        handlelength=4,
+        title=title,
     )
     for text, label in zip(legend.get_texts(), handles, strict=True):
         text.set_text(label)

@@ -25,6 +25,11 @@ class Configuration:
     optimizer: str
     learning_rate: float
 
+    @property
+    def recipe(self) -> tuple[str, str, float]:
+        """Model, optimizer and learning rate: what the paper's recorded runs are told by."""
+        return self.model, self.optimizer, self.learning_rate
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:

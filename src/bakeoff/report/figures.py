@@ -5,6 +5,7 @@ The facts are computed by `figure_facts`, drawn by `drawing`, and written here. 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from bakeoff.report.figure_facts import (
     score_facts,
     trade_facts,
 )
+from bakeoff.report.recorded import recorded_curves, recorded_scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +50,9 @@ class Drawn:
     """Why a figure, or a candidate in one, is missing; one sentence each."""
 
 
-def figures(runs: pd.DataFrame, epochs: pd.DataFrame, out_dir: Path, kinds: Sequence[str] = KINDS) -> Drawn:
+def figures(
+    runs: pd.DataFrame, epochs: pd.DataFrame, out_dir: Path, kinds: Sequence[str] = KINDS, *, of_cifar10: bool = False
+) -> Drawn:
     """Draw what a study has to show, each figure as PNG and SVG.
 
     `figure-3`, `figure-4` and `figure-5` are the paper's: training curves and test results of ResNet-18 by optimizer
@@ -60,6 +64,8 @@ def figures(runs: pd.DataFrame, epochs: pd.DataFrame, out_dir: Path, kinds: Sequ
         epochs: As `Store.epochs_frame` gives them.
         out_dir: Where to write; made if it is not there.
         kinds: Of files: `png`, `svg`.
+        of_cifar10: Whether the study is of CIFAR-10, as the paper's was: its recorded curves are then drawn, dashed, over
+            those of the same model, optimizer and learning rate.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
@@ -72,19 +78,29 @@ def figures(runs: pd.DataFrame, epochs: pd.DataFrame, out_dir: Path, kinds: Sequ
 
     drawn = Drawn()
     with drawing.style():
-        for draw in (draw_paper_figures, draw_general_figures):
-            for stem, figure in draw(runs, epochs, drawn.left_out):
-                for kind in kinds:
-                    path = out_dir / f"{stem}.{kind}"
-                    write_atomically(path, drawing.rendered(figure, kind))
-                    drawn.paths.append(path)
+        of_paper = draw_paper_figures(runs, epochs, drawn.left_out, of_cifar10=of_cifar10)
+        for stem, figure in itertools.chain(of_paper, draw_general_figures(runs, epochs, drawn.left_out)):
+            for kind in kinds:
+                path = out_dir / f"{stem}.{kind}"
+                write_atomically(path, drawing.rendered(figure, kind))
+                drawn.paths.append(path)
     return drawn
 
 
-def draw_paper_figures(runs: pd.DataFrame, epochs: pd.DataFrame, left_out: list[str]) -> Iterator[tuple[str, Figure]]:
-    """Yield file names and figures after the paper's 3, 4 and 5; what is missing goes to `left_out`."""
+def draw_paper_figures(
+    runs: pd.DataFrame, epochs: pd.DataFrame, left_out: list[str], *, of_cifar10: bool = False
+) -> Iterator[tuple[str, Figure]]:
+    """Yield file names and figures after the paper's 3, 4 and 5; what is missing goes to `left_out`.
+
+    Args:
+        runs: As `figures`.
+        epochs: As `figures`.
+        left_out: Sentences are added to it.
+        of_cifar10: As `figures`.
+    """
     from bakeoff.report import drawing
 
+    recorded, recorded_tests = (recorded_curves(), recorded_scores()) if of_cifar10 else ({}, {})
     losses, accuracies = (curve_facts(runs, epochs, f"train_{kind}") for kind in ("loss", "accuracy"))
     places = {label: place for place, label in enumerate(rank(runs, epochs)["candidate"])}
     losses.sort(key=lambda curve: places[curve.label])  # of equally long curves the better is shown
@@ -98,13 +114,13 @@ def draw_paper_figures(runs: pd.DataFrame, epochs: pd.DataFrame, left_out: list[
             continue
         left_out += _passed_over(stems[0], "optimizer and rate", passed)
         shown = [curve.configuration.id for curve in chosen]
-        yield stems[0], drawing.by_recipe(model, chosen, _in_order(accuracies, shown))
+        yield stems[0], drawing.by_recipe(model, chosen, _in_order(accuracies, shown), recorded)
         scores = sorted(
             (one for one in score_facts(runs) if one.configuration.id in shown),
             key=lambda one: shown.index(one.configuration.id),
         )
         if scores:
-            yield stems[1], drawing.score_bars(model, scores)
+            yield stems[1], drawing.score_bars(model, scores, recorded_tests)
         else:
             left_out.append(f"{stems[1]} is not drawn: no run of {model} has been scored on the test set")
     if PAPER_MODEL not in _models_with_several_recipes(configurations(runs)):
@@ -115,7 +131,8 @@ def draw_paper_figures(runs: pd.DataFrame, epochs: pd.DataFrame, left_out: list[
     chosen, passed = longest_by_model(curve for curve in losses if curve.model != PAPER_MODEL)
     if chosen:
         left_out += _passed_over("figure-5", "model", passed)
-        yield "figure-5", drawing.by_model(chosen, _in_order(accuracies, [curve.configuration.id for curve in chosen]))
+        shown = [curve.configuration.id for curve in chosen]
+        yield "figure-5", drawing.by_model(chosen, _in_order(accuracies, shown), recorded)
     else:
         left_out.append(
             f"the paper's Figure 5 is not drawn: it shows models other than {PAPER_MODEL}, "

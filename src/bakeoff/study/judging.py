@@ -18,6 +18,9 @@ from bakeoff.errors import StudyError
 from bakeoff.records import RunStatus
 from bakeoff.study.folder import Study, predictions_path
 
+CIFAR10_SIZE = 32
+CIFAR10_CLASSES = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
+
 
 def verdict_of(study: Study, excluded: Mapping[str, str] | None, smallest_difference: float | None) -> Verdict:
     """Return a study's verdict; see `Study.verdict`."""
@@ -51,9 +54,21 @@ def table_with_intervals(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 def class_facts_of(study: Study) -> list[ClassFacts]:
     """Return the confusion matrices of a study's candidates, with the names of its classes where they were kept."""
+    runs = study.runs()
+    paths = {str(run): predictions_path(study.folder, str(run)) for run in runs["run_id"]}
+    return per_class(runs, paths, class_names(study))
+
+
+def class_names(study: Study) -> tuple[str, ...]:
+    """Return the names of a study's classes; nothing where they were not kept."""
     from bakeoff.study.auditing import kept_probes  # torch loads with it
 
-    runs = study.runs()
     probes = kept_probes(study.folder)
-    paths = {str(run): predictions_path(study.folder, str(run)) for run in runs["run_id"]}
-    return per_class(runs, paths, () if probes is None else probes.data.classes)
+    return () if probes is None else probes.data.classes
+
+
+def of_cifar10(study: Study) -> bool:
+    """Whether a study is of CIFAR-10: by its source, or of pictures of the same size and classes (such as a JPEG copy)."""
+    if study.spec.source == "cifar10":
+        return True
+    return study.spec.size == CIFAR10_SIZE and set(class_names(study)) == CIFAR10_CLASSES

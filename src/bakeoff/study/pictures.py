@@ -38,7 +38,9 @@ Indices = NDArray[np.int64]
 
 
 def shown(study: Study, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Pictures:
-    """Return what there is to be seen of a study's pictures. Nothing is downloaded for it.
+    """Return what there is to be seen of a study's pictures.
+
+    Nothing is downloaded for it; pictures that have left the cache are decoded again.
 
     Args:
         study: The folder.
