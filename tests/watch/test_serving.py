@@ -101,6 +101,17 @@ def test_a_file_and_a_folder_of_other_things_are_refused(tmp_path: Path) -> None
         serve(tmp_path, port=0, open_browser=False, say=str)
 
 
+def test_a_folder_that_may_not_be_read_is_an_error_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)  # root may read all
+    with pytest.raises(StudyError, match="Permission denied; ask its owner"):
+        check_folder(tmp_path / "study")
+
+
 def test_an_empty_folder_and_one_that_is_only_claimed_may_become_studies(tmp_path: Path) -> None:
     check_folder(tmp_path)
     (tmp_path / "lock").write_bytes(b"")

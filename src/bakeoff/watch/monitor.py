@@ -142,12 +142,11 @@ class Monitor:
             rows = self._rows_now(marks)
         except (BakeoffError, OSError) as error:
             self._marks = None  # look again
-            said = clean(f"The study cannot be read: {error}")
-            if (
-                said == self._failure and said != self._board.news.trouble
-            ):  # once may be a moment's: tables not made yet
-                self._board.post(trouble=said)
-            self._failure = said
+            again, self._failure = self._failure is not None, clean(f"The study cannot be read: {error}")
+            changed = self._failure != self._board.news.trouble
+            if again and (changed or now - self._told_at >= REFRESH):  # once may be a moment's: tables not made yet
+                self._told_at = now
+                self._board.post(trouble=self._failure)
             return
         self._failure = None
         replaced = self._hear(rows, marks, now)

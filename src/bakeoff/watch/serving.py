@@ -21,8 +21,17 @@ def check_folder(folder: Path) -> None:
     """Check that a study is, or may come to be, in a folder.
 
     Raises:
-        StudyError: If it is a file, or holds other things.
+        StudyError: If it is a file, holds other things, or cannot be read.
     """
+    try:
+        _check_folder(folder)
+    except OSError as error:
+        raise StudyError(
+            f"`bakeoff watch` needs to read the study's folder, but {folder}: {error.strerror or error}; ask its owner"
+        ) from error
+
+
+def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise StudyError(
             f"`bakeoff watch` takes a study's folder, but {folder} is a file; give the folder that `bakeoff run` names"
@@ -56,7 +65,7 @@ class Looks:
     def of(self, study: Study) -> Looked:
         """Return what there is to be seen of a study now."""
         runs = study.runs()
-        done = frozenset(runs.loc[runs["status"] == RunStatus.DONE, "run_id"])
+        done = frozenset(runs[runs["status"] == RunStatus.DONE]["run_id"])
         key = (study.spec.id, done, frozenset(study.unranked()))  # who is best is among those ranked
         if self._looked is None or key != self._key:
             self._key, self._looked = key, look(study)
