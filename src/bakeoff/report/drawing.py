@@ -111,8 +111,8 @@ def _recipe_look(made: Configuration, place: int, *, overlaid: bool) -> dict[str
 
 
 def _lighter(colour: str, white: float) -> str:
-    channels = (channel + (1 - channel) * white for channel in matplotlib.colors.to_rgb(colour))
-    return matplotlib.colors.to_hex(tuple(channels))
+    red, green, blue = (channel + (1 - channel) * white for channel in matplotlib.colors.to_rgb(colour))
+    return matplotlib.colors.to_hex((red, green, blue))
 
 
 def _any_recorded(curves: Sequence[Curve], recorded: Mapping[RecipeKey, RecordedCurve] | None) -> bool:
@@ -124,7 +124,7 @@ def _recorded(axes: Axes, curve: Curve, recorded: Mapping[RecipeKey, RecordedCur
     found = (recorded or {}).get(curve.configuration.recipe)
     if found is not None:
         values = found.losses if curve.metric.endswith("loss") else found.accuracies
-        look = {"color": colour, "linestyle": RECORDED_DASH, "linewidth": 1.1}
+        look: dict[str, Any] = {"color": colour, "linestyle": RECORDED_DASH, "linewidth": 1.1}
         axes.plot(found.epochs, _scaled(values, curve.metric), **look)
 
 
@@ -180,7 +180,7 @@ def score_bars(
 def _recorded_bar(axes: Sequence[Axes], place: int, found: RecordedScore) -> Line2D:
     """Draw a recorded result over the n-th bar of both panels."""
     halo = [patheffects.withStroke(linewidth=3.5, foreground="white")]
-    look = {"color": "black", "linestyle": RECORDED_DASH, "linewidth": 1.3, "path_effects": halo}
+    look: dict[str, Any] = {"color": "black", "linestyle": RECORDED_DASH, "linewidth": 1.3, "path_effects": halo}
     for panel, value in zip(axes, (found.loss, 100 * found.accuracy), strict=True):
         (line,) = panel.plot([place - 0.45, place + 0.45], [value, value], **look)
         panel.set_ylim(top=max(panel.get_ylim()[1], 1.12 * value))

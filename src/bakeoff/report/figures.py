@@ -100,7 +100,8 @@ def draw_paper_figures(
     """
     from bakeoff.report import drawing
 
-    recorded, recorded_tests = (recorded_curves(), recorded_scores()) if of_cifar10 else ({}, {})
+    recorded = recorded_curves() if of_cifar10 else {}
+    recorded_tests = recorded_scores() if of_cifar10 else {}
     losses, accuracies = (curve_facts(runs, epochs, f"train_{kind}") for kind in ("loss", "accuracy"))
     places = {label: place for place, label in enumerate(rank(runs, epochs)["candidate"])}
     losses.sort(key=lambda curve: places[curve.label])  # of equally long curves the better is shown
