@@ -61,6 +61,15 @@ def test_a_first_loss_far_from_guessing_fires_before_training(loss: float | None
     assert "27, 11.7 times" in found[0].message or loss != 27.0
 
 
+def test_with_two_classes_a_start_may_lie_as_far_above_guessing_as_with_ten() -> None:
+    two = data_probe(classes=2)
+    assert (
+        fired("H1", evidence(networks=networks(1.21, 8), data=two)) == []
+    )  # of a sound network with batch normalisation
+    assert {one.severity for one in fired("H1", evidence(networks=networks(2.8, 8), data=two))} == {Severity.WARNING}
+    assert {one.severity for one in fired("H1", evidence(networks=networks(7.5, 8), data=two))} == {Severity.ERROR}
+
+
 def test_few_pictures_leave_more_room() -> None:
     assert fired("H1", evidence(networks=networks(1.4, 4), data=data_probe())) == []
     assert fired("H1", evidence(networks=networks(1.4, 256), data=data_probe()))

@@ -48,6 +48,8 @@ class InputStatistics:
     """Largest absolute value."""
 
     pictures: int
+    padding: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """By how much the black that pictures are padded with moves each mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

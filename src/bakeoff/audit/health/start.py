@@ -21,6 +21,10 @@ HIGH_WARNING = 1.5
 LOW = 0.8
 """Of ln C, each widened by 1 / sqrt(pictures); chosen here."""
 
+FEW_CLASSES = 10
+"""With fewer, a start may lie as far above ln C as with so many before it is a warning: what answers that are drawn at random add to the loss, about
+half their variance, is the same for all numbers of classes, while ln C is not."""
+
 
 @rule(
     "H1",
@@ -99,8 +103,9 @@ def _judged(loss: float | None, pictures: int, guess: float) -> tuple[Severity, 
             threshold,
             "Look for labels that leak into the inputs, or a loss that is wrongly averaged.",
         )
-    if loss > (HIGH_WARNING + slack) * guess:
-        return Severity.WARNING, f"more than {HIGH_WARNING + slack:.2f} times ln C on {pictures} pictures", high
+    much = guess + (HIGH_WARNING - 1 + slack) * max(guess, math.log(FEW_CLASSES))
+    if loss > much:
+        return Severity.WARNING, f"more than {much:.3g} on {pictures} pictures", high
     return None
 
 

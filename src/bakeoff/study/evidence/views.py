@@ -137,20 +137,22 @@ def _extents(seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def input_statistics(view: View, pictures: Pictures, indices: NDArray[np.int64]) -> InputStatistics:
     """Measure the numbers that a view gives the network for some of these pictures, spread over all of them.
 
-    The black that a view pads pictures with is left out: it says nothing of how they are normalised, and in pictures of
-    low contrast lies many deviations away.
+    The black that a view pads pictures with is measured apart: it says nothing of how they are normalised.
     """
     values = 3 * view.size**2
     chosen = _spread(indices, min(MEASURED, max(64, MOST // (2 * values))))
     chance = generator(0, 0, "input statistics")
     sums, squares, largest = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0.0
+    black = torch.zeros(3, dtype=torch.float64)
     measured = 0.0
     step = max(1, CHUNK // values)
     for start in range(0, len(chosen), step):
         rows = chosen[start : start + step]
         draws = view.draw(len(rows), chance)
         inside = _inside(view, len(rows), draws)
-        inputs = view.apply(torch.from_numpy(pictures.pixels[rows]), draws) * inside
+        inputs = view.apply(torch.from_numpy(pictures.pixels[rows]), draws)
+        black += (inputs * (1 - inside)).sum(dim=(0, 2, 3), dtype=torch.float64)
+        inputs = inputs * inside
         measured += float(inside.sum(dtype=torch.float64))
         sums += inputs.sum(dim=(0, 2, 3), dtype=torch.float64)
         squares += inputs.square().sum(dim=(0, 2, 3), dtype=torch.float64)
@@ -158,8 +160,13 @@ def input_statistics(view: View, pictures: Pictures, indices: NDArray[np.int64])
     measured = max(measured, 1.0)  # nothing of a picture may be seen
     means = sums / measured
     deviations = (squares / measured - means**2).clamp_min(0).sqrt()
+    moved = (sums + black) / (len(chosen) * view.size**2) - means
     return InputStatistics(
-        mean=tuple(means.tolist()), std=tuple(deviations.tolist()), largest=largest, pictures=len(chosen)
+        mean=tuple(means.tolist()),
+        std=tuple(deviations.tolist()),
+        largest=largest,
+        pictures=len(chosen),
+        padding=tuple(moved.tolist()),
     )
 
 
