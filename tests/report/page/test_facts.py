@@ -85,6 +85,15 @@ def test_who_cannot_be_told_from_the_best_is_marked(of_judged: PageFacts) -> Non
     assert marks == {"good": "tied for best", "thrifty": "tied for best", "poor": "", "costly": ""}
 
 
+def test_two_of_which_nothing_is_shown_are_not_called_tied(tmp_path: Path) -> None:
+    networks = [
+        Network(name=name, correct=bits(share, seed=1, seeds=2), validation=share)
+        for name, share in (("a", 0.9), ("b", 0.6))
+    ]
+    marks = [row.mark for row in page_facts(material_of(stored_study(tmp_path / "s", networks))).standings.rows]
+    assert marks == ["not told apart", "not told apart"]
+
+
 def test_a_winner_is_marked_as_one(tmp_path: Path) -> None:
     networks = [
         Network(name=name, correct=bits(share, seed=1), validation=share) for name, share in (("a", 0.9), ("b", 0.6))

@@ -54,7 +54,7 @@ class Row:
     model: str
     rank: int | None
     mark: str
-    """`winner`, `tied for best`, or nothing."""
+    """`winner`, `tied for best`, `not told apart`, or nothing."""
 
     unranked: str
     """Why it is not ranked, or nothing."""
@@ -156,12 +156,16 @@ def _one_finished(records: pd.DataFrame) -> _Finished:
 
 
 def _marks(verdict: Verdict | None) -> dict[str, str]:
-    """Return who has won, or who cannot be told from the best."""
+    """Return who has won, or among those that none is better than who is equivalent to all others and who is not."""
     if verdict is None or len(verdict.candidates) < 2:
         return {}
     if verdict.winner is not None:
         return {verdict.winner: "winner"}
-    return dict.fromkeys(verdict.unbeaten(), "tied for best")
+    best = verdict.unbeaten()
+    tied = {
+        one for one in best if len(best) > 1 and all(verdict.equivalent(one, other) for other in best if other != one)
+    }
+    return {one: "tied for best" if one in tied else "not told apart" for one in best}
 
 
 def _row(row: Mapping[Hashable, Any], cells: tuple[Cell, ...], mark: str) -> Row:
