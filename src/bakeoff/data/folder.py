@@ -36,8 +36,9 @@ class Layout:
 
     root: Path
     classes: tuple[str, ...]
-    files: dict[str, list[tuple[Path, int]]]
-    """By split (train, validation, test): paths and indices into the classes, sorted by path."""
+    files: dict[str, list[tuple[str, int]]]
+    """By split (train, validation, test): paths and indices into the classes, sorted by path. Paths are text, since
+    making `Path`s of a hundred thousand takes longer than finding them."""
 
     ignored: int
     """Files that are not named as pictures."""
@@ -77,7 +78,7 @@ def scan(root: Path) -> Layout:
     notes += _what_is_left_out(left_out, listed)
     classes = tuple(sorted(by_class["train"]))
     files = {
-        split: [(path, classes.index(name)) for name in sorted(pictures) for path in sorted(pictures[name], key=str)]
+        split: [(path, classes.index(name)) for name in sorted(pictures) for path in sorted(pictures[name])]
         for split, pictures in by_class.items()
     }
     for split, pictures in by_class.items():
@@ -85,7 +86,7 @@ def scan(root: Path) -> Layout:
         if missing:
             notes.append(f"{split} has no picture of {_names(missing)}")
     below = len(os.path.join(root, ""))
-    stamps = [(str(path)[below:], *_stamp(path)) for pairs in files.values() for path, _ in pairs]
+    stamps = [(path[below:], *_stamp(path)) for pairs in files.values() for path, _ in pairs]
     if "test" not in files:
         labels = np.array([label for _, label in files["train"]], dtype=np.int64)
         count = max(len(classes), round(TEST_SHARE * len(labels)))
@@ -111,7 +112,7 @@ def build(entry: Entry, layout: Layout, name: str, size: int | None, on_progress
         UnusablePicturesError: If some cannot be decoded, all of them listed.
         DataError: If the disk has no room.
     """
-    paths = [path for pairs in layout.files.values() for path, _ in pairs]
+    paths = [Path(path) for pairs in layout.files.values() for path, _ in pairs]
     headers, problems = read_headers(paths, lambda done: on_progress("reading headers", done, len(paths)))
     usable = [header for header in headers if header is not None]
     if not usable:
@@ -123,7 +124,7 @@ def build(entry: Entry, layout: Layout, name: str, size: int | None, on_progress
         entry.pixels(split, len(pairs), side)
         found = decode_into(
             entry.pixels_path(split),
-            [path for path, _ in pairs],
+            [Path(path) for path, _ in pairs],
             side,
             lambda done, before=done_before: on_progress("decoding", before + done, len(paths)),  # type: ignore[misc]
         )
@@ -157,14 +158,14 @@ def unusable(root: Path, problems: list[Problem]) -> UnusablePicturesError:
     return UnusablePicturesError([(shown(problem.path, root), problem.reason) for problem in ordered])
 
 
-def _pictures_by_class(folder: Path, left_out: Counter[str]) -> dict[str, list[Path]]:
+def _pictures_by_class(folder: Path, left_out: Counter[str]) -> dict[str, list[str]]:
     """Return the pictures below each class folder, and count by kind the files that are none."""
     try:
         with os.scandir(folder) as entries:
             classes = {}
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False) and not entry.name.startswith((".", "__MACOSX")):
-                    classes[entry.name] = list(_pictures_below(Path(entry.path), left_out))
+                    classes[entry.name] = list(_pictures_below(entry.path, left_out))
                 else:
                     left_out[_kind_of_file(entry)] += 1
             return classes
@@ -172,14 +173,14 @@ def _pictures_by_class(folder: Path, left_out: Counter[str]) -> dict[str, list[P
         raise DataError(f"a folder of pictures must be readable, but {folder}: {error.strerror}") from error
 
 
-def _pictures_below(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
+def _pictures_below(folder: str, left_out: Counter[str]) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
             suffix = os.path.splitext(entry.name)[1].lower()
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                yield from _pictures_below(Path(entry.path), left_out)
+                yield from _pictures_below(entry.path, left_out)
             elif entry.is_file(follow_symlinks=False) and suffix in FORMAT_OF_SUFFIX and not entry.name.startswith("."):
-                yield Path(entry.path)
+                yield entry.path
             else:
                 left_out[_kind_of_file(entry)] += 1
 
@@ -193,7 +194,7 @@ def _kind_of_file(entry: os.DirEntry[str]) -> str:
     return repr(suffix)[1:-1] if suffix else "no suffix"
 
 
-def _what_is_left_out(left_out: Counter[str], listed: dict[str, dict[str, list[Path]]]) -> list[str]:
+def _what_is_left_out(left_out: Counter[str], listed: dict[str, dict[str, list[str]]]) -> list[str]:
     """Say what lies among the pictures and is not used. A picture in a format that is not read must not just vanish."""
     notes = []
     kinds = [f"{count} {kind}" for kind, count in left_out.most_common() if kind != CLUTTER_KIND]
@@ -206,20 +207,22 @@ def _what_is_left_out(left_out: Counter[str], listed: dict[str, dict[str, list[P
     return notes
 
 
-def _check_depth(folder: Path, classes: dict[str, list[Path]]) -> None:
+def _check_depth(folder: Path, classes: dict[str, list[str]]) -> None:
     """Refuse a folder of data sets: its parts would be taken for classes.
 
     Raises:
         DataError: If no class folder holds a picture itself, only in folders below it.
     """
-    if classes and not any(path.parent == folder / name for name, files in classes.items() for path in files):
+    if classes and not any(
+        os.path.dirname(path) == str(folder / name) for name, files in classes.items() for path in files
+    ):
         raise DataError(
             f"pictures must lie in the folder of their class, but {folder} has them only a level further down, below "
             f"{_names(list(classes))}; give one of these instead, or name the one to train on train/"
         )
 
 
-def _check_classes(root: Path, by_class: dict[str, dict[str, list[Path]]], left_out: Counter[str]) -> None:
+def _check_classes(root: Path, by_class: dict[str, dict[str, list[str]]], left_out: Counter[str]) -> None:
     train = by_class["train"]
     how = "one folder a class: train/<class>/*.jpg or <class>/*.jpg"
     if not train:
@@ -250,7 +253,7 @@ def _check_classes(root: Path, by_class: dict[str, dict[str, list[Path]]], left_
             )
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: str) -> tuple[int, int]:
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns
 

@@ -69,7 +69,7 @@ def inspect_source(
 
 
 def _of_folder(layout: folder.Layout, name: str, tell: OnProgress) -> DataReport:
-    paths = [path for pairs in layout.files.values() for path, _ in pairs]
+    paths = [Path(path) for pairs in layout.files.values() for path, _ in pairs]
     headers, problems = read_headers(paths, lambda done: tell("decoding", done, len(paths)), decode=True)
     kinds: dict[str, list[str]] = {}
     sizes: Counter[tuple[int, int]] = Counter()
