@@ -107,8 +107,8 @@ def orthogonalised(matrix: torch.Tensor, iterations: int = ITERATIONS) -> torch.
         gram = step @ gram @ step
         step = _step(gram)
         factor = step @ factor
-    near = factor @ near
-    return near.t() if tall else near
+    orthogonal: torch.Tensor = factor @ near
+    return orthogonal.t() if tall else orthogonal
 
 
 def _step(gram: torch.Tensor) -> torch.Tensor:
