@@ -162,12 +162,15 @@ def load(folder: str | Path) -> Study:
     return Study(Path(folder))
 
 
-def write_report(study: Study | str | Path, out: str | Path | None = None) -> Path:
+def write_report(
+    study: Study | str | Path, out: str | Path | None = None, *, data_dir: str | Path | None = None
+) -> Path:
     """Write a study's page, one file that needs nothing else, and return where it is.
 
     Args:
         study: To tell of, or its folder.
         out: Where to write; default `report/index.html` in the study's folder.
+        data_dir: Where downloaded data sets are kept.
 
     Raises:
         StudyError: If the study cannot be read, or the file cannot be written.
@@ -175,7 +178,7 @@ def write_report(study: Study | str | Path, out: str | Path | None = None) -> Pa
     from bakeoff.reporting import write_page
 
     opened = load(study) if isinstance(study, str | Path) else study
-    return write_page(opened, None if out is None else Path(out))
+    return write_page(opened, None if out is None else Path(out), data_dir=None if data_dir is None else Path(data_dir))
 
 
 def __getattr__(name: str) -> Any:

@@ -15,8 +15,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file through a temporary one beside it, so that a crash leaves the old content or the new.
 
     Raises:
-        StudyError: If there is no space left, or the folder cannot be written to.
+        StudyError: If there is no space left, the folder cannot be written to, or what has this name is no file.
     """
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a device or a pipe"
+        raise StudyError(f"{path} must be a file, but is {what}; give the name of a file")
     temporary = _unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,4 +54,6 @@ def _explained(path: Path, error: OSError) -> StudyError:
         )
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return StudyError(f"{path} must be writable, but {error.strerror}; choose another folder with --out")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return StudyError(f"{path} must lie in a folder, but a file is in its place; give another name")
     return StudyError(f"{path} could not be written: {error}")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
 
-REPAIR = "delete the study's folder and run it again"
+REPAIR = "restore the folder `predictions` from a copy of the study, or delete the study and run it again"
 
 
 @dataclass(frozen=True, slots=True)

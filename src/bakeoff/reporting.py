@@ -31,18 +31,19 @@ PAGE = Path("report") / "index.html"
 """Where a study's page is written, within its folder."""
 
 
-def write_page(study: Study, out: Path | None = None) -> Path:
+def write_page(study: Study, out: Path | None = None, *, data_dir: Path | None = None) -> Path:
     """Write a study's page, and return where it is.
 
     Args:
         study: To tell of; it may still be running.
         out: Where to write; default `report/index.html` in the study's folder.
+        data_dir: Where downloaded data sets are kept.
 
     Raises:
         StudyError: If the study cannot be read, or the file cannot be written.
     """
     path = study.folder / PAGE if out is None else out
-    write_atomically(path, page_of(study).encode("utf-8"))
+    write_atomically(path, page_of(study, looked=look(study, data_dir)).encode("utf-8"))
     return path
 
 
@@ -121,9 +122,9 @@ class Looked:
     pictures: Pictures
 
 
-def look(study: Study) -> Looked:
+def look(study: Study, data_dir: Path | None = None) -> Looked:
     """Look at a study's pictures, and at what each candidate takes for what."""
-    return Looked(classes=class_facts_of(study), pictures=pictures_shown(study))
+    return Looked(classes=class_facts_of(study), pictures=pictures_shown(study, data_dir=data_dir))
 
 
 def material_of(study: Study, looked: Looked | None = None) -> Material:

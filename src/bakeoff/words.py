@@ -14,6 +14,15 @@ def clean(text: str) -> str:
     return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
 
 
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins so is a formula to a spreadsheet (OWASP, CSV injection)."""
+
+
+def harmless(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(DANGEROUS) else text
+
+
 def percent(share: float | None) -> str:
     """Return a share in [0, 1] as a percentage with two decimals, or a dash."""
     return "-" if share is None or math.isnan(share) else f"{100 * share:.2f} %"

@@ -283,7 +283,7 @@ def test_a_study_of_study_file_and_database_alone_has_no_winner(tmp_path: Path) 
         path.unlink()
     verdict = study.verdict()
     assert (verdict.winner, verdict.pictures) == (None, 0)
-    assert "delete the study's folder and run it again" in said(verdict)
+    assert "restore the folder `predictions` from a copy of the study" in said(verdict)
 
 
 def test_predictions_for_other_pictures_are_refused(tmp_path: Path) -> None:

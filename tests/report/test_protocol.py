@@ -17,7 +17,7 @@ def resolved(**changes: object) -> ResolvedStudy:
 
 
 def test_equal_epochs_need_no_words_but_their_own() -> None:
-    assert protocol_words(resolved()) == "Every candidate was trained for the epochs of its recipe."
+    assert protocol_words(resolved()) == "Every candidate trains for the epochs of its recipe."
     assert budget_words(resolved()) == []
 
 

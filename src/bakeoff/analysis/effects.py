@@ -109,7 +109,7 @@ def _grid(model: str, cells: set[tuple[str, float]], results: Sequence[_Result],
         best[cell] = max(one.accuracy, best.get(cell, -math.inf))
     optimizer, rate = max(best, key=lambda cell: best[cell])
     tried = sorted(one for other, one in cells if other == optimizer)
-    at_edge = len(tried) > 1 and rate in (tried[0], tried[-1])
+    at_edge = _at_edge(tried, rate, best)
     return EffectGrid(
         model=model,
         optimizers=tuple(optimizers),
@@ -122,6 +122,11 @@ def _grid(model: str, cells: set[tuple[str, float]], results: Sequence[_Result],
     )
 
 
+def _at_edge(tried: Sequence[float], rate: float, best: Mapping[tuple[str, float], float]) -> bool:
+    """Return whether the best rate is the last one on its side; where all do equally well, none is the best."""
+    return len(tried) > 1 and rate in (tried[0], tried[-1]) and len(set(best.values())) > 1
+
+
 def _grid_remarks(
     model: str,
     cells: set[tuple[str, float]],
@@ -132,7 +137,7 @@ def _grid_remarks(
 ) -> list[str]:
     optimizer, rate = chosen
     said = []
-    if len(tried) > 1 and rate in (tried[0], tried[-1]):
+    if _at_edge(tried, rate, best):
         end, beyond = ("lowest", "lower") if rate == tried[0] else ("highest", "higher")
         said.append(
             f"The best of {model} stands at the {end} learning rate that was tried with {optimizer} ({rate:g}): "

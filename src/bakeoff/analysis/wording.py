@@ -122,7 +122,10 @@ def open_words(pair: Pair) -> str:
     """Say what would settle a pair without a winner."""
     needed = pair.settling
     if needed is None or (pair.comparison.new_pictures is None and min(pair.comparison.seeds) > 1):
-        return "It takes every run's predictions to judge: delete the study's folder and run it again."
+        return (
+            "It takes every run's predictions to judge: restore the folder `predictions` from a copy of the study, "
+            "or delete the study and run it again."
+        )
     if needed.at_least:
         return (
             "Nothing follows for other seeds: one network of a candidate says little of the next. "

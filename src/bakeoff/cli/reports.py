@@ -33,6 +33,7 @@ def report(
             help="html: one page that needs nothing else; md, latex, csv, json: the table; png, svg: the figures.",
         ),
     ] = "html",
+    data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
 ) -> None:
     """Write what a study has found as one page: verdict, table, curves, trade-offs, pictures, findings.
 
@@ -50,6 +51,8 @@ def report(
 
     if format not in FORMATS:
         raise SpecError(f"--format must be one of {', '.join(FORMATS)}, but got '{format}'{near_miss(format, FORMATS)}")
+    if out is not None and not out.name:
+        raise SpecError(f"--out takes the name of a file, for figures of a folder, but got '{out}'")
     study = Study(folder)
     if format in FIGURES:
         drawn = draw_figures(study, format, out)
@@ -57,17 +60,17 @@ def report(
             typer.echo(path)
         print_left_out(drawn.left_out)
     else:
-        typer.echo(write_page(study, out) if format == "html" else write_table(study, format, out))
+        typer.echo(write_page(study, out, data_dir=data_dir) if format == "html" else write_table(study, format, out))
 
 
-def write_page_of_run(study: Study) -> None:
+def write_page_of_run(study: Study, data_dir: Path | None) -> None:
     """Write a study's page at the end of its run, and say where; that this fails must lose nothing that was trained."""
     from bakeoff.reporting import write_page
     from bakeoff.words import clean
 
     console = errors()
     try:
-        path = write_page(study)
+        path = write_page(study, data_dir=data_dir)
     except Exception as error:  # whatever it is, the run itself has succeeded
         said = f"The report was not written: {error or type(error).__name__}; try `bakeoff report {study.folder}`"
         console.print(clean(said), style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -11,7 +11,6 @@ import typer
 from bakeoff.cli.app import INTERRUPTED, app
 from bakeoff.cli.parsing import numbers, word_list
 from bakeoff.cli.printing import errors, output, print_sentences, print_table
-from bakeoff.cli.reports import write_page_of_run
 from bakeoff.errors import SpecError
 
 if TYPE_CHECKING:
@@ -95,6 +94,7 @@ def run(
     ] = False,
 ) -> None:
     """See RUN_HELP."""
+    from bakeoff.cli.reports import write_page_of_run
     from bakeoff.flags import adapted_spec
     from bakeoff.report.progress import StudyProgress
     from bakeoff.study import EarlyWorker, execute, plan, plan_folder
@@ -161,7 +161,7 @@ def run(
             _print_forecast(planned)
         return
     print_table(result.folder)
-    write_page_of_run(result)
+    write_page_of_run(result, data_dir)
     if outcome.interrupted:
         again = f"bakeoff run {result.folder}{' --settle' if settle else ''}"
         errors().print(f"Stopped and saved. The same command goes on, or: {again}", soft_wrap=True)

@@ -21,6 +21,7 @@ def watch(
     open_browser: Annotated[
         bool | None, typer.Option("--open/--no-open", help="Show it in a browser. Default: where there is one to see.")
     ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
 ) -> None:
     """Serve a study's page, renewed as records arrive, with progress and time left. Ctrl-C ends it, not the study.
 
@@ -37,4 +38,4 @@ def watch(
     def say(words: str) -> None:
         errors().print(clean(words), markup=False, highlight=False, soft_wrap=True)
 
-    serve(folder, port=port, open_browser=open_browser, say=say)
+    serve(folder, port=port, open_browser=open_browser, say=say, data_dir=data_dir)

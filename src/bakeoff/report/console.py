@@ -18,7 +18,7 @@ from bakeoff.audit import Finding
 from bakeoff.audit.kept import plain
 from bakeoff.records import Cost
 from bakeoff.report.audit import reasons
-from bakeoff.words import brief, clean, count, duration, size, with_spread
+from bakeoff.words import brief, clean, count, duration, harmless, size, with_spread
 
 DROPPED_FIRST = ("ended early", "memory", "MACs", "images/s", "params", "latency", "train time")
 """Columns of the ranking that a narrow terminal goes without, in this order; remarks tell of what ended early."""
@@ -128,7 +128,7 @@ def _measured(row: dict[Hashable, Any], column: str, words: Callable[[float], st
 def to_csv(table: pd.DataFrame) -> str:
     """Return the ranking as comma-separated values, accuracies as shares, what was changed joined by semicolons."""
     return table.assign(
-        candidate=table["candidate"].map(clean),  # a terminal may be what reads it
+        candidate=[harmless(clean(one)) for one in table["candidate"]],  # a terminal or a spreadsheet may read it
         changes=table["changes"].map("; ".join),
     ).to_csv(index=False)
 

@@ -15,7 +15,7 @@ LEAST_PREFIXED = 999.5
 def protocol_words(study: ResolvedStudy) -> str:
     """Return in one sentence what candidates got equal shares of."""
     if study.budget is None or study.budget.amount is None:
-        return "Every candidate was trained for the epochs of its recipe."
+        return "Every candidate trains for the epochs of its recipe."
     what = "seconds of training" if study.protocol == "time" else "multiply-accumulates of training"
     each = f"{_amount(study, study.budget.amount)} a run"
     whence = "" if study.budget.given is not None else ", what the first one takes for its epochs"

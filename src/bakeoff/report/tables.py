@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bakeoff.report.page.standings import Cell, Row, Standings
+from bakeoff.words import harmless
 
-MARKDOWN = re.compile(r"[\\`*{}\[\]<>!|~&$@]|#(?=\w)|:(?=[\w/+-])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+MARKDOWN = re.compile(r"[\\`*{}\[\]<>!|~&$@]|#(?=\w)|:(?=[\w/+-])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?i:(?<=www))\.")
 """What GitHub's Markdown may obey within a line: a `_` between letters, or a `:` before a space, is none of it."""
 
 LATEX = {
@@ -35,14 +36,12 @@ LATEX = {
     "`": r"\textasciigrave{}",
     "'": r"\textquotesingle{}",
     "-": "-{}",  # two in a row would become a dash
+    ",": ",{}",  # or a quotation mark
     "µ": r"\textmu{}",
     "…": r"\ldots{}",
 }
 
 BOLD = r"\textbf{{{}}}"
-
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so is a formula to a spreadsheet (OWASP, CSV injection)."""
 
 
 def to_markdown(table: Standings) -> str:
@@ -100,10 +99,10 @@ def to_csv(table: Standings) -> str:
     for row in table.rows:
         cells: list[str] = []
         for column, cell, has_interval in zip(table.columns, row.cells, bounded, strict=True):
-            cells.append(_number(cell) if column.numeric else _harmless(cell.text))
+            cells.append(_number(cell) if column.numeric else harmless(cell.text))
             if has_interval:
                 cells += ["", ""] if cell.interval is None else [repr(cell.interval.low), repr(cell.interval.high)]
-        writer.writerow([*cells, row.mark, _harmless(row.unranked)])
+        writer.writerow([*cells, row.mark, harmless(row.unranked)])
     return buffer.getvalue()
 
 
@@ -156,7 +155,8 @@ def _marked(row: Row, escaped: Callable[[str], str], bold: str) -> list[str]:
 
 def _sentences(table: Standings, escaped: Callable[[str], str]) -> list[str]:
     """Return what is to be said below a table."""
-    said = [f"{row.label}: {row.mark}." for row in table.rows if row.mark]
+    # A name at the beginning of a line could be a heading or a list to Markdown.
+    said = [f"{row.mark.capitalize()}: {row.label}." for row in table.rows if row.mark]
     said += [f"Not ranked: {row.label}: {row.unranked}." for row in table.rows if row.unranked]
     return [escaped(one) for one in said]
 
@@ -170,11 +170,6 @@ def _number(cell: Cell) -> str:
     if cell.value is None or isinstance(cell.value, str):
         return cell.value or ""
     return str(int(cell.value)) if cell.value == int(cell.value) else repr(cell.value)
-
-
-def _harmless(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(DANGEROUS) else text
 
 
 def _figure(cell: Cell) -> dict[str, Any]:

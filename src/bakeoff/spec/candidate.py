@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from bakeoff.errors import SpecError
 from bakeoff.spec.base import Spec, StemName, content_id
@@ -47,6 +47,13 @@ class CandidateGrid(RecipeGrid):
 
     name: str | None = None
     """A word to tell it by in tables. Default: what differs between the candidates."""
+
+    @field_validator("name")
+    @classmethod
+    def _readable(cls, name: str | None) -> str | None:
+        if name is not None and not name.isprintable():
+            raise ValueError(f"`name` must be readable text on one line, but got {name!r}")
+        return name
 
 
 class CandidateSpec(Spec):

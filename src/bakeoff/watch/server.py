@@ -131,7 +131,11 @@ class _Handler(BaseHTTPRequestHandler):
         if len(hosts) != 1 or not OWN_NAMES.fullmatch(hosts[0].strip()):
             self._refuse(HTTPStatus.FORBIDDEN, "this page is only for this machine: open it as localhost or 127.0.0.1")
             return
-        route = routes.get(urlsplit(self.path).path)
+        try:
+            route = routes.get(urlsplit(self.path).path)
+        except ValueError:
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return
         if route is None:
             self._refuse(HTTPStatus.NOT_FOUND, "there is only one page here: /")
             return

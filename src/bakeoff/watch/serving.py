@@ -58,7 +58,8 @@ def waiting_words(folder: Path) -> str | None:
 class Looks:
     """What was last seen of a study's pictures and predictions: they are looked at again once another run has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, data_dir: Path | None = None) -> None:
+        self._data_dir = data_dir
         self._key: tuple[object, ...] = ()
         self._looked: Looked | None = None
 
@@ -68,17 +69,17 @@ class Looks:
         done = frozenset(runs[runs["status"] == RunStatus.DONE]["run_id"])
         key = (study.spec.id, done, frozenset(study.unranked()))  # who is best is among those ranked
         if self._looked is None or key != self._key:
-            self._key, self._looked = key, look(study)
+            self._key, self._looked = key, look(study, self._data_dir)
         return self._looked
 
 
-def server_of(folder: Path, port: int | None) -> WatchServer:
+def server_of(folder: Path, port: int | None, data_dir: Path | None = None) -> WatchServer:
     """Return a server of the pages of a study, as `bakeoff report` draws them.
 
     Raises:
         StudyError: If the port cannot be had.
     """
-    looks = Looks()
+    looks = Looks(data_dir)
 
     def draw(version: str) -> str:
         study, added = Study(folder), live_parts(version, scripts())
@@ -87,7 +88,14 @@ def server_of(folder: Path, port: int | None) -> WatchServer:
     return WatchServer(folder, draw, scripts=scripts(), port=port)
 
 
-def serve(folder: Path, *, port: int | None, open_browser: bool | None, say: Callable[[str], None]) -> None:
+def serve(
+    folder: Path,
+    *,
+    port: int | None,
+    open_browser: bool | None,
+    say: Callable[[str], None],
+    data_dir: Path | None = None,
+) -> None:
     """Serve a study's live page until Ctrl-C.
 
     Args:
@@ -95,12 +103,13 @@ def serve(folder: Path, *, port: int | None, open_browser: bool | None, say: Cal
         port: Where to listen; None for the usual one or one of the next.
         open_browser: Whether to show the page in a browser; None if there is somebody who would see it.
         say: Shows a sentence.
+        data_dir: Where downloaded data sets are kept.
 
     Raises:
         StudyError: If the folder holds other things than a study, or the port cannot be had.
     """
     check_folder(folder)
-    server = server_of(folder, port)
+    server = server_of(folder, port, data_dir)
     try:
         if (words := waiting_words(folder)) is not None:
             say(words)

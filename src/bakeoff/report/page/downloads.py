@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bakeoff.audit import kept
 from bakeoff.report.console import to_csv
 from bakeoff.report.page.material import Material
-from bakeoff.words import clean
+from bakeoff.words import clean, harmless
 
 RUN_COLUMNS = [
     "run_id",
@@ -46,7 +46,8 @@ class Download:
 def downloads(material: Material) -> list[Download]:
     """Return the files that the page holds."""
     runs = material.runs[RUN_COLUMNS].assign(
-        label=material.runs["label"].map(clean), message=[clean(one or "") for one in material.runs["message"]]
+        label=[harmless(clean(one)) for one in material.runs["label"]],
+        message=[harmless(clean(one or "")) for one in material.runs["message"]],
     )
     csv = "text/csv"
     return [

@@ -78,7 +78,7 @@ function tellTrades() {
   const trade = chosenTrade();
   const names = trade.front.map(label);
   const shown = names.slice(0, 6).join(', ') + (names.length > 6 ? ` and ${names.length - 6} more` : '');
-  $('trades-words').textContent = names.length ? `Worth their ${trade.title}, cheapest first: ${shown}.` : 'No candidate was judged, so no front is drawn.';
+  $('trades-words').textContent = names.length ? `Not dominated, by ${trade.title} from the cheapest: ${shown}.` : 'No candidate was judged, so no front is drawn.';
   const points = pointsOf(trade).length;
   $('trades-count').textContent = points < facts.candidates.length ? `${points} of ${facts.candidates.length} candidates` : '';
 }
