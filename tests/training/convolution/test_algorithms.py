@@ -37,7 +37,10 @@ def geometries(draw: st.DrawFn) -> Geometry:
         )
     )
     dtype = draw(st.sampled_from([torch.float32, torch.float32, torch.float64, torch.bfloat16]))
-    return Geometry(draw(st.integers(1, 4)), inputs, outputs, groups, draw(axes()), draw(axes()), dtype)
+    whole = Geometry(draw(st.integers(1, 4)), inputs, outputs, groups, draw(axes()), draw(axes()), dtype)
+    # As layers compute it. Where taps only meet padding, PyTorch's own convolution is wrong now and then: it leaves
+    # gradients unwritten in bfloat16, and was off on a 1x1 map in float32 (torch 2.14 on AVX512_BF16).
+    return whole.trimmed
 
 
 def tensors(geometry: Geometry) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
