@@ -80,11 +80,11 @@ def test_figures_are_written_as_files_of_the_wanted_kind(
 def test_a_page_that_cannot_be_written_loses_nothing(
     study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def breaks(*_: object) -> Path:
+    def breaks(*_: object, **__: object) -> Path:
         raise RuntimeError("no more \x1b[31mink")
 
     monkeypatch.setattr(reporting, "write_page", breaks)
-    write_page_of_run(study)
+    write_page_of_run(study, None)
     said = capsys.readouterr().err
     assert "The report was not written: no more \\x1b[31mink" in said
     assert f"bakeoff report {study.folder}" in said.replace("\n", "")

@@ -65,11 +65,10 @@ def test_a_centre_crop_larger_than_the_picture_sees_black_around_it() -> None:
 
 @pytest.mark.parametrize("padding", [1, 4, 31])
 def test_a_mirrored_border_equals_torchvisions(padding: int) -> None:
-    seen_through = view(crop=32 + 2 * padding, padding=padding, padding_mode="reflect")
-    expected = view().apply(
-        TF.pad(pictures().permute(0, 3, 1, 2), [padding], padding_mode="reflect").permute(0, 2, 3, 1), None
-    )
-    torch.testing.assert_close(seen_through.apply(pictures(), None), expected)
+    side = 32 + 2 * padding
+    padded = TF.pad(pictures().permute(0, 3, 1, 2), [padding], padding_mode="reflect").permute(0, 2, 3, 1)
+    seen = view(crop=side, padding=padding, padding_mode="reflect").apply(pictures(), None)
+    torch.testing.assert_close(seen, View(ViewSpec(), MEAN, STD, side).apply(padded, None))
 
 
 @pytest.mark.parametrize("resize", [None, 40])

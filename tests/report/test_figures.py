@@ -279,5 +279,5 @@ def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch: pyte
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StudyError, match="could not be written"):
+    with pytest.raises(StudyError, match="must lie in a folder"):
         figures(*frames(tmp_path, Run()), tmp_path / "file" / "figures")

@@ -157,7 +157,7 @@ def standings_of(folder: Path, *runs: Run) -> Standings:
 def test_a_winner_is_bold_and_who_is_not_ranked_is_told_with_the_reason(told: dict[str, str]) -> None:
     said = told["md"]
     assert "| **good_net** |" in said
-    assert "good_net: winner." in said
+    assert "Winner: good_net." in said
     assert r"\textbf{good\_net}" in told["latex"]
 
 

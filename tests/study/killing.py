@@ -30,7 +30,7 @@ from bakeoff.training.loop import train
 class SameProcess:
     """Trains tasks one after the other in the process that asks."""
 
-    def __init__(self, workers: int, threads: int) -> None:
+    def __init__(self, workers: int, threads: int, early: object = None) -> None:
         """Take what the executor of processes takes."""
 
     def stop(self) -> None:

@@ -123,7 +123,7 @@ def test_pictures_are_looked_at_again_only_once_another_run_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[int] = []
-    monkeypatch.setattr(serving, "look", lambda study: looked.append(1) or object())
+    monkeypatch.setattr(serving, "look", lambda study, data_dir: looked.append(1) or object())
     study = stored_study(tmp_path, [Network(name="one", correct=bits(0.9, seeds=2, pictures=100))])
     looks = serving.Looks()
     with Store.create_or_open(tmp_path / "results.sqlite") as store:
