@@ -36,7 +36,6 @@ LATEX = {
     "`": r"\textasciigrave{}",
     "'": r"\textquotesingle{}",
     "-": "-{}",  # two in a row would become a dash
-    ",": ",{}",  # or a quotation mark
     "µ": r"\textmu{}",
     "…": r"\ldots{}",
 }
