@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -60,6 +60,8 @@ def trained(module: nn.Module, inputs: torch.Tensor, gradient: torch.Tensor) -> 
     dtype=st.sampled_from([torch.float32, torch.bfloat16]),
     mean=st.sampled_from([0.0, 30.0]),
 )
+# Two values that lie close together far from zero: what the gradient is made of almost cancels.
+@example(batch=1, channels=4, height=1, width=2, activation=nn.ReLU, dtype=torch.float32, mean=30.0)
 def test_values_gradients_and_running_statistics_are_pytorchs(
     batch: int, channels: int, height: int, width: int, activation: type[nn.Module], dtype: torch.dtype, mean: float
 ) -> None:
@@ -71,11 +73,7 @@ def test_values_gradients_and_running_statistics_are_pytorchs(
     expected = trained(plain.double(), inputs.double(), gradient.double())
     found = trained(fused, inputs, gradient)
     assert found.keys() == expected.keys()
-    # A mean of 30 is rounded ten times as coarsely as one of 3, and where values lie close together both what they are
-    # divided by and their gradients grow with that.
-    steep = max(1.0, float(1 / inputs.double().std(dim=(0, 2, 3), correction=0).clamp_min(1e-3).min())) * max(
-        1.0, mean / 3
-    )
+    steep = max(1.0, float(1 / inputs.double().std(dim=(0, 2, 3), correction=0).clamp_min(1e-3).min()), mean / 3)
     # Where a clipped value lies at its bound up to rounding, the gradient may pass or not, and all sums with it.
     normalised = copy.deepcopy(plain)[0](inputs.double())
     doubtful = activation is not nn.Identity and bool(
