@@ -43,7 +43,13 @@ def draw_records(folder: Path, version: str) -> str:
 @contextmanager
 def watched(folder: Path, *, port: int = 0) -> Iterator[WatchServer]:
     """A server of a folder, closed at the end."""
-    server = WatchServer(folder, lambda version: draw_records(folder, version), port=port)
+    with running(WatchServer(folder, lambda version: draw_records(folder, version), port=port)) as server:
+        yield server
+
+
+@contextmanager
+def running(server: WatchServer) -> Iterator[WatchServer]:
+    """A server in a thread of its own, closed at the end."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from bakeoff.watch.server import WatchServer
 from bakeoff.watch.serving import server_of
 from tests.stored import Network, bits, stored_study
 from tests.synthetic import Run, planned
+from tests.watch.browsing import running
 from tests.watch.writer import record
 
 WITHIN = 2.0
@@ -47,15 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def serving(folder: Path, port: int = 0) -> Iterator[WatchServer]:
-    server = server_of(folder, port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with running(server_of(folder, port)) as server:
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.close()
 
 
 def until(condition: Callable[[], Any], page: Any, seconds: float = PATIENCE) -> float:
