@@ -2,7 +2,8 @@
 
 Starting Python and torch takes seconds, in which a kill proves little. So this program loads them once and forks: each
 child runs the whole driver (plan, database, checkpoints, predictions) with its runs in the same process, on one thread,
-and is killed with SIGKILL at a random moment. At the end one child may finish. It prints what happened as JSON.
+and is killed with SIGKILL at a random moment: every other one early, maybe before it trains, the rest once they have
+saved an epoch, however slow the machine. At the end one child may finish. It prints what happened as JSON.
 """
 
 from __future__ import annotations
@@ -63,6 +64,19 @@ def child(planned: study.Plan) -> int:
     os._exit(0)
 
 
+def newest_checkpoint(out: Path) -> int:
+    """When a run's state was last saved, in nanoseconds; 0 if never."""
+    return max((path.stat().st_mtime_ns for path in out.glob("checkpoints/*/last.ckpt")), default=0)
+
+
+def wait_until_it_trains(process: int, out: Path, before: int) -> None:
+    """Wait until the child has saved an epoch of its own, or has ended."""
+    while newest_checkpoint(out) == before:
+        if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return
+        time.sleep(0.005)
+
+
 def main() -> None:
     """Kill, then let it finish."""
     toml, out, seed, kills = sys.argv[1:]
@@ -73,9 +87,14 @@ def main() -> None:
     driver.examine = lambda *_: examined  # type: ignore[assignment]
     moment, killed, while_training = random.Random(int(seed)), 0, 0
     while killed < int(kills):
+        before = newest_checkpoint(Path(out))
         process = child(planned)
-        time.sleep(moment.uniform(0, 0.8))
-        training = any(Path(out).glob("checkpoints/*/last.ckpt"))
+        if killed % 2:
+            wait_until_it_trains(process, Path(out), before)
+            time.sleep(moment.uniform(0, 0.1))
+        else:
+            time.sleep(moment.uniform(0, 0.4))
+        training = newest_checkpoint(Path(out)) > before
         os.kill(process, signal.SIGKILL)
         _, status = os.waitpid(process, 0)
         if os.WIFSIGNALED(status):

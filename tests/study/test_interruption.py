@@ -78,7 +78,7 @@ def assert_the_same_bits(folder: Path, uninterrupted: Path) -> None:
 def test_a_study_killed_at_ten_random_moments_ends_with_the_same_bits(
     part: int, uninterrupted: Path, tmp_path: Path
 ) -> None:
-    """Twenty kills in both parts, each of a process of its own that starts within milliseconds (see killing.py)."""
+    """Twenty kills in both parts, each of a process of its own, half of them while it trains (see killing.py)."""
     harness = Path(__file__).with_name("killing.py")
     study = uninterrupted.parent / "killed.toml"
     finished = subprocess.run(
