@@ -30,8 +30,8 @@ from bakeoff.data.cache import cache_root
 from bakeoff.records import Numerics
 from bakeoff.spec import RunSpec, StudySpec
 from bakeoff.study import facts_of
-from bakeoff.training import normalization
 from bakeoff.training.convolution import choose, layers_of, tune
+from bakeoff.training.kernels import normalization
 from bakeoff.training.loop import Hooks, Trainer
 from bakeoff.training.setup import build_network
 

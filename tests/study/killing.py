@@ -94,7 +94,7 @@ def main() -> None:
             time.sleep(moment.uniform(0, 0.1))
         else:
             time.sleep(moment.uniform(0, 0.4))
-        training = newest_checkpoint(Path(out)) > before
+        training = newest_checkpoint(Path(out)) != before
         os.kill(process, signal.SIGKILL)
         _, status = os.waitpid(process, 0)
         if os.WIFSIGNALED(status):

@@ -21,9 +21,10 @@ from bakeoff.data.batches import Batches
 from bakeoff.execution.messages import Ended, event_from_line, event_to_line
 from bakeoff.records import RunStatus
 from bakeoff.spec import Recipe, RunSpec
-from bakeoff.training import checkpoint, health, loop, normalization
+from bakeoff.training import checkpoint, health, loop
 from bakeoff.training.channels import DeadChannels
 from bakeoff.training.health import clean_sample, rows, update_steps
+from bakeoff.training.kernels import normalization
 from bakeoff.training.loop import Hooks, Interrupted, Trainer
 from bakeoff.training.optim import build_optimizer, learning_rate
 from bakeoff.training.setup import build_network, split_indices, view_of

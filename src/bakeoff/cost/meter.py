@@ -31,9 +31,9 @@ from bakeoff.cost.messages import BatchTurn, EnergyTurn, LatencyTurn, Prepared, 
 from bakeoff.data import Dataset, Pictures, open_cached
 from bakeoff.execution.machine import available_memory, resident_memory
 from bakeoff.execution.messages import claim_standard_output
+from bakeoff.training.kernels.native import processor
 from bakeoff.training.loop import Hooks, Trainer
 from bakeoff.training.memory import MemoryShortError, memory_is_short
-from bakeoff.training.native import processor
 from bakeoff.training.precision import autocast, emulated
 from bakeoff.training.setup import build_network
 

@@ -125,11 +125,11 @@ RECIPES: dict[RecipeName, dict[str, Any]] = {
         "optimizer": "muon",
         "learning_rate": 0.12,
         "schedule": "linear",
-        "epochs": 9,
+        "epochs": 8,
         "batch_size": 500,
         "weight_decay": 0.055,
         "label_smoothing": 0.2,
-        "early_sizes": ((20, 0.11), (24, 0.44)),
+        "early_sizes": ((20, 0.125), (24, 0.25)),
     },
 }
 """Recipes by name: what a candidate's `recipe` stands for, where it does not say otherwise."""

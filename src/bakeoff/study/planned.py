@@ -145,6 +145,6 @@ class Plan:
 
 def compiled_normalization(device: str) -> bool:
     """Whether batch normalisation can be compiled for a device."""
-    from bakeoff.training import normalization
+    from bakeoff.training.kernels import normalization
 
     return device == "cpu" and normalization.unavailable() is None

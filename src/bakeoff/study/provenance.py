@@ -47,7 +47,7 @@ class Provenance:
 
 def provenance_now() -> Provenance:
     """Return what is to be written down of the command that runs."""
-    from bakeoff.training.native import processor
+    from bakeoff.training.kernels.native import processor
 
     return Provenance(
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),

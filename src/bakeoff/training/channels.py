@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from bakeoff.training.normalization import NONE, FusedBatchNorm2d
+from bakeoff.training.kernels.normalization import FusedBatchNorm2d
 
 ACTIVATIONS = frozenset({"relu", "relu_", "relu6", "hardtanh", "hardtanh_", "clamp_min", "clamp_min_", "hardswish"})
 """Names of torch's functions after which a value can be exactly zero. Other activations let something through."""
@@ -38,7 +38,7 @@ class DeadChannels(TorchFunctionMode):
         for name, layer in self._network.named_modules():
             if next(layer.parameters(recurse=False), None) is not None:
                 self._hooks.append(layer.register_forward_pre_hook(self._entering(name)))
-            if isinstance(layer, FusedBatchNorm2d) and layer.bounds != NONE:
+            if isinstance(layer, FusedBatchNorm2d) and layer.activation.clips:
                 self._hooks.append(layer.register_forward_hook(self._left))
         super().__enter__()  # type: ignore[no-untyped-call]
         return self

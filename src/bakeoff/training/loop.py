@@ -23,10 +23,11 @@ from bakeoff.predictions import save_predictions
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus, StepReport
 from bakeoff.spec import RunSpec
 from bakeoff.training import checkpoint as checkpoints
-from bakeoff.training import convolution, normalization
+from bakeoff.training import convolution
 from bakeoff.training.checkpoint import Checkpoint, Progress
 from bakeoff.training.early_sizes import sized
 from bakeoff.training.health import Watch, clean_sample
+from bakeoff.training.kernels import normalization
 from bakeoff.training.memory import MemoryShortError, memory_is_short
 from bakeoff.training.optim import build_optimizer, learning_rate, only_gradients_move
 from bakeoff.training.precision import autocast

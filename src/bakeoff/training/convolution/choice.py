@@ -17,7 +17,7 @@ from bakeoff.models.skeleton import skeleton, trace
 from bakeoff.training.convolution.algorithm import LIBRARY, Algorithm, serving
 from bakeoff.training.convolution.geometry import Geometry, Pass
 from bakeoff.training.convolution.layer import choosable
-from bakeoff.training.native import processor
+from bakeoff.training.kernels.native import processor
 
 ROUNDS = 15
 """Turns that each algorithm has at most, by turns with the others."""

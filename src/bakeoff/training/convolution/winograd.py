@@ -18,8 +18,8 @@ from importlib import resources
 
 import torch
 
-from bakeoff.training import native
 from bakeoff.training.convolution.geometry import Geometry, Pass
+from bakeoff.training.kernels import native
 
 EVALUATED_AT = (0.0, 1.0, -1.0, 0.5, -2.0)
 """The points, besides infinity: among those of small fractions the most accurate (Barabasz et al. 2020, "Error Analysis

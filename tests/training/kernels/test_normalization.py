@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bakeoff import models
-from bakeoff.training import normalization
-from bakeoff.training.normalization import FusedBatchNorm2d, fusable, install
+from bakeoff.training.kernels import normalization
+from bakeoff.training.kernels.normalization import FusedBatchNorm2d, fusable, install
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 """Of the largest value, against float64."""
 
-ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Identity)
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.Identity)
+CLIPPING = (nn.ReLU, nn.ReLU6)
 
 
 @pytest.fixture(autouse=True)
@@ -76,9 +77,7 @@ def test_values_gradients_and_running_statistics_are_pytorchs(
     steep = max(1.0, float(1 / inputs.double().std(dim=(0, 2, 3), correction=0).clamp_min(1e-3).min()), mean / 3)
     # Where a clipped value lies at its bound up to rounding, the gradient may pass or not, and all sums with it.
     normalised = copy.deepcopy(plain)[0](inputs.double())
-    doubtful = activation is not nn.Identity and bool(
-        ((normalised.abs() < 0.05) | ((normalised - 6).abs() < 0.05)).any()
-    )
+    doubtful = activation in CLIPPING and bool(((normalised.abs() < 0.05) | ((normalised - 6).abs() < 0.05)).any())
     names = ["output", "0.running_mean", "0.running_var"] if doubtful else list(expected)
     for name in names:
         difference = float((found[name].double() - expected[name]).abs().max())
@@ -161,3 +160,20 @@ def test_networks_keep_their_state_dict_and_give_up_only_activations_right_behin
 )
 def test_layers_of_other_kinds_are_left_alone(layer: nn.Module) -> None:
     assert not fusable(layer)
+
+
+def test_gelu_and_its_slope_are_exact_to_float32_from_tail_to_tail() -> None:
+    values = torch.cat([torch.linspace(-15, 15, 4001), torch.linspace(-0.01, 0.01, 4001)])
+    fused = nn.Sequential(nn.BatchNorm2d(len(values), eps=0.0), nn.GELU())
+    install(fused)
+    with torch.no_grad():
+        fused[0].weight.copy_(values)  # a channel each, whose two pictures come out as the value and its negative
+    inputs = torch.tensor([1.0, -1.0]).view(2, 1, 1, 1).expand(2, len(values), 1, 1).requires_grad_()
+    output = fused(inputs)
+    output[0].sum().backward()
+    exact = values.double().requires_grad_()
+    expected = nn.functional.gelu(exact)
+    expected.sum().backward()
+    assert exact.grad is not None
+    torch.testing.assert_close(output[0].flatten().double(), expected, rtol=5e-7, atol=5e-7)
+    torch.testing.assert_close(fused[0].bias.grad.double(), exact.grad, rtol=5e-7, atol=1e-6)

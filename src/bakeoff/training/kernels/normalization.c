@@ -1,9 +1,9 @@
 // Batch normalisation with the activation after it, of maps whose channels lie innermost: shape (rows, channels), a row
 // for each pixel of each picture.
 //
-// The text before this, written by normalization.py, defines VALUE (the type of a number in memory) and, for bfloat16,
-// NARROW. Arithmetic is float32, sums over rows are float64 in the end; they are added up in an order that depends neither
-// on the threads nor on their number.
+// The text before this, written by normalization.py, defines VALUE (the type of a number in memory), for bfloat16 NARROW,
+// and GELU where the activation is the Gaussian error linear unit; otherwise it clips. Arithmetic is float32, sums over
+// rows are float64 in the end; they are added up in an order that depends neither on the threads nor on their number.
 
 #include <math.h>
 #include <stdint.h>
@@ -57,7 +57,10 @@ static inline lanes load_floats(const float *from, long count) {
   return some;
 }
 
-static inline lanes chosen(bits which, lanes value) { return (lanes)((bits)value & which); }
+// value where which is set, else other
+static inline lanes either(bits which, lanes value, lanes other) {
+  return (lanes)(((bits)value & which) | ((bits)other & ~which));
+}
 
 typedef struct {
   long rows, channels;
@@ -113,12 +116,55 @@ static void measure(const VALUE *inputs, float *partial, Layer s) {
   }
 }
 
-// The activation: what lies outside low and high is brought to them; what is not a number stays so.
-static inline lanes activated(lanes value, Layer s) {
-  const bits below = value <= s.low, above = value >= s.high;
-  return (lanes)(((bits)value & ~(below | above)) | (below & (bits)((lanes){0} + s.low)) |
-                 (above & (bits)((lanes){0} + s.high)));
+// The activation, and the gradient that passes it where its input is value.
+#ifdef GELU
+// exp(value) for values up to 0: a power of two times the exponential's series about 0, to the sixth power.
+static inline lanes exponential(lanes value) {
+  value = either(value < -87.0f, (lanes){0} - 87.0f, value);
+  const lanes to_whole = (lanes){0} + 12582912.0f; // 1.5 * 2^23: what is added to it loses its fraction
+  const lanes power = (value * 1.44269504f + to_whole) - to_whole;
+  const lanes rest = (value - power * 0.693359375f) + power * 2.12194440e-4f; // ln 2 in two parts
+  lanes series = rest / 720 + 1.0f / 120;
+  series = series * rest + 1.0f / 24;
+  series = series * rest + 1.0f / 6;
+  series = series * rest + 0.5f;
+  series = (series * rest + 1) * rest + 1;
+  return (lanes)((bits)series + (__builtin_convertvector(power, bits) << 23));
 }
+
+typedef struct {
+  lanes share, density; // of the normal distribution: below a value, and at it
+} Normal;
+
+// By Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 7.1.26: the share is off by less than 1e-7.
+static inline Normal normal(lanes value) {
+  const lanes power = exponential(-0.5f * value * value);
+  const lanes size = (lanes)((bits)value & 0x7fffffff);
+  const lanes t = 1 / (1 + 0.231641888f * size); // 0.3275911 / sqrt(2)
+  lanes tail = 0.5307027145f * t - 0.7265760135f; // half of the published coefficients
+  tail = tail * t + 0.7107068705f;
+  tail = tail * t - 0.142248368f;
+  tail = (tail * t + 0.127414796f) * t * power;
+  return (Normal){either(value < 0, tail, 1 - tail), 0.398942280f * power};
+}
+
+static inline lanes activated(lanes value, Layer s) { return value * normal(value).share; }
+
+static inline lanes passed(lanes gradient, lanes value, Layer s) {
+  const Normal at = normal(value);
+  return gradient * (at.share + value * at.density);
+}
+#else
+// What lies outside low and high is brought to them; what is not a number stays so.
+static inline lanes activated(lanes value, Layer s) {
+  const lanes raised = either(value <= s.low, (lanes){0} + s.low, value);
+  return either(value >= s.high, (lanes){0} + s.high, raised);
+}
+
+static inline lanes passed(lanes gradient, lanes value, Layer s) {
+  return (lanes)((bits)gradient & (value > s.low) & (value < s.high));
+}
+#endif
 
 // outputs = activation(inputs * scale + shift)
 void apply(const VALUE *inputs, VALUE *outputs, const float *scale, const float *shift, Layer s) {
@@ -153,12 +199,6 @@ void forward(const VALUE *inputs, VALUE *outputs, const float *weight, const flo
   apply(inputs, outputs, k.scale, k.shift, s);
 }
 
-// The gradient that passes the activation: where its input lies between low and high.
-static inline lanes passed(lanes gradient, lanes input, lanes scale, lanes shift, Layer s) {
-  const lanes value = input * scale + shift;
-  return (lanes)((bits)gradient & (value > s.low) & (value < s.high));
-}
-
 // For each chunk, the sums of the gradient that passes the activation, and of its product with x - mean.
 static void measure_gradient(const VALUE *inputs, const VALUE *gradients, Kept k, float *partial, Layer s) {
 #pragma omp parallel for schedule(static)
@@ -171,7 +211,7 @@ static void measure_gradient(const VALUE *inputs, const VALUE *gradients, Kept k
       lanes first = {0}, second = {0};
       for (long row = start; row < stop; row++) {
         const lanes input = load(inputs + row * s.channels + channel, count);
-        const lanes gradient = passed(load(gradients + row * s.channels + channel, count), input, scale, shift, s);
+        const lanes gradient = passed(load(gradients + row * s.channels + channel, count), input * scale + shift, s);
         first += gradient, second += gradient * (input - mean);
       }
       memcpy(partial + (2 * chunk) * s.channels + channel, &first, count * sizeof(float));
@@ -202,8 +242,8 @@ void backward(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, flo
       const long count = s.channels - channel < LANES ? s.channels - channel : LANES;
       const lanes input = load(inputs + row * s.channels + channel, count);
       const lanes scale = load_floats(k.scale + channel, count);
-      const lanes gradient = passed(load(gradients + row * s.channels + channel, count), input, scale,
-                                    load_floats(k.shift + channel, count), s);
+      const lanes normalised = input * scale + load_floats(k.shift + channel, count);
+      const lanes gradient = passed(load(gradients + row * s.channels + channel, count), normalised, s);
       const lanes value =
           gradient * scale + (input - load_floats(k.mean + channel, count)) * load_floats(slope + channel, count) +
           load_floats(constant + channel, count);

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import math
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -21,7 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from bakeoff.errors import StudyError
-from bakeoff.training import native
+from bakeoff.training.kernels import native
 
 CHUNK = 512
 """Rows that the kernels sum in float32: as in normalization.c."""
@@ -29,10 +30,37 @@ CHUNK = 512
 VALUES = {torch.float32: "#define VALUE float\n", torch.bfloat16: "#define VALUE uint16_t\n#define NARROW\n"}
 """How the kernels name the numbers of a dtype."""
 
-ACTIVATIONS: dict[type[nn.Module], tuple[float, float]] = {nn.ReLU: (0.0, math.inf), nn.ReLU6: (0.0, 6.0)}
-"""Activations that clip, with their bounds."""
 
-NONE = (-math.inf, math.inf)
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """What follows a normalisation: `low` and `high` clip, or the Gaussian error linear unit (exact, by erf) weights."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    gelu: bool = False
+
+    @classmethod
+    def of(cls, layer: nn.Module | None) -> Activation | None:
+        """Return what a layer does, or None if the kernels do not know it."""
+        if type(layer) is nn.ReLU:
+            return cls(low=0.0)
+        if type(layer) is nn.ReLU6:
+            return cls(low=0.0, high=6.0)
+        if type(layer) is nn.GELU and layer.approximate == "none":
+            return cls(gelu=True)
+        return None
+
+    @property
+    def clips(self) -> bool:
+        """Whether a value can be lost for good."""
+        return (self.low, self.high) != (-math.inf, math.inf)
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """Activate by PyTorch's own means."""
+        return F.gelu(values) if self.gelu else F.hardtanh(values, self.low, self.high)
+
+
+NONE = Activation()
 
 
 class _Layer(ctypes.Structure):
@@ -49,9 +77,10 @@ class _Layer(ctypes.Structure):
 
 
 @cache
-def _kernels(dtype: torch.dtype) -> ctypes.CDLL:
-    text = resources.files("bakeoff.training").joinpath("normalization.c").read_text()
-    library = native.load("#include <stdint.h>\n" + VALUES[dtype] + text)
+def _kernels(dtype: torch.dtype, gelu: bool) -> ctypes.CDLL:
+    text = resources.files("bakeoff.training.kernels").joinpath("normalization.c").read_text()
+    defines = VALUES[dtype] + ("#define GELU\n" if gelu else "")
+    library = native.load("#include <stdint.h>\n" + defines + text)
     for name, pointers in (("forward", 8), ("apply", 4), ("backward", 7)):
         getattr(library, name).argtypes = [ctypes.c_void_p] * pointers + [_Layer]
         getattr(library, name).restype = None
@@ -62,8 +91,8 @@ def _kernels(dtype: torch.dtype) -> ctypes.CDLL:
 def unavailable() -> str | None:
     """Return why this machine cannot compute this way, or None if it can."""
     try:
-        for dtype in VALUES:
-            _kernels(dtype)
+        for dtype, gelu in itertools.product(VALUES, (False, True)):
+            _kernels(dtype, gelu)
     except native.UnavailableError as error:
         return str(error)
     return None
@@ -72,15 +101,15 @@ def unavailable() -> str | None:
 class FusedBatchNorm2d(nn.BatchNorm2d):
     """A `BatchNorm2d` with the same `state_dict`, and perhaps the activation after it."""
 
-    bounds: tuple[float, float]
-    """Between which the output is clipped."""
+    activation: Activation
+    """What is done to the output."""
 
     @classmethod
-    def of(cls, layer: nn.BatchNorm2d, bounds: tuple[float, float]) -> FusedBatchNorm2d:
+    def of(cls, layer: nn.BatchNorm2d, activation: Activation) -> FusedBatchNorm2d:
         """Return a layer that shares another's parameters and running statistics."""
         fused = cls.__new__(cls)
         fused.__dict__ = layer.__dict__.copy()
-        fused.bounds = bounds
+        fused.activation = activation
         return fused
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -97,7 +126,7 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
 
     def _plain(self, inputs: torch.Tensor) -> torch.Tensor:
         output = super().forward(inputs)
-        return output if self.bounds == NONE else F.hardtanh(output, *self.bounds)
+        return output if self.activation == NONE else self.activation(output)
 
     def _by_running_statistics(self, inputs: torch.Tensor) -> torch.Tensor:
         assert self.running_mean is not None
@@ -105,13 +134,17 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         output = torch.empty_like(inputs)
         tensors = (inputs, output, scale, self.bias - self.running_mean * scale)
-        _kernels(inputs.dtype).apply(*(tensor.data_ptr() for tensor in tensors), self.settings(inputs))
+        self.kernels(inputs.dtype).apply(*(tensor.data_ptr() for tensor in tensors), self.settings(inputs))
         return output
+
+    def kernels(self, dtype: torch.dtype) -> ctypes.CDLL:
+        """Return the kernels for maps of a dtype and this layer's activation."""
+        return _kernels(dtype, self.activation.gelu)
 
     def settings(self, inputs: torch.Tensor) -> _Layer:
         """Return what the kernels must know of this layer for such inputs."""
-        channels = inputs.shape[1]
-        return _Layer(inputs.numel() // channels, channels, *self.bounds, self.momentum, self.eps)
+        channels, low, high = inputs.shape[1], self.activation.low, self.activation.high
+        return _Layer(inputs.numel() // channels, channels, low, high, self.momentum, self.eps)
 
 
 class _Normalization(torch.autograd.Function):
@@ -125,10 +158,10 @@ class _Normalization(torch.autograd.Function):
         settings, output = layer.settings(inputs), torch.empty_like(inputs)
         kept = torch.empty(4, settings.channels)
         tensors = (inputs, output, weight, bias, layer.running_mean, layer.running_var, kept, _partial(settings))
-        _kernels(inputs.dtype).forward(*(tensor.data_ptr() for tensor in tensors), settings)
+        layer.kernels(inputs.dtype).forward(*(tensor.data_ptr() for tensor in tensors), settings)
         layer.num_batches_tracked.add_(1)
         ctx.save_for_backward(inputs, kept)
-        ctx.settings = settings
+        ctx.kernels, ctx.settings = layer.kernels(inputs.dtype), settings
         return output
 
     @staticmethod
@@ -138,7 +171,7 @@ class _Normalization(torch.autograd.Function):
         gradient, settings = gradient.contiguous(memory_format=torch.channels_last), ctx.settings
         to_inputs, to_weight, to_bias = torch.empty_like(inputs), *torch.empty(2, settings.channels)
         tensors = (inputs, gradient, to_inputs, to_weight, to_bias, kept, _partial(settings))
-        _kernels(inputs.dtype).backward(*(tensor.data_ptr() for tensor in tensors), settings)
+        ctx.kernels.backward(*(tensor.data_ptr() for tensor in tensors), settings)
         needed = ctx.needs_input_grad
         return to_inputs, to_weight if needed[1] else None, to_bias if needed[2] else None, None
 
@@ -181,8 +214,8 @@ def install(network: nn.Module) -> None:
             assert isinstance(layer, nn.BatchNorm2d)
             in_order = type(parent).forward is nn.Sequential.forward
             after = parent._modules[follower] if follower is not None and in_order else None
-            bounds = ACTIVATIONS.get(type(after)) if after is not None else None
-            parent._modules[name] = FusedBatchNorm2d.of(layer, bounds or NONE)
-            if bounds is not None:
+            activation = Activation.of(after)
+            parent._modules[name] = FusedBatchNorm2d.of(layer, activation or NONE)
+            if activation is not None:
                 assert follower is not None
                 parent._modules[follower] = nn.Identity()

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from bakeoff.errors import StudyError
-from bakeoff.training import native
 from bakeoff.training.convolution import algorithm, install, winograd
 from bakeoff.training.convolution.geometry import Axis, Geometry, Pass
+from bakeoff.training.kernels import native
 
 SOURCE = "int twice(int value) { return 2 * value; }\n"
 

@@ -1,0 +1,1 @@
+"""Small C kernels, compiled on first use; without a compiler all works, only slower."""
