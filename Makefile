@@ -7,9 +7,9 @@ BIN := .venv/bin
 demo: install ## The three networks on handwritten digits: a ranked table in about three minutes
 	$(BIN)/bakeoff run studies/demo.toml
 
-# Freed memory is kept, as in bakeoff's own workers: AlexNet's tests take three quarters of the time.
+# A file a core. Freed memory is kept, as in bakeoff's own workers: AlexNet's tests take three quarters of the time.
 test: install ## The whole suite
-	MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=4000000000 $(BIN)/python -m pytest
+	MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=4000000000 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: install ## What continuous integration checks besides the tests
 	$(BIN)/ruff check .

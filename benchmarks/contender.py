@@ -32,8 +32,8 @@ from bakeoff.spec import RunSpec, StudySpec
 from bakeoff.study import facts_of
 from bakeoff.training.convolution import choose, layers_of, tune
 from bakeoff.training.kernels import normalization
-from bakeoff.training.loop import Hooks, Trainer
 from bakeoff.training.setup import build_network
+from bakeoff.training.trainer import Hooks, Trainer
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 

@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--data", default="cifar10", help="a data set, as `bakeoff run` takes it")
     parser.add_argument("--models", default="speednet", help="with commas between")
     parser.add_argument("--seeds", default="0,1,2", help="with commas between")
-    parser.add_argument("--epochs", type=int, help="default: 8 for speednet, 10 for the others")
+    parser.add_argument("--epochs", type=int, help="default: 9 for speednet, 10 for the others")
     parser.add_argument("--target", type=float, default=PAPER, help="accuracy in [0, 1]; default %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], help="default: bfloat16 on a GPU")

@@ -9,11 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import settings
+
+from bakeoff.execution.machine import usable_cores
 
 # Timings on a busy machine say nothing about correctness; the suite's own limits are pytest-timeout's.
 settings.register_profile("suite", deadline=None, max_examples=50)
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_share_of_the_cores() -> None:
+    """Where several processes test at once, let torch use no more threads in each than there are cores for."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes > 1:
+        torch.set_num_threads(max(1, usable_cores() // processes))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,7 +26,7 @@ from bakeoff.study.evidence import baseline, networks
 from bakeoff.study.evidence.pictures import data_probe
 from bakeoff.study.evidence.views import ViewProber
 from bakeoff.study.folder import DATABASE, write_study_file
-from bakeoff.training import loop, one_batch
+from bakeoff.training import one_batch, trainer
 from bakeoff.training.setup import split_indices
 from tests.audit.made_up import Outcome, plan_runs, write_outcomes
 from tests.training.tiny import trained
@@ -157,7 +157,7 @@ def in_place_of_models(small: dict[str, Small]) -> Iterator[None]:
             return small[run.candidate.model].make(len(dataset.classes))
 
     with ExitStack() as patched:
-        for module in (loop, networks, one_batch):
+        for module in (trainer, networks, one_batch):
             patched.enter_context(mock.patch.object(module, "build_network", build))
         yield
 

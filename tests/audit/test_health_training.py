@@ -17,7 +17,7 @@ from bakeoff.audit import Severity, State
 from bakeoff.audit.health import training
 from bakeoff.data import Dataset, Pictures
 from bakeoff.spec import Recipe
-from bakeoff.training import loop
+from bakeoff.training import trainer
 from bakeoff.training.optim import build_optimizer
 from tests.audit.health_evidence import asked, fired, health, only, told, trained_study
 from tests.audit.studies import study
@@ -181,7 +181,7 @@ def test_a_head_that_the_optimizer_does_not_hold_is_told_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_network(monkeypatch, small_network)
-    monkeypatch.setattr(loop, "build_optimizer", without_the_head)
+    monkeypatch.setattr(trainer, "build_optimizer", without_the_head)
     found = only("H5", trained_study(DATASET, tmp_path), Severity.ERROR)
     assert "the optimizer does not hold 8.weight and 8.bias" in found.message
 

@@ -198,7 +198,7 @@ def test_early_sizes_are_each_timed_and_keep_their_shares() -> None:
 
 
 def test_a_step_that_does_not_fit_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bakeoff.training.loop import Trainer
+    from bakeoff.training.trainer import Trainer
 
     real = Trainer.step
 

@@ -21,13 +21,13 @@ from bakeoff.data.batches import Batches
 from bakeoff.execution.messages import Ended, event_from_line, event_to_line
 from bakeoff.records import RunStatus
 from bakeoff.spec import Recipe, RunSpec
-from bakeoff.training import checkpoint, health, loop
+from bakeoff.training import checkpoint, health, trainer
 from bakeoff.training.channels import DeadChannels
 from bakeoff.training.health import clean_sample, rows, update_steps
 from bakeoff.training.kernels import normalization
-from bakeoff.training.loop import Hooks, Interrupted, Trainer
 from bakeoff.training.optim import build_optimizer, learning_rate
 from bakeoff.training.setup import build_network, split_indices, view_of
+from bakeoff.training.trainer import Hooks, Interrupted, Trainer
 from tests.builders import one_run, recipe, small_dataset
 from tests.training.tiny import health_of, small_network, trained, use_network
 
@@ -65,7 +65,7 @@ def test_looking_changes_not_a_bit_of_the_run(optimizer: str, tmp_path: Path, mo
     use_network(monkeypatch, small_network)
     run = tiny_run(optimizer=optimizer, batch_size=10)
     seen, result = trained(run, DATASET, tmp_path / "seen")
-    monkeypatch.setattr(loop, "Watch", Blind)
+    monkeypatch.setattr(trainer, "Watch", Blind)
     unseen, other = trained(run, DATASET, tmp_path / "unseen")
     whole, expected = kept_weights(tmp_path / "seen", run), kept_weights(tmp_path / "unseen", run)
     assert all(torch.equal(value, expected[name]) for name, value in whole.items())  # with batch norm's statistics
@@ -187,7 +187,7 @@ def without_the_head(network: nn.Module, recipe: Recipe) -> torch.optim.Optimize
 
 def test_a_part_that_is_not_in_the_optimizer_is_told_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_network(monkeypatch, small_network)
-    monkeypatch.setattr(loop, "build_optimizer", without_the_head)
+    monkeypatch.setattr(trainer, "build_optimizer", without_the_head)
     seen = health_of(tiny_run(), DATASET, tmp_path)
     assert seen["not_in_optimizer"] == seen["unmoved"] == ["8.weight", "8.bias"]
     assert seen["without_gradient"] == []
@@ -482,7 +482,7 @@ def test_too_little_memory_loses_nothing_that_was_seen(tmp_path: Path, monkeypat
             return self.inner(inputs)
 
     run = tiny_run()
-    monkeypatch.setattr(loop, "build_network", lambda *given: Limited())
+    monkeypatch.setattr(trainer, "build_network", lambda *given: Limited())
     seen = health_of(run, DATASET, tmp_path)
     assert seen["steps"] == 15
     assert seen["unmoved"] == []

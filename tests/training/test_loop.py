@@ -21,12 +21,13 @@ from bakeoff.data.view import View
 from bakeoff.predictions import load_predictions
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus
 from bakeoff.spec import RunSpec, ViewSpec
-from bakeoff.training import loop
+from bakeoff.training import loop, trainer
 from bakeoff.training.checkpoint import load
 from bakeoff.training.convolution import Layer, Pass, layers_of, load_state
 from bakeoff.training.convolution.algorithm import serving
-from bakeoff.training.loop import Hooks, Interrupted, Trainer, train
+from bakeoff.training.loop import train
 from bakeoff.training.setup import build_network, split_indices, view_of
+from bakeoff.training.trainer import Hooks, Interrupted, Trainer
 from tests.builders import numerics, one_run, small_dataset
 
 
@@ -253,7 +254,7 @@ class Limited(nn.Module):
 
 
 def limit_memory(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception) -> None:
-    build = loop.build_network
+    build = trainer.build_network
 
     def limited(*given: Any) -> nn.Module:
         network = build(*given)
@@ -262,7 +263,7 @@ def limit_memory(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception) -
                 layer.momentum = 0.0  # batch statistics are what accumulation cannot keep
         return Limited(network, most, error)
 
-    monkeypatch.setattr(loop, "build_network", limited)
+    monkeypatch.setattr(trainer, "build_network", limited)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from bakeoff.data import Dataset
 from bakeoff.data.batches import derived_seed
 from bakeoff.records import EpochRecord, Health, Numerics, RunResult
 from bakeoff.spec import RunSpec
-from bakeoff.training import loop
-from bakeoff.training.loop import Hooks, train
+from bakeoff.training import trainer
+from bakeoff.training.loop import train
+from bakeoff.training.trainer import Hooks
 from tests.builders import numerics
 
 
@@ -41,7 +42,7 @@ def use_network(monkeypatch: pytest.MonkeyPatch, make: Callable[[], nn.Module]) 
             torch.manual_seed(derived_seed(run.seed, 0, "weights"))
             return make()
 
-    monkeypatch.setattr(loop, "build_network", build)
+    monkeypatch.setattr(trainer, "build_network", build)
     return build
 
 

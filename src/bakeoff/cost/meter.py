@@ -32,10 +32,10 @@ from bakeoff.data import Dataset, Pictures, open_cached
 from bakeoff.execution.machine import available_memory, resident_memory
 from bakeoff.execution.messages import claim_standard_output
 from bakeoff.training.kernels.native import processor
-from bakeoff.training.loop import Hooks, Trainer
 from bakeoff.training.memory import MemoryShortError, memory_is_short
 from bakeoff.training.precision import autocast, emulated
 from bakeoff.training.setup import build_network
+from bakeoff.training.trainer import Hooks, Trainer
 
 PEAK_SIDES = {"cpu": 1024, "cuda": 4096}
 """Rows of the square matrices whose product gives the device's peak."""

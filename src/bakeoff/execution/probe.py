@@ -27,7 +27,7 @@ from bakeoff.execution.program import command
 if TYPE_CHECKING:
     import torch
 
-    from bakeoff.training.loop import Trainer
+    from bakeoff.training.trainer import Trainer
 
 WARM_UP_STEPS = 2
 TIMED_STEPS = 20
@@ -174,7 +174,7 @@ def measure(task: Task, wait: Callable[[], None] = lambda: None) -> Probe:
     import torch
 
     from bakeoff.data import open_cached
-    from bakeoff.training.loop import Hooks, Trainer
+    from bakeoff.training.trainer import Hooks, Trainer
 
     torch.set_num_threads(task.numerics.threads)
     trainer = Trainer(

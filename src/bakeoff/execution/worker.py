@@ -75,7 +75,8 @@ def _read_input(tasks: queue.SimpleQueue[str], stop: threading.Event) -> None:
 
 def _train(task: Task, stop: threading.Event, tell: Callable[[Event], None]) -> None:
     from bakeoff.data import open_cached
-    from bakeoff.training.loop import Hooks, Interrupted, train
+    from bakeoff.training.loop import train
+    from bakeoff.training.trainer import Hooks, Interrupted
 
     run_id = task.run.id
     hooks = Hooks(

@@ -125,11 +125,11 @@ RECIPES: dict[RecipeName, dict[str, Any]] = {
         "optimizer": "muon",
         "learning_rate": 0.12,
         "schedule": "linear",
-        "epochs": 8,
+        "epochs": 9,
         "batch_size": 500,
         "weight_decay": 0.055,
         "label_smoothing": 0.2,
-        "early_sizes": ((20, 0.125), (24, 0.25)),
+        "early_sizes": ((20, 0.167), (24, 0.278)),
     },
 }
 """Recipes by name: what a candidate's `recipe` stands for, where it does not say otherwise."""
