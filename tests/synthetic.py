@@ -18,6 +18,9 @@ class Run:
     """One run as a test tells it; its accuracies rise to the last given value."""
 
     candidate: str = "alpha"
+    label: str | None = None
+    """As tables show it; default the candidate's id."""
+
     model: str = "resnet18"
     optimizer: str = "adam"
     learning_rate: float = 0.001
@@ -74,7 +77,7 @@ def planned(run: Run) -> PlannedRun:
     return PlannedRun(
         run_id=run.id,
         candidate_id=run.candidate,
-        label=run.candidate,
+        label=run.label or run.candidate,
         model=run.model,
         seed=run.seed,
         spec_json=json.dumps({"candidate": {"model": run.model, "recipe": recipe}, "seed": run.seed}),

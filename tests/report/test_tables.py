@@ -39,7 +39,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture(scope="module")
 def told(study: Study) -> dict[str, str]:
     """The study's table in each format, and its page."""
-    return {kind: table_of(study, kind) for kind in ("md", "latex", "csv", "json")} | {"html": page_of(study)}
+    return {kind: table_of(study.reading(), kind) for kind in ("md", "latex", "csv", "json")} | {
+        "html": page_of(study.reading())
+    }
 
 
 class Rows(HTMLParser):

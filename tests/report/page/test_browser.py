@@ -84,7 +84,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     names = [one.name for one in networks]
     pictures = pictures_of("good", "thrifty", "cat", "dog", views_of(*names))
-    known = material_of(stored_study(folder / "study", networks))
+    known = material_of(stored_study(folder / "study", networks).reading())
     return written(folder, replace(known, pictures=pictures, classes=classes_of(["cat", "dog"], *names)))
 
 

@@ -41,7 +41,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture(scope="module")
 def of_judged(judged: Study) -> PageFacts:
-    return page_facts(material_of(judged))
+    return page_facts(material_of(judged.reading()))
 
 
 def cell(facts: PageFacts, candidate: str, column: str) -> Cell:
@@ -90,7 +90,9 @@ def test_two_of_which_nothing_is_shown_are_not_called_tied(tmp_path: Path) -> No
         Network(name=name, correct=bits(share, seed=1, seeds=2), validation=share)
         for name, share in (("a", 0.9), ("b", 0.6))
     ]
-    marks = [row.mark for row in page_facts(material_of(stored_study(tmp_path / "s", networks))).standings.rows]
+    marks = [
+        row.mark for row in page_facts(material_of(stored_study(tmp_path / "s", networks).reading())).standings.rows
+    ]
     assert marks == ["not told apart", "not told apart"]
 
 
@@ -98,7 +100,9 @@ def test_a_winner_is_marked_as_one(tmp_path: Path) -> None:
     networks = [
         Network(name=name, correct=bits(share, seed=1), validation=share) for name, share in (("a", 0.9), ("b", 0.6))
     ]
-    marks = [row.mark for row in page_facts(material_of(stored_study(tmp_path / "s", networks))).standings.rows]
+    marks = [
+        row.mark for row in page_facts(material_of(stored_study(tmp_path / "s", networks).reading())).standings.rows
+    ]
     assert marks == ["winner", ""]
 
 
@@ -187,7 +191,7 @@ def test_the_front_is_that_of_the_recommendation(judged: Study, of_judged: PageF
 def test_without_a_verdict_points_are_shown_and_no_front(tmp_path: Path) -> None:
     trade = page_facts(material(tmp_path, Run())).trades[0]
     assert trade.front == ()
-    assert not trade.points[0].judged
+    assert not trade.points[0].ranked
 
 
 # Classes and pictures

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bakeoff.analysis.effects import EffectGrid, Influence
-from bakeoff.analysis.wording import not_judged
+from bakeoff.analysis.wording import left_out, on_p_values
 from bakeoff.report.page.classes import Classes, Gallery, class_facts, gallery
 from bakeoff.report.page.curves import Course, courses
 from bakeoff.report.page.downloads import Download, downloads
@@ -34,11 +34,14 @@ class PageFacts:
     verdict: tuple[str, ...]
     """Sentences: who is better, or why there is no winner."""
 
-    not_judged: tuple[str, ...]
-    """Sentences: whom nothing is said of, and why."""
+    on_p_values: str
+    """How a p value and the interval beside it go together; nothing where no p value is told."""
+
+    left_out: tuple[str, ...]
+    """Sentences: who is not ranked or not judged, and why."""
 
     advice: tuple[str, ...]
-    """Sentences: what to use, beyond what the verdict says."""
+    """Sentences: what to use; what the verdict says already is not said again."""
 
     protocol: str
     """What candidates got equal shares of."""
@@ -77,7 +80,8 @@ def page_facts(material: Material) -> PageFacts:
         description=clean(study.description),
         summary=_summary(material),
         verdict=said,
-        not_judged=left,
+        on_p_values="" if verdict is None else on_p_values(verdict),
+        left_out=left,
         advice=advice,
         protocol=protocol_words(study),
         standings=standings(table, material.runs, material.epochs, verdict),
@@ -96,12 +100,12 @@ def page_facts(material: Material) -> PageFacts:
 
 
 def _sentences(material: Material) -> tuple[tuple[str, ...], ...]:
-    """Return the verdict, what the recommendation says beyond it, and who was not judged."""
+    """Return the verdict, what the recommendation says beyond it, and who was left out."""
     found = material.recommendation
     if found is None:
         why = material.no_verdict or "nothing can be judged"
         return (clean(f"There is no verdict: {why.rstrip('.')}."),), (), ()
-    said, left = found.verdict.sentences(), not_judged(found.verdict)
+    said, left = found.verdict.sentences(), left_out(found.verdict)
     advice = [one for one in found.sentences() if one not in said]
     return tuple(clean(one) for one in said if one not in left), tuple(map(clean, advice)), tuple(map(clean, left))
 

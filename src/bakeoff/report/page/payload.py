@@ -73,7 +73,7 @@ def _trade(one: Trade, places: Mapping[str, int]) -> dict[str, Any]:
                 rounded(point.low),
                 rounded(point.high),
                 None if point.dominated_by is None else places[point.dominated_by],
-                int(point.judged),
+                int(point.ranked),
             ]
             for point in one.points
         ],

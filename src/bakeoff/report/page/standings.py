@@ -108,11 +108,11 @@ def standings(table: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame, ver
         table: As `Study.table` gives it, with or without costs.
         runs: As `Store.runs_frame` gives them.
         epochs: As `Store.epochs_frame` gives them.
-        verdict: That judges accuracy; None where there is none.
+        verdict: That judges accuracy, from the same reading; None where there is none.
     """
     finished = _finished(runs, epochs)
     judged = {} if verdict is None else {one.candidate_id: one for one in verdict.candidates}
-    telling = len({one.ties for one in judged.values()}) > 1  # one letter for all says nothing
+    telling = verdict is not None and len({one.ties for one in verdict.ranked}) > 1  # one letter for all says nothing
     known = table.to_dict("records")
     cells = [
         _cells(row, finished.get(row["candidate_id"], []), judged.get(row["candidate_id"]), telling=telling)
@@ -156,8 +156,8 @@ def _one_finished(records: pd.DataFrame) -> _Finished:
 
 
 def _marks(verdict: Verdict | None) -> dict[str, str]:
-    """Return who has won, or among those that none is better than who is equivalent to all others and who is not."""
-    if verdict is None or len(verdict.candidates) < 2:
+    """Return who of those ranked has won, or whom none is better than: equivalent to all others of them, or not."""
+    if verdict is None or len(verdict.ranked) < 2:
         return {}
     if verdict.winner is not None:
         return {verdict.winner: "winner"}

@@ -5,7 +5,7 @@ function chosenTrade() {
 }
 
 function pointsOf(trade) {
-  const names = ['c', 'cost', 'accuracy', 'low', 'high', 'by', 'judged'];
+  const names = ['c', 'cost', 'accuracy', 'low', 'high', 'by', 'ranked'];
   return trade.points.filter((point) => passing.includes(point[0])).map((point) => Object.fromEntries(names.map((name, at) => [name, point[at]])));
 }
 
@@ -23,7 +23,7 @@ function steps(points, front) {
 }
 
 function groupOf(point, front) {
-  if (!point.judged) return 'not judged';
+  if (!point.ranked) return 'not ranked';
   return front.has(point.c) ? 'front' : 'dominated';
 }
 
@@ -39,8 +39,8 @@ function pointTrace(points, group, size, named) {
     textposition: 'top center', textfont: { size: 12 },
     error_y: { type: 'data', symmetric: false, array: arms('high'), arrayminus: arms('low'), color: front ? colour('--quiet') : faint, thickness: 1, width: 0 },
     marker: {
-      size: front ? 11 : 8, color: group === 'not judged' ? 'rgba(0,0,0,0)' : colours, symbol: front ? points.map((point) => look(point.c).symbol) : 'circle',
-      line: { width: group === 'not judged' ? 1.5 : 0, color: colours },
+      size: front ? 11 : 8, color: group === 'not ranked' ? 'rgba(0,0,0,0)' : colours, symbol: front ? points.map((point) => look(point.c).symbol) : 'circle',
+      line: { width: group === 'not ranked' ? 1.5 : 0, color: colours },
     },
     meta: { points, group },
   };
@@ -51,7 +51,7 @@ function toldOfPoint(point) {
   const one = point.data.meta.points[point.pointNumber];
   const trade = chosenTrade();
   const interval = one.low === null ? '' : ` (${(100 * one.low).toFixed(2)} to ${percent(one.high)})`;
-  const state = one.by !== null ? `dominated by ${label(one.by)}` : point.data.meta.group === 'front' ? 'on the front' : 'not judged';
+  const state = one.by !== null ? `dominated by ${label(one.by)}` : point.data.meta.group === 'front' ? 'on the front' : 'not ranked';
   return `${label(one.c)}\n${percent(one.accuracy)}${interval}\n${trade.title} ${amount(one.cost, trade.kind)}\n${state}`;
 }
 
@@ -65,7 +65,7 @@ function drawTrades(box) {
   const log = wanted === 'log' || (wanted === 'auto' && Math.min(...costs) > 0 && Math.max(...costs) > 20 * Math.min(...costs));
   const stairs = steps(points, trade.front);
   const named = new Set(stairs.slice(-NAMED).map((point) => point.c));
-  const traces = ['not judged', 'dominated', 'front'].map((group) => pointTrace(points.filter((point) => groupOf(point, front) === group), group, size, named));
+  const traces = ['not ranked', 'dominated', 'front'].map((group) => pointTrace(points.filter((point) => groupOf(point, front) === group), group, size, named));
   const line = { x: stairs.map((point) => point.cost / size), y: stairs.map((point) => 100 * point.accuracy) };
   traces.unshift({ type: 'scatter', mode: 'lines', ...line, line: { shape: 'hv', color: colour('--quiet'), width: 1.4, dash: 'dot' }, hoverinfo: 'skip' });
   const layout = layoutOf(`${trade.title}${unit ? ` (${unit})` : ''}${log ? ', logarithmic' : ''}`, 'test accuracy (%)', { margin: { l: 58, r: 40, t: 28, b: 48 } });
@@ -78,7 +78,7 @@ function tellTrades() {
   const trade = chosenTrade();
   const names = trade.front.map(label);
   const shown = names.slice(0, 6).join(', ') + (names.length > 6 ? ` and ${names.length - 6} more` : '');
-  $('trades-words').textContent = names.length ? `Not dominated, by ${trade.title} from the cheapest: ${shown}.` : 'No candidate was judged, so no front is drawn.';
+  $('trades-words').textContent = names.length ? `Not dominated, by ${trade.title} from the cheapest: ${shown}.` : 'No candidate is ranked, so no front is drawn.';
   const points = pointsOf(trade).length;
   $('trades-count').textContent = points < facts.candidates.length ? `${points} of ${facts.candidates.length} candidates` : '';
 }
