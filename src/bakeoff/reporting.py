@@ -91,7 +91,7 @@ def table_of(reading: Reading, kind: str) -> str:
         StudyError: If the study cannot be read.
     """
     verdict, _ = _verdict_or_why_not(reading)
-    table = standings(reading.table, reading.runs, reading.epochs, verdict)
+    table = standings(reading.table, verdict)
     name = shown(reading.study.spec.name)
     formats = {
         "md": lambda: tables.to_markdown(table),
@@ -103,7 +103,7 @@ def table_of(reading: Reading, kind: str) -> str:
 
 
 def draw_figures(study: Study, kind: str | None = None, out: Path | None = None) -> Drawn:
-    """Draw a study's figures as files, with what the paper recorded where the study is of CIFAR-10.
+    """Draw a study's figures as files, those of the paper among them where the study repeats some of it.
 
     Args:
         study: To tell of; it may still be running.
@@ -115,9 +115,8 @@ def draw_figures(study: Study, kind: str | None = None, out: Path | None = None)
         StudyError: If the study cannot be read, or a file cannot be written.
     """
     folder = (study.folder / PAGE).with_name("figures") if out is None else out
-    return figures(
-        study.runs(), study.epochs(), folder, KINDS if kind is None else [kind], of_cifar10=of_cifar10(study)
-    )
+    reading, kinds = study.reading(), KINDS if kind is None else [kind]
+    return figures(reading.runs, reading.epochs, folder, kinds, of_cifar10=of_cifar10(study))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

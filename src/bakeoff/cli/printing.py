@@ -52,7 +52,7 @@ def print_table(folder: Path) -> None:
     study, table = reading.study, reading.table
     try:
         verdict = reading.verdict
-        ties, sentences = {one.candidate_id: one.ties for one in verdict.candidates}, verdict.sentences()
+        ties, sentences = {one.candidate_id: one.ties for one in verdict.ranked}, verdict.sentences()
     except StudyError as error:  # what was trained is shown all the same
         ties, sentences = {}, [f"There is no verdict: {error}."]
     console.print(ranked_table(table, study.spec.name, ties))

@@ -163,7 +163,7 @@ def score_bars(
     over = f"mean and standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
     figure, axes = _pair(f"{name(model)}: test set after training ({over})")
     _bars(axes[0], scores, [(score.loss, score.loss_sd) for score in scores], "{:.3f}")
-    _bars(axes[1], scores, [(100 * score.accuracy, 100 * score.accuracy_sd) for score in scores], "{:.1f}")
+    _bars(axes[1], scores, [(100 * score.accuracy, 100 * score.accuracy_sd) for score in scores], "{:.1f}", most=100)
     axes[0].set(title="test loss", ylabel="cross-entropy (nats per picture)")
     axes[1].set(title="test accuracy", ylabel="accuracy (%)", ylim=(0, 112), yticks=range(0, 101, 20))
     known = {
@@ -187,17 +187,28 @@ def _recorded_bar(axes: Sequence[Axes], place: int, found: RecordedScore) -> Lin
     return line
 
 
-def _bars(axes: Axes, scores: Sequence[Score], values: Sequence[tuple[float, float]], form: str) -> None:
-    """Draw one bar a configuration with its value over it; what is not finite is said instead of drawn."""
+def _bars(
+    axes: Axes, scores: Sequence[Score], values: Sequence[tuple[float, float]], form: str, most: float = math.inf
+) -> None:
+    """Draw one bar a configuration with its value over it; what is not finite is said instead of drawn.
+
+    Args:
+        axes: To draw in.
+        scores: The configurations' results.
+        values: Of each a value, 0 or above, and its spread.
+        form: Of the value in words.
+        most: That a value can be: its spread is not drawn beyond.
+    """
     rates = _rates(scores)
     for place, (score, (value, spread)) in enumerate(zip(scores, values, strict=True)):
         made = score.configuration
         height, error = (number if math.isfinite(number) else 0.0 for number in (value, spread))
+        down, up = _within(height, error, most)
         axes.bar(
             place,
             height,
             width=0.66,
-            yerr=error or None,
+            yerr=[[down], [up]] if error else None,
             ecolor="#333333",
             capsize=3,
             facecolor=OPTIMIZER_COLOURS[made.optimizer],
@@ -206,7 +217,7 @@ def _bars(axes: Axes, scores: Sequence[Score], values: Sequence[tuple[float, flo
             linewidth=0,
         )
         words = form.format(value) if math.isfinite(value) else "not finite"
-        top = (place, height + error)
+        top = (place, height + up)
         plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
         look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "bottom", "bbox": plate}
         axes.annotate(words, top, xytext=(0, 3), **look)
@@ -292,9 +303,15 @@ def accuracy_against_time(trades: Sequence[Trade], split: str, best: Sequence[st
 
 def _point(axes: Axes, trade: Trade, size: int, **look: Any) -> Artist:
     """Draw a candidate with its spread over seeds; `size` is the unit of time in seconds."""
-    spread = 100 * trade.accuracy_sd if math.isfinite(trade.accuracy_sd) else None
+    down, up = _within(100 * trade.accuracy, 100 * trade.accuracy_sd, 100)
+    spread = [[down], [up]] if math.isfinite(trade.accuracy_sd) else None
     style: dict[str, Any] = {"markersize": 7, "capsize": 3, "linestyle": "none", "elinewidth": 1} | look
     return axes.errorbar(trade.seconds / size, 100 * trade.accuracy, yerr=spread, **style).lines[0]
+
+
+def _within(value: float, spread: float, most: float) -> tuple[float, float]:
+    """Return how far a spread reaches down and up from a value that lies between 0 and a bound, and no farther."""
+    return min(spread, value), min(spread, most - value)
 
 
 def rendered(figure: Figure, kind: str) -> bytes:

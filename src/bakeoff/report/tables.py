@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from bakeoff.report.page.standings import Cell, Row, Standings
@@ -100,7 +100,7 @@ def to_csv(table: Standings) -> str:
         for column, cell, has_interval in zip(table.columns, row.cells, bounded, strict=True):
             cells.append(_number(cell) if column.numeric else harmless(cell.text))
             if has_interval:
-                cells += ["", ""] if cell.interval is None else [repr(cell.interval.low), repr(cell.interval.high)]
+                cells += ["", ""] if cell.interval is None else [repr(end) for end in cell.interval]
         writer.writerow([*cells, row.mark, harmless(row.unranked)])
     return buffer.getvalue()
 
@@ -172,5 +172,4 @@ def _number(cell: Cell) -> str:
 
 
 def _figure(cell: Cell) -> dict[str, Any]:
-    bounds: Sequence[float] | None = None if cell.interval is None else (cell.interval.low, cell.interval.high)
-    return {"value": cell.value, "text": cell.text, "note": cell.note or None, "interval": bounds}
+    return {"value": cell.value, "text": cell.text, "note": cell.note or None, "interval": cell.interval}

@@ -1,4 +1,4 @@
-"""The raw tables inside the page, for whoever wants to compute with them."""
+"""The files inside the page: to be read in it, and saved by whoever wants to compute with them."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class Download:
 
     meaning: str
     text: str
+    printed: bool = False
+    """Whether it is printed with the page; tables would take hundreds of sheets."""
 
 
 def downloads(material: Material) -> list[Download]:
@@ -69,5 +71,16 @@ def downloads(material: Material) -> list[Download]:
                 dict(zip(material.table["candidate_id"], material.table["candidate"], strict=True)),
             ),
         ),
-        Download("study.toml", "application/toml", "the study with nothing left to decide", material.study.to_toml()),
+        Download(
+            "study.toml",
+            "application/toml",
+            "the study with nothing left to decide",
+            _in_plain_sight(material.study.to_toml()),
+            printed=True,
+        ),
     ]
+
+
+def _in_plain_sight(toml: str) -> str:
+    """Return TOML that says the same, with what is not printable in its strings written as escapes."""
+    return "".join(one if one.isprintable() or one == "\n" else f"\\U{ord(one):08x}" for one in toml)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bakeoff.analysis.effects import EffectGrid, Influence
@@ -48,6 +49,9 @@ class PageFacts:
 
     standings: Standings
     remarks: tuple[str, ...]
+    looks: Mapping[str, int]
+    """By candidate id, its place in the study, which decides its colour: ranks change while a study runs."""
+
     courses: tuple[Course, ...]
     """In the order of the table."""
 
@@ -58,7 +62,6 @@ class PageFacts:
     gallery: Gallery
     audit: Audit
     made: tuple[tuple[str, str], ...]
-    study_file: str
     downloads: tuple[Download, ...]
 
 
@@ -84,8 +87,9 @@ def page_facts(material: Material) -> PageFacts:
         left_out=left,
         advice=advice,
         protocol=protocol_words(study),
-        standings=standings(table, material.runs, material.epochs, verdict),
+        standings=standings(table, verdict),
         remarks=tuple(clean(one) for one in [*budget_words(study, took)[1:], *material.remarks]),
+        looks={one: place for place, one in enumerate(material.runs["candidate_id"].unique())},
         courses=tuple(courses(material.runs, material.epochs, order, _training_macs(material))),
         trades=tuple(trades(table, material.recommendation)),
         grids=tuple(material.grids),
@@ -94,7 +98,6 @@ def page_facts(material: Material) -> PageFacts:
         gallery=gallery(material.pictures, order),
         audit=audit_told(material.findings, labels),
         made=tuple(how_made(material)),
-        study_file=clean(study.to_toml()),
         downloads=tuple(downloads(material)),
     )
 

@@ -1,6 +1,6 @@
 function drawConfusion(box) {
   const { names, confusions } = facts.classes;
-  const { counts } = confusions[Number($('confusion-of').value)];
+  const { counts } = confusions.find((one) => one.id === $('confusion-of').value);
   const shares = counts.map((row) => {
     const all = row.reduce((sum, one) => sum + one, 0);
     return row.map((one) => (all ? (100 * one) / all : null));

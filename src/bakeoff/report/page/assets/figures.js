@@ -78,7 +78,7 @@ function startPrinting() {
   window.addEventListener('beforeprint', () => {
     before = document.documentElement.dataset.theme;
     setTheme('light');
-    document.querySelectorAll('details').forEach((one) => { one.dataset.was = one.open ? 'open' : ''; one.open = true; });
+    document.querySelectorAll('details:not(.unprinted)').forEach((one) => { one.dataset.was = one.open ? 'open' : ''; one.open = true; });
     for (const figure of figures) {
       drawFigure(figure);
       Plotly.relayout(figure.box, { autosize: false, width: 640, height: 380 });
@@ -86,7 +86,7 @@ function startPrinting() {
   });
   window.addEventListener('afterprint', () => {
     setTheme(before);
-    document.querySelectorAll('details').forEach((one) => { one.open = one.dataset.was === 'open'; });
+    document.querySelectorAll('details:not(.unprinted)').forEach((one) => { one.open = one.dataset.was === 'open'; });
     for (const figure of figures) {
       figure.box.replaceChildren();
       Plotly.purge(figure.box);
