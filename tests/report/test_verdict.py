@@ -111,13 +111,13 @@ def test_the_ranked_table_shows_ties_where_candidates_are_separated(study: Study
 
 def test_who_is_not_ranked_has_neither_rank_nor_ties_nor_a_place_in_the_budget() -> None:
     people = [
-        contender("a", bits(0.95, seeds=1)),
-        contender("b", bits(0.93, seed=2)),
-        contender("c", bits(0.9, seed=3)),
+        contender("x", bits(0.95, seeds=1)),
+        contender("y", bits(0.93, seed=2)),
+        contender("z", bits(0.9, seed=3)),
     ]
-    verdict = judge(people, unranked={"a": "S1 too few seeds"})
-    row = next(line.split() for line in shown(standings_table(verdict)).splitlines() if "the a" in line)
+    verdict = judge(people, unranked={"x": "S1 too few seeds"})
+    row = next(line.split() for line in shown(standings_table(verdict)).splitlines() if "the x" in line)
     assert (row[2], row[-1]) == ("-", "-")
     budget = shown(recommendation_table(recommend(verdict, {}, Budget())))
-    assert "not ranked" in next(line for line in budget.splitlines() if "the a" in line)
-    assert "use this" in next(line for line in budget.splitlines() if "the b" in line)
+    assert "not ranked" in next(line for line in budget.splitlines() if "the x" in line)
+    assert "use this" in next(line for line in budget.splitlines() if "the y" in line)

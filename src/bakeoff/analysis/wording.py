@@ -15,6 +15,9 @@ from bakeoff.words import percent, plural
 if TYPE_CHECKING:
     from bakeoff.analysis.verdict import Standing, Verdict
 
+AFTER_HOLM = "after Holm, the larger of two tests"
+"""What the p value of a pair is."""
+
 NAMED = 3
 """Candidates named in one sentence; more are counted."""
 
@@ -118,16 +121,16 @@ def _evidence(pair: Pair, verdict: Verdict) -> str:
     gap = f"{points(comparison.gap)} apart with {_seeds(comparison)} each"
     between = f"from {100 * interval.low:+.2f} to {100 * interval.high:+.2f} with new seeds and new pictures"
     within = f", within the {points(verdict.smallest_difference)} that count"
-    tested = f"; {p_value(comparison.p_adjusted)} after Holm, the larger of two tests"
+    tested = f"; {p_value(comparison.p_adjusted)} {AFTER_HOLM}"
     tail = within if pair.decision is Decision.EQUIVALENT else tested
     return f"{gap} ({100 * level:g} % interval {between}{tail})"
 
 
 def on_p_values(verdict: Verdict) -> str:
     """Return how the p value and the interval in a verdict's sentences go together; nothing where no p value is told."""
-    tested = sum(pair.comparison.p_adjusted is not None for pair in verdict.pairs)
-    if all(pair.decision is Decision.EQUIVALENT or pair.comparison.p_adjusted is None for pair in verdict.pairs):
+    if not any(AFTER_HOLM in one for one in of_verdict(verdict)):
         return ""
+    tested = sum(pair.comparison.p_adjusted is not None for pair in verdict.pairs)
     raised = f" and is raised for the {tested} pairs that were tested (Holm)" if tested > 1 else ""
     return (
         "The interval is of that pair alone, for new seeds and new pictures. The p value is the larger of two tests, for "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from bakeoff.audit import kept
 from bakeoff.report.console import to_csv
 from bakeoff.report.page.material import Material
@@ -47,19 +49,18 @@ class Download:
 
 def downloads(material: Material) -> list[Download]:
     """Return the files that the page holds."""
-    runs = material.runs[RUN_COLUMNS].assign(
-        label=[harmless(clean(one)) for one in material.runs["label"]],
-        message=[harmless(clean(one or "")) for one in material.runs["message"]],
-    )
+    runs = _readable(material.runs[RUN_COLUMNS], "run_id", "candidate_id", "label", "model", "message")
+    epochs = _readable(material.epochs, "run_id")
+    table = _readable(material.table, "candidate_id", "model", "unranked")
     csv = "text/csv"
     return [
-        Download("table.csv", csv, "one row a candidate, as ranked here", to_csv(material.table)),
+        Download("table.csv", csv, "one row a candidate, as ranked here", to_csv(table)),
         Download("runs.csv", csv, "one row a run", runs.to_csv(index=False, float_format=DIGITS)),
         Download(
             "epochs.csv",
             csv,
             "one row an epoch of every run",
-            material.epochs.to_csv(index=False, float_format=DIGITS),
+            epochs.to_csv(index=False, float_format=DIGITS),
         ),
         Download(
             "findings.json",
@@ -79,6 +80,16 @@ def downloads(material: Material) -> list[Download]:
             printed=True,
         ),
     ]
+
+
+def _readable(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Return a table whose texts hold nothing that the page or a spreadsheet would obey."""
+    texts = {name: [_text(one) for one in table[name]] for name in columns}
+    return table.assign(**texts)
+
+
+def _text(value: object) -> str:
+    return harmless(clean(value)) if isinstance(value, str) else ""
 
 
 def _in_plain_sight(toml: str) -> str:
