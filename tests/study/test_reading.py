@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bakeoff.analysis import cube
 from bakeoff.analysis.pictures import Pictures
 from bakeoff.records import RunStatus
 from bakeoff.report.page import page_facts
@@ -15,6 +16,7 @@ from bakeoff.report.page.standings import Row
 from bakeoff.reporting import Looked, material_of, table_of
 from bakeoff.store import Store
 from bakeoff.study import Study
+from bakeoff.study import reading as reading_module
 from tests.stored import Network, bits, uneven_study
 
 UNSEEN = Looked(classes=(), pictures=Pictures())
@@ -105,3 +107,24 @@ def test_the_written_tables_leave_out_of_the_ranking_whom_the_page_does(tmp_path
 def test_table_and_parts_of_it_agree(tmp_path: Path) -> None:
     reading = uneven_study(tmp_path, network("a", 0.95, 2), network("b", 0.9, 3)).reading()
     pd.testing.assert_frame_equal(reading.table[reading.ranking.columns], reading.ranking)
+
+
+def test_predictions_are_read_and_candidates_compared_once_for_all_that_the_page_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = uneven_study(tmp_path, network("a", 0.95, 3), network("b", 0.9, 3))
+    known = study.findings()
+    assert study.said is not None
+    assert known == study.said[1]
+    read: list[Path] = []
+    judged: list[object] = []
+    real_read, real_judge = cube.load_correct, reading_module.judge
+    monkeypatch.setattr(cube, "load_correct", lambda path: read.append(path) or real_read(path))
+    monkeypatch.setattr(
+        reading_module, "judge", lambda *given, **more: judged.append(given) or real_judge(*given, **more)
+    )
+    reading = study.reading()
+    page_facts(material_of(reading, UNSEEN))
+    table_of(reading, "md")
+    assert len(read) == 6
+    assert len(judged) == 1

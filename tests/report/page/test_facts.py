@@ -318,21 +318,21 @@ def test_no_sentence_of_the_verdict_is_said_again_as_advice(tmp_path: Path) -> N
         for place, name in enumerate("abc")
     ]
     facts = page_facts(material_of(stored_study(tmp_path / "s", networks).reading()))
-    assert len(facts.verdict) > 2
-    sentences = [part for told in (*facts.verdict, *facts.advice) for part in re.split(r"(?<=\.) ", told)]
+    assert len(facts.said.verdict) > 2
+    sentences = [part for told in (*facts.said.verdict, *facts.said.advice) for part in re.split(r"(?<=\.) ", told)]
     assert len(set(sentences)) == len(sentences)
 
 
 def test_an_interval_beside_a_p_value_is_explained_and_alone_is_not(tmp_path: Path, of_judged: PageFacts) -> None:
-    assert "after Holm" not in " ".join(of_judged.verdict)
-    assert of_judged.on_p_values == ""
+    assert "after Holm" not in " ".join(of_judged.said.verdict)
+    assert of_judged.said.on_p_values == ""
     networks = [
         Network(name=name, correct=bits(share, seed=1), validation=share) for name, share in (("a", 0.9), ("b", 0.6))
     ]
     facts = page_facts(material_of(stored_study(tmp_path / "s", networks).reading()))
-    assert "p < 0.001 after Holm, the larger of two tests" in " ".join(facts.verdict)
-    assert "it can be above 0.05 where the interval leaves out 0" in facts.on_p_values
-    assert page_facts(material(tmp_path / "t", Run())).on_p_values == ""
+    assert "p < 0.001 after Holm, the larger of two tests" in " ".join(facts.said.verdict)
+    assert "it can be above 0.05 where the interval leaves out 0" in facts.said.on_p_values
+    assert page_facts(material(tmp_path / "t", Run())).said.on_p_values == ""
 
 
 def test_intervals_of_accuracies_end_at_0_and_100_percent(tmp_path: Path) -> None:

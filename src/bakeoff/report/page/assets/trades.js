@@ -1,7 +1,7 @@
 const NAMED = 8;  // labels beside points; more would lie on each other
 
 function chosenTrade() {
-  return facts.trades[Number($('trades-axis').value)];
+  return facts.trades.find((one) => one.cost === $('trades-axis').value);
 }
 
 function pointsOf(trade) {
