@@ -8,6 +8,7 @@ keep the driver from folding its write-ahead log into the database when it ends.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from datetime import datetime
@@ -32,6 +33,9 @@ REFRESH = 5.0
 
 YOUNG = 0.1
 """Seconds in which a file may change twice with the same time of change: file systems count in ticks of up to 10 ms."""
+
+WORKERS_TOLD = re.compile("[1-9][0-9]{0,3}")
+"""How the driver writes down how many runs go at once."""
 
 Mark = tuple[int, int, int]
 """A file's number, size and time of change in nanoseconds."""
@@ -165,7 +169,7 @@ class Monitor:
         with Store.open_read_only(self._folder / DATABASE) as store:
             rows = store.progress_frame()
             workers = store.note(WORKERS)
-        self._workers = int(workers) if workers and workers.isdecimal() else None
+        self._workers = int(workers) if workers and WORKERS_TOLD.fullmatch(workers) else None
         return rows if len(rows) else rows_of(study)
 
     def _hear(self, rows: pd.DataFrame, marks: Marks, now: float) -> bool:
