@@ -106,12 +106,18 @@ def draw_figures(study: Study, kind: str | None = None, out: Path | None = None)
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
-        StudyError: If the study cannot be read, or a file cannot be written.
+        StudyError: If the study cannot be read, has nothing to draw yet, or a file cannot be written.
     """
     folder = (study.folder / PAGE).with_name("figures") if out is None else out
-    return figures(
+    drawn = figures(
         study.runs(), study.epochs(), folder, KINDS if kind is None else [kind], of_cifar10=of_cifar10(study)
     )
+    if not drawn.paths:
+        raise StudyError(
+            f"figures show epochs of runs, but {study.folder} holds none to show ({'; '.join(drawn.left_out)}); draw them once "
+            "a run has finished an epoch: `bakeoff show` tells how far each has come"
+        )
+    return drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from bakeoff.records import RunStatus
 from bakeoff.report import tables
 from bakeoff.report.page import page_facts
 from bakeoff.report.page.standings import Standings
-from bakeoff.reporting import page_of, table_of, write_table
+from bakeoff.reporting import material_of, page_of, table_of, write_table
 from bakeoff.study import Study
 from bakeoff.words import brief, count, duration, percent
 from tests.report.page.building import HOSTILE, material
@@ -133,6 +133,11 @@ def test_csv_and_json_have_the_numbers_that_round_to_those_cells(told: dict[str,
             **cell,
             "candidate": read["candidate"],
         }
+
+
+def test_the_table_inside_the_page_is_the_same_file(study: Study, told: dict[str, str]) -> None:
+    inside = {one.name: one.text for one in page_facts(material_of(study)).downloads}
+    assert inside["table.csv"] == told["csv"]
 
 
 def test_intervals_on_the_page_are_those_of_the_studys_table(study: Study, told: dict[str, str]) -> None:

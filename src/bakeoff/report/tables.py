@@ -10,10 +10,12 @@ import io
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bakeoff.report.page.standings import Cell, Row, Standings
 from bakeoff.words import harmless
+
+if TYPE_CHECKING:
+    from bakeoff.report.page.standings import Cell, Row, Standings
 
 MARKDOWN = re.compile(r"[\\`*{}\[\]<>!|~&$@]|#(?=\w)|:(?=[\w/+-])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?i:(?<=www))\.")
 """What GitHub's Markdown may obey within a line: a `_` between letters, or a `:` before a space, is none of it."""

@@ -187,7 +187,7 @@ class Monitor:
 
     def _tell(self, marks: Marks, now: float, **changes: str | None) -> None:
         self._told_at = now
-        if self._rows is None:
+        if self._rows is None or marks.study is None:  # of a study that is gone nobody knows what time is left
             self._board.post(**changes)
             return
         since = {key: now - run.at for key, run in self._heard.items()}
@@ -196,6 +196,11 @@ class Monitor:
         self._board.post(standing=told(current), **changes)
 
     def _absent(self) -> str:
+        if self._rows is not None and not self._folder.exists():
+            return (
+                f"The study's folder {self._folder} is gone since {_clock()}: it was moved or deleted. What is shown is the last "
+                "that was read; bring the folder back, or start `bakeoff watch` with its new place."
+            )
         if self._rows is not None:
             return f"Since {_clock()} there is no study in {self._folder} any more. What is shown is the last that was read."
         return f"There is no study in {self._folder} yet. It is shown here as soon as `bakeoff run` has planned it."

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bakeoff.audit import kept
-from bakeoff.report.console import to_csv
 from bakeoff.report.page.material import Material
+from bakeoff.report.page.standings import Standings
+from bakeoff.report.tables import to_csv
 from bakeoff.words import clean, harmless
 
 RUN_COLUMNS = [
@@ -43,15 +44,20 @@ class Download:
     text: str
 
 
-def downloads(material: Material) -> list[Download]:
-    """Return the files that the page holds."""
+def downloads(material: Material, table: Standings) -> list[Download]:
+    """Return the files that the page holds.
+
+    Args:
+        material: What is known of the study.
+        table: The page's own.
+    """
     runs = material.runs[RUN_COLUMNS].assign(
         label=[harmless(clean(one)) for one in material.runs["label"]],
         message=[harmless(clean(one or "")) for one in material.runs["message"]],
     )
     csv = "text/csv"
     return [
-        Download("table.csv", csv, "one row a candidate, as ranked here", to_csv(material.table)),
+        Download("table.csv", csv, "one row a candidate, as ranked here", to_csv(table)),
         Download("runs.csv", csv, "one row a run", runs.to_csv(index=False, float_format=DIGITS)),
         Download(
             "epochs.csv",

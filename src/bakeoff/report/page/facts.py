@@ -71,6 +71,7 @@ def page_facts(material: Material) -> PageFacts:
     labels = dict(zip(order, (str(one) for one in table["candidate"]), strict=True))
     took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
     said, advice, left = _sentences(material)
+    ranked = standings(table, material.runs, material.epochs, verdict)
     return PageFacts(
         name=shown(study.name),
         version=material.version,
@@ -80,7 +81,7 @@ def page_facts(material: Material) -> PageFacts:
         not_judged=left,
         advice=advice,
         protocol=protocol_words(study),
-        standings=standings(table, material.runs, material.epochs, verdict),
+        standings=ranked,
         remarks=tuple(clean(one) for one in [*budget_words(study, took)[1:], *material.remarks]),
         courses=tuple(courses(material.runs, material.epochs, order, _training_macs(material))),
         trades=tuple(trades(table, material.recommendation)),
@@ -91,7 +92,7 @@ def page_facts(material: Material) -> PageFacts:
         audit=audit_told(material.findings, labels),
         made=tuple(how_made(material)),
         study_file=clean(study.to_toml()),
-        downloads=tuple(downloads(material)),
+        downloads=tuple(downloads(material, ranked)),
     )
 
 

@@ -2,6 +2,7 @@
 
 let figures = [];
 let seen = null;
+let sized = null;
 const CONFIG = {
   displaylogo: false, responsive: true, scrollZoom: false,
   modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d'],
@@ -15,6 +16,7 @@ function addFigure(box, draw) {
 
 function drawFigure(figure) {
   figure.drawn = true;
+  figure.width = figure.box.clientWidth;
   figure.draw(figure.box);
 }
 
@@ -36,9 +38,9 @@ function layoutOf(x, y, more) {
   }, more);
 }
 
-// Labels under the pointer are ours, not Plotly's: their text is never read as markup.
+// Labels under the pointer are ours, not Plotly's: their text is never read as markup. Returns what is kept once all stands.
 function plot(box, traces, layout, told, touched) {
-  Plotly.react(box, traces, layout, CONFIG);
+  const drawn = Plotly.react(box, traces, layout, CONFIG);
   box.removeAllListeners('plotly_hover');
   box.removeAllListeners('plotly_unhover');
   box.on('plotly_hover', (event) => {
@@ -50,6 +52,7 @@ function plot(box, traces, layout, told, touched) {
     $('tip').hidden = true;
     if (touched) touched(null);
   });
+  return drawn;
 }
 
 function showTip(text, event) {
@@ -62,7 +65,20 @@ function showTip(text, event) {
   tip.style.top = `${above ? event.clientY - tip.offsetHeight - 12 : event.clientY + 18}px`;
 }
 
+// A figure whose own layout depends on its width is drawn anew for another.
+function followWidths() {
+  if (sized) sized.disconnect();
+  sized = new ResizeObserver((entries) => {
+    for (const entry of entries) {
+      const figure = figures.find((one) => one.box === entry.target);
+      if (figure && figure.drawn && figure.width !== figure.box.clientWidth) drawFigure(figure);
+    }
+  });
+  figures.forEach((figure) => sized.observe(figure.box));
+}
+
 function startFigures() {
+  followWidths();
   if (seen) seen.disconnect();
   seen = new IntersectionObserver((entries) => {
     for (const entry of entries) {
@@ -81,7 +97,8 @@ function startPrinting() {
     document.querySelectorAll('details').forEach((one) => { one.dataset.was = one.open ? 'open' : ''; one.open = true; });
     for (const figure of figures) {
       drawFigure(figure);
-      Plotly.relayout(figure.box, { autosize: false, width: 640, height: 380 });
+      const square = figure.box.classList.contains('square'); // its margins, not its sides, differ
+      Plotly.relayout(figure.box, { autosize: false, width: 640, height: square ? 640 + figure.box.clientHeight - figure.box.clientWidth : 380 });
     }
   });
   window.addEventListener('afterprint', () => {
