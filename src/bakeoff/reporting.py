@@ -88,7 +88,7 @@ def table_of(study: Study, kind: str) -> str:
     verdict = None if found.recommendation is None else found.recommendation.verdict
     table, name = standings(found.table, found.runs, found.epochs, verdict), shown(study.spec.name)
     formats = {
-        "md": lambda: tables.to_markdown(table),
+        "md": lambda: tables.to_markdown(table, name),
         "latex": lambda: tables.to_latex(table, name),
         "csv": lambda: tables.to_csv(table),
         "json": lambda: tables.to_json(table, name),
