@@ -190,3 +190,10 @@ def test_a_database_short_of_a_column_is_refused_with_its_remedy(folder: Path) -
         connection.execute("ALTER TABLE epochs DROP COLUMN images")
     with pytest.raises(BakeoffError, match=r"whole results database, but no such column: epochs\.images; move it away"):
         read(folder)
+
+
+def test_a_study_file_that_no_study_has_is_not_read(folder: Path) -> None:
+    with (folder / "study.toml").open("ab") as file:
+        file.truncate(20_000_000)
+    with pytest.raises(StudyError, match="must be a study of at most 16,777,216 bytes, but has 20,000,000"):
+        Study(folder)

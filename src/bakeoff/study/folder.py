@@ -27,6 +27,9 @@ STUDY_FILE = "study.toml"
 
 DATABASE = "results.sqlite"
 
+LARGEST_FILE = 16 * 2**20
+"""Bytes of a study file that is read: about 100,000 candidates."""
+
 STATISTICS = "S"
 """What the ids of the audit's rules on statistics begin with."""
 
@@ -47,6 +50,10 @@ class Study:
                 f"a study folder must hold {STUDY_FILE}, but {folder} has none; give the folder that `bakeoff run` named"
             )
         self._said: tuple[str, list[Finding]] | None = None
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise StudyError(
+                f"{path} must be a study of at most {LARGEST_FILE:,} bytes, but has {size:,}; take it from a copy of the study"
+            )
         try:
             self.spec = ResolvedStudy.from_toml(path.read_text(encoding="utf-8"), where=str(path))
         except (SpecError, OSError, UnicodeDecodeError) as error:

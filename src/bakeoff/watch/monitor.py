@@ -49,6 +49,9 @@ class Marks(NamedTuple):
     log: Mark | None
     """Of the write-ahead log, where the latest records are; None while it is empty."""
 
+    folder: bool
+    """Whether it is there."""
+
     young: bool
     """Whether the last change is so recent that another could have left the same marks. They change once more when it
     is not, so that what was read too early is read again."""
@@ -66,7 +69,7 @@ def marks_of(folder: Path) -> Marks:
     log = _mark(folder / f"{DATABASE}-wal")
     log = None if log is None or log[1] == 0 else log
     newest = max((mark[2] for mark in (study, database, log) if mark is not None), default=0)
-    return Marks(study, database, log, time.time() - newest / 1e9 < YOUNG)
+    return Marks(study, database, log, _mark(folder) is not None, time.time() - newest / 1e9 < YOUNG)
 
 
 def _mark(path: Path) -> Mark | None:
@@ -140,7 +143,7 @@ class Monitor:
     def _read(self, marks: Marks, now: float) -> None:
         if marks.study is None:
             self._told_at = now
-            self._board.post(trouble=clean(self._absent()))
+            self._board.post(trouble=clean(self._absent(marks)))
             return
         try:
             rows = self._rows_now(marks)
@@ -195,8 +198,8 @@ class Monitor:
         current = standing(self._study, self._rows, workers=self._workers, since=since, silent_for=silent_for)
         self._board.post(standing=told(current), **changes)
 
-    def _absent(self) -> str:
-        if self._rows is not None and not self._folder.exists():
+    def _absent(self, marks: Marks) -> str:
+        if self._rows is not None and not marks.folder:
             return (
                 f"The study's folder {self._folder} is gone since {_clock()}: it was moved or deleted. What is shown is the last "
                 "that was read; bring the folder back, or start `bakeoff watch` with its new place."

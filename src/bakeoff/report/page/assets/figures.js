@@ -3,6 +3,7 @@
 let figures = [];
 let seen = null;
 let sized = null;
+let printing = false;
 const CONFIG = {
   displaylogo: false, responsive: true, scrollZoom: false,
   modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d'],
@@ -65,16 +66,20 @@ function showTip(text, event) {
   tip.style.top = `${above ? event.clientY - tip.offsetHeight - 12 : event.clientY + 18}px`;
 }
 
-// A figure whose own layout depends on its width is drawn anew for another.
+// A square figure's height depends on its width: it is drawn anew for another.
 function followWidths() {
   if (sized) sized.disconnect();
   sized = new ResizeObserver((entries) => {
     for (const entry of entries) {
       const figure = figures.find((one) => one.box === entry.target);
-      if (figure && figure.drawn && figure.width !== figure.box.clientWidth) drawFigure(figure);
+      if (figure && figure.drawn && !printing && figure.width !== figure.box.clientWidth) drawFigure(figure);
     }
   });
-  figures.forEach((figure) => sized.observe(figure.box));
+  figures.filter(isSquare).forEach((figure) => sized.observe(figure.box));
+}
+
+function isSquare(figure) {
+  return figure.box.classList.contains('square');
 }
 
 function startFigures() {
@@ -92,13 +97,14 @@ function startFigures() {
 function startPrinting() {
   let before = null;
   window.addEventListener('beforeprint', () => {
+    printing = true;
     before = document.documentElement.dataset.theme;
     setTheme('light');
     document.querySelectorAll('details').forEach((one) => { one.dataset.was = one.open ? 'open' : ''; one.open = true; });
     for (const figure of figures) {
       drawFigure(figure);
-      const square = figure.box.classList.contains('square'); // its margins, not its sides, differ
-      Plotly.relayout(figure.box, { autosize: false, width: 640, height: square ? 640 + figure.box.clientHeight - figure.box.clientWidth : 380 });
+      const height = isSquare(figure) ? 640 + figure.box.clientHeight - figure.box.clientWidth : 380; // its margins stay
+      Plotly.relayout(figure.box, { autosize: false, width: 640, height });
     }
   });
   window.addEventListener('afterprint', () => {
@@ -109,5 +115,6 @@ function startPrinting() {
       Plotly.purge(figure.box);
       drawFigure(figure);
     }
+    printing = false;
   });
 }
