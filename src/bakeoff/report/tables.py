@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -116,7 +117,7 @@ def _latex_tables(table: Standings, keys: Sequence[str], caption: str, sentences
                 r"\begin{table}",
                 r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
                 f"  \\caption{{{caption}{f' ({page + 1} of {pages})' if pages > 1 else ''}}}",
-                f"  \\begin{{tabularx}}{{\\textwidth}}{{{alignment}}}",
+                f"  \\begin{{tabularx}}{{\\linewidth}}{{{alignment}}}",
                 r"    \toprule",
                 f"    {heads} \\\\",
                 r"    \midrule",
@@ -152,11 +153,14 @@ def _stacked(lines: Sequence[str]) -> str:
 def _breakable(name: str) -> str:
     """Return a name that LaTeX may break, rather after a sign than within a word, and only if it must."""
     parts, letters = [], 0
-    for one in name.replace("\n", " "):
-        letters = letters + 1 if one.isalnum() else 0
+    for one, following in itertools.pairwise(f"{name} ".replace("\n", " ")):
         parts.append(latex_text(one))
-        if one != " " and (letters == 0 or letters % LETTERS == 0):
-            parts.append(BREAK_AFTER_SIGN if letters == 0 else BREAK_IN_WORD)
+        letters = letters + 1 if one.isalnum() else 0
+        if following.isalnum() and one != " ":
+            if letters == 0:
+                parts.append(BREAK_AFTER_SIGN)
+            elif letters % LETTERS == 0:
+                parts.append(BREAK_IN_WORD)
     return "".join(parts)
 
 
