@@ -52,8 +52,11 @@ ACCURACY = ("rank", "candidate", "ties", "val", "test", "runs", "training")
 COSTS = ("candidate", "parameters", "macs", "latency", "throughput", "memory", "train_memory")
 """Columns of the second. What is in neither would make one wider than a page of text; all other formats have it."""
 
-ROWS_A_PAGE = 24
-"""Candidates in one LaTeX table, at two lines each: a table cannot be broken over pages."""
+LINES_A_PAGE = 46
+"""Of one LaTeX table, which cannot be broken over pages: what fits on one of article's at its usual size of type."""
+
+LETTERS_A_LINE = 18
+"""Of a name in a LaTeX table, about."""
 
 TOLD_BELOW = 12
 """Sentences below a LaTeX table."""
@@ -108,15 +111,14 @@ def _latex_tables(table: Standings, keys: Sequence[str], caption: str, sentences
     places = [known[key] for key in keys if key in known]
     alignment = "".join(_alignment(table.columns[place]) for place in places)
     heads = " & ".join(_stacked(latex_text(table.columns[place].title).split(" ")) for place in places)
-    pages = max(1, -(-len(table.rows) // ROWS_A_PAGE))
-    for page in range(pages):
-        rows = table.rows[page * ROWS_A_PAGE : (page + 1) * ROWS_A_PAGE]
-        last = page == pages - 1
+    pages = _pages(table.rows)
+    for number, rows in enumerate(pages, start=1):
+        last = number == len(pages)
         yield "\n".join(
             [
                 r"\begin{table}",
                 r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
-                f"  \\caption{{{caption}{f' ({page + 1} of {pages})' if pages > 1 else ''}}}",
+                f"  \\caption{{{caption}{f' ({number} of {len(pages)})' if len(pages) > 1 else ''}}}",
                 f"  \\begin{{tabularx}}{{\\linewidth}}{{{alignment}}}",
                 r"    \toprule",
                 f"    {heads} \\\\",
@@ -128,6 +130,20 @@ def _latex_tables(table: Standings, keys: Sequence[str], caption: str, sentences
                 r"\end{table}",
             ]
         )
+
+
+def _pages(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the rows of each table: as many as fit on a page, with intervals and long names on lines of their own."""
+    pages: list[list[Row]] = [[]]
+    lines = 0
+    for row in rows:
+        takes = max(2, -(-len(row.label) // LETTERS_A_LINE))
+        if pages[-1] and lines + takes > LINES_A_PAGE:
+            pages.append([])
+            lines = 0
+        pages[-1].append(row)
+        lines += takes
+    return pages
 
 
 def _alignment(column: Column) -> str:

@@ -11,16 +11,24 @@ function textWidth(text, size = 12) {
   return ruler.measureText(text).width;
 }
 
+// Names of candidates often differ in what they end with.
+function shortenedWithin(text, most) {
+  const letters = Array.from(text);
+  if (letters.length <= most) return text;
+  const end = Math.floor((most - 1) / 2);
+  return `${letters.slice(0, most - 1 - end).join('')}…${letters.slice(letters.length - end).join('')}`;
+}
+
 // Shorten a text to a width.
-function fitted(text, width) {
+function fitted(text, width, shorter = shortened) {
   if (textWidth(text) <= width) return text;
   let [least, most] = [1, Array.from(text).length]; // letters with which it fits, and does not
   while (most - least > 1) {
     const middle = Math.floor((least + most) / 2);
-    if (textWidth(shortened(text, middle)) <= width) least = middle;
+    if (textWidth(shorter(text, middle)) <= width) least = middle;
     else most = middle;
   }
-  return shortened(text, least);
+  return shorter(text, least);
 }
 
 function meet(one, other) {

@@ -44,17 +44,15 @@ function pointTrace(points, group, size) {
   };
 }
 
-// The names stand in a trace of their own, whose points cannot be seen: first without a place, then where they fit.
-function nameTrace(points, front, size) {
+// The names stand in a trace of their own, whose points cannot be seen; who is in it is known once all else is drawn.
+function nameTrace() {
   return {
     type: 'scatter', mode: 'markers+text', hoverinfo: 'skip', cliponaxis: false, uid: 'names',
-    x: points.map((point) => point.cost / size), y: points.map((point) => 100 * point.accuracy),
-    text: points.map(() => ''), textposition: 'middle right', marker: { size: 10, opacity: 0 },
-    textfont: { size: 12, color: points.map((point) => colour(front.has(point.c) ? '--ink' : '--quiet')) },
+    x: [], y: [], text: [], marker: { size: 10, opacity: 0 }, textfont: { size: 12 },
   };
 }
 
-function putNames(box, points, size) {
+function putNames(box, points, front, stairs, size) {
   const { xaxis, yaxis, width, height } = box._fullLayout;
   const at = points.map((point) => {
     const y = (share) => yaxis.d2p(100 * share);
@@ -62,17 +60,25 @@ function putNames(box, points, size) {
     const x = xaxis.d2p(point.cost / size);
     const mark = { left: -6, right: 6, top: y(point.accuracy) - 6, bottom: y(point.accuracy) + 6 };
     const taken = [mark, ...bar].map((one) => ({ ...one, left: one.left + x, right: one.right + x }));
-    return { x, y: y(point.accuracy), text: fitted(label(point.c), Math.min(LONGEST_NAME, 0.4 * width)), taken };
+    return { point, x, y: y(point.accuracy), text: fitted(label(point.c), Math.min(LONGEST_NAME, 0.4 * width), shortenedWithin), taken };
   });
   const area = {
     left: 4 - xaxis._offset, right: width - xaxis._offset - 4, top: 4 - yaxis._offset, bottom: yaxis._length - 2,
     inner: { right: xaxis._length, bottom: yaxis._length },
   };
   area.left = Math.max(area.left, 2); // an axis' numbers stand left of it
-  const sides = sidesOf(at, at.flatMap((one) => one.taken), area);
+  const treads = stairs.slice(1).flatMap((point, before) => {
+    const [from, to] = [stairs[before], point].map((one) => ({ x: xaxis.d2p(one.cost / size), y: yaxis.d2p(100 * one.accuracy) }));
+    return [{ left: from.x, right: to.x, top: from.y - 1, bottom: from.y + 1 }, { left: to.x - 1, right: to.x + 1, top: to.y, bottom: from.y }];
+  });
+  const sides = sidesOf(at, [...at.flatMap((one) => one.taken), ...treads], area);
+  const named = at.filter((one) => sides.has(one));
   Plotly.restyle(box, {
-    text: [at.map((one) => (sides.has(one) ? escaped(one.text) : ''))],
-    textposition: [at.map((one) => sides.get(one) ?? 'middle right')],
+    x: [named.map((one) => one.point.cost / size)],
+    y: [named.map((one) => 100 * one.point.accuracy)],
+    text: [named.map((one) => escaped(one.text))],
+    textposition: [named.map((one) => sides.get(one))],
+    'textfont.color': [named.map((one) => colour(front.has(one.point.c) ? '--ink' : '--quiet'))],
   }, [0]);
 }
 
@@ -98,11 +104,11 @@ function drawTrades(box) {
   const line = { x: stairs.map((point) => point.cost / size), y: stairs.map((point) => 100 * point.accuracy) };
   const known = new Map(points.map((point) => [point.c, point]));
   const named = trade.named.map((place) => known.get(place)).filter(Boolean);
-  traces.unshift(nameTrace(named, front, size), { type: 'scatter', mode: 'lines', ...line, line: { shape: 'hv', color: colour('--quiet'), width: 1.4, dash: 'dot' }, hoverinfo: 'skip' });
+  traces.unshift(nameTrace(), { type: 'scatter', mode: 'lines', ...line, line: { shape: 'hv', color: colour('--quiet'), width: 1.4, dash: 'dot' }, hoverinfo: 'skip' });
   const layout = layoutOf(`${trade.title}${unit ? ` (${unit})` : ''}${log ? ', logarithmic' : ''}`, 'test accuracy (%)', { margin: { l: 58, r: 40, t: 28, b: 48 } });
   layout.xaxis.type = log ? 'log' : 'linear';
   if (!log) layout.xaxis.rangemode = 'tozero';
-  const place = () => box._fullLayout && putNames(box, named, size);
+  const place = () => box._fullLayout && putNames(box, named, front, stairs, size);
   plot(box, traces, layout, toldOfPoint).then(place);
   box.removeAllListeners('plotly_relayout'); // zoomed, or the window is of another size
   box.on('plotly_relayout', place);
