@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class Network:
     minutes: float = 1.0
     """Of training."""
 
-    costs: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, Any] = field(default_factory=dict)
     """As measured; nothing if it was not."""
 
 

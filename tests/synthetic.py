@@ -69,7 +69,7 @@ def planned(run: Run) -> PlannedRun:
         "optimizer": run.optimizer,
         "learning_rate": run.learning_rate,
         "batch_size": 64,
-        "epochs": len(run.train),
+        "epochs": max(1, len(run.train)),  # of a run that failed before its first
     }
     return PlannedRun(
         run_id=run.id,

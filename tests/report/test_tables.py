@@ -111,7 +111,7 @@ def of_one(text: str, keys: tuple[str, ...]) -> list[dict[str, str]]:
     body = text[text.index(r"\toprule") : text.index(r"\bottomrule")].splitlines()[1:]
     known = {column.title: column.key for column in COLUMNS}
     heads, *rows = [
-        [of_cell(cell) for cell in line.strip().removesuffix(r"\\").strip().split(" & ")]
+        [of_cell(cell) for cell in line.strip().removesuffix("[2pt]").removesuffix(r"\\").strip().split(" & ")]
         for line in body
         if line.strip() not in ("", r"\midrule")
     ]

@@ -52,7 +52,7 @@ ACCURACY = ("rank", "candidate", "ties", "val", "test", "runs", "training")
 COSTS = ("candidate", "parameters", "macs", "latency", "throughput", "memory", "train_memory")
 """Columns of the second. What is in neither would make one wider than a page of text; all other formats have it."""
 
-LINES_A_PAGE = 46
+LINES_A_PAGE = 44
 """Of one LaTeX table, which cannot be broken over pages: what fits on one of article's at its usual size of type."""
 
 LETTERS_A_LINE = 18
@@ -123,7 +123,10 @@ def _latex_tables(table: Standings, keys: Sequence[str], caption: str, sentences
                 r"    \toprule",
                 f"    {heads} \\\\",
                 r"    \midrule",
-                *(f"    {' & '.join(_latex_cell(row, row.cells[place]) for place in places)} \\\\" for row in rows),
+                *(
+                    f"    {' & '.join(_latex_cell(row, row.cells[place]) for place in places)} \\\\[2pt]"
+                    for row in rows
+                ),
                 r"    \bottomrule",
                 r"  \end{tabularx}",
                 *(_below(sentences) if last else ()),
