@@ -275,8 +275,8 @@ STUDIES = {
     "all failed": [Run(seed=seed, status=FAILED, message="x", train=[], val=[]) for seed in range(3)],
     "all diverged at once": [Run(loss=[math.nan] * 3, status=DIVERGED, test=None)],
     "an infinite test loss": [
-        Run(candidate=f"resnet18 {rate}", learning_rate=rate, test=test)
-        for rate, test in [(0.1, -math.inf), (0.2, 0.5)]
+        Run(candidate=f"resnet18 {rate}", learning_rate=rate, test_loss=loss)
+        for rate, loss in [(0.1, math.inf), (0.2, 0.5)]
     ],
     "one epoch": [Run(train=[0.5], val=[0.5])],
     "perfect": [Run(train=[1.0], val=[1.0], test=1.0), Run(seed=1, train=[1.0], val=[1.0], test=1.0)],
