@@ -39,7 +39,7 @@ class Network:
     minutes: float = 1.0
     """Of training."""
 
-    costs: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, Any] = field(default_factory=dict)
     """As measured; nothing if it was not."""
 
 

@@ -31,6 +31,9 @@ class Run:
 
     val: Sequence[float | None] | None = (0.4, 0.5, 0.6)
     test: float | None = 0.55
+    test_loss: float | None = None
+    """The accuracy's complement unless it is given."""
+
     loss: Sequence[float] | None = None
     seconds: float = 10.0
     """Of training in one epoch; waiting takes a quarter more."""
@@ -72,7 +75,7 @@ def planned(run: Run) -> PlannedRun:
         "optimizer": run.optimizer,
         "learning_rate": run.learning_rate,
         "batch_size": 64,
-        "epochs": len(run.train),
+        "epochs": max(1, len(run.train)),  # of a run that failed before its first
     }
     return PlannedRun(
         run_id=run.id,
@@ -97,7 +100,7 @@ def fill(store: Store, runs: Sequence[Run]) -> None:
         for record in run.records():
             store.record_epoch(run.id, record)
         if run.status in (RunStatus.DONE, RunStatus.DIVERGED):
-            loss = None if run.test is None else 1 - run.test
+            loss = run.test_loss if run.test is None or run.test_loss is not None else 1 - run.test
             store.finish(
                 run.id,
                 RunResult(

@@ -18,6 +18,7 @@ from bakeoff.study import Study, predictions_path
 from bakeoff.study.folder import DATABASE
 from bakeoff.study.provenance import write_down
 from tests.stored import Network, bits, stored_study, write_predictions
+from tests.synthetic import Run, planned
 
 
 def command(*arguments: str) -> int:
@@ -76,6 +77,43 @@ def test_figures_are_written_as_files_of_the_wanted_kind(
     paths = [Path(line) for line in capsys.readouterr().out.split()]
     assert {path.suffix for path in paths} == {".svg"}
     assert sorted(paths) == sorted((tmp_path / "figures").iterdir())
+
+
+@pytest.mark.parametrize("name", ["fig.png", "fig.SVG", "there/fig.pdf"])
+def test_a_file_for_several_figures_is_refused_with_a_folder_in_its_place(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert command("report", str(study.folder), "--format", "png", "--out", str(tmp_path / name)) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--out takes a folder where figures are drawn" in said
+    assert f"such as '{(tmp_path / name).with_suffix('')}'" in said
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["study"]
+
+
+def test_figures_go_into_any_folder_that_is_there_but_into_no_file(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "odd.png").mkdir()
+    assert command("report", str(study.folder), "--format", "svg", "--out", str(tmp_path / "odd.png")) == 0
+    assert list((tmp_path / "odd.png").iterdir())
+    (tmp_path / "notes").write_text("mine")
+    assert command("report", str(study.folder), "--format", "svg", "--out", str(tmp_path / "notes")) == 2
+    assert "notes-figures" in capsys.readouterr().err.replace("\n", "")
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+@pytest.mark.parametrize("words", [["report", "--format", "png"], ["figures"]])
+def test_a_study_of_which_nothing_can_be_drawn_is_an_error_that_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    folder = stored_study(tmp_path / "study", []).folder
+    with Store.create_or_open(folder / DATABASE) as store:
+        store.add_runs([planned(Run())])
+    assert command(words[0], str(folder), *words[1:]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "figures show epochs of runs" in said
+    assert "no run has finished an epoch" in said
+    assert not (folder / "report").exists()
 
 
 def test_a_page_that_cannot_be_written_loses_nothing(

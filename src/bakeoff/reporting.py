@@ -94,7 +94,7 @@ def table_of(reading: Reading, kind: str) -> str:
     table = standings(reading.table, verdict)
     name = shown(reading.study.spec.name)
     formats = {
-        "md": lambda: tables.to_markdown(table),
+        "md": lambda: tables.to_markdown(table, name),
         "latex": lambda: tables.to_latex(table, name),
         "csv": lambda: tables.to_csv(table),
         "json": lambda: tables.to_json(table, name),
@@ -112,11 +112,17 @@ def draw_figures(study: Study, kind: str | None = None, out: Path | None = None)
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
-        StudyError: If the study cannot be read, or a file cannot be written.
+        StudyError: If the study cannot be read, has nothing to draw yet, or a file cannot be written.
     """
     folder = (study.folder / PAGE).with_name("figures") if out is None else out
     reading, kinds = study.reading(), KINDS if kind is None else [kind]
-    return figures(reading.runs, reading.epochs, folder, kinds, of_cifar10=of_cifar10(study))
+    drawn = figures(reading.runs, reading.epochs, folder, kinds, of_cifar10=of_cifar10(study))
+    if not drawn.paths:
+        raise StudyError(
+            f"figures show epochs of runs, but {study.folder} holds none to show ({'; '.join(drawn.left_out)}); draw them once "
+            "a run has finished an epoch: `bakeoff show` tells how far each has come"
+        )
+    return drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

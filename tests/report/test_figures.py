@@ -241,6 +241,37 @@ def test_times_far_apart_are_drawn_on_a_logarithmic_scale(tmp_path: Path) -> Non
     assert "log scale" in figure.axes[0].get_xlabel()
 
 
+def test_of_many_candidates_those_without_a_name_have_their_rank_where_it_lies_on_nothing(tmp_path: Path) -> None:
+    runs = [
+        Run(candidate=f"candidate {n}", model=f"model {n % 5}", seed=seed, seconds=10 + n % 9, val=(0.5 + n / 200,) * 3)
+        for n in range(40)
+        for seed in (0, 1)
+    ]
+    tables = frames(tmp_path, *runs)
+    figure = drawn(tmp_path, *runs)[0]["accuracy-against-time"]
+    axes = figure.axes[0]
+    figure.draw_without_rendering()
+    numbers = [text for text in axes.texts if text.get_text()]
+    ranks = {text.get_text() for text in numbers}
+    named = emphasised(rank(*tables))
+    unnamed = {str(trade.rank) for trade in trade_facts(*tables)[1] if trade.label not in named}
+    assert ranks <= unnamed
+    assert len(ranks) >= len(unnamed) // 2
+    boxes = [text.get_window_extent() for text in numbers]
+    for place, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:place])
+        for trade in trade_facts(*tables)[1]:
+            x, y = axes.transData.transform((trade.seconds, 100 * trade.accuracy))
+            assert not (box.x0 < x < box.x1 and box.y0 < y < box.y1)
+
+
+def test_of_few_candidates_each_is_named_and_none_numbered(tmp_path: Path) -> None:
+    runs = [Run(candidate=name, model=name) for name in ("resnet18", "mobilenet_v2", "alexnet")]
+    figure = drawn(tmp_path, *runs)[0]["accuracy-against-time"]
+    assert {"resnet18", "mobilenet_v2", "alexnet"} <= set(texts(figure))
+    assert not figure.axes[0].texts
+
+
 # Files
 
 
@@ -292,8 +323,8 @@ STUDIES = {
     "all failed": [Run(seed=seed, status=FAILED, message="x", train=[], val=[]) for seed in range(3)],
     "all diverged at once": [Run(loss=[math.nan] * 3, status=DIVERGED, test=None)],
     "an infinite test loss": [
-        Run(candidate=f"resnet18 {rate}", learning_rate=rate, test=test)
-        for rate, test in [(0.1, -math.inf), (0.2, 0.5)]
+        Run(candidate=f"resnet18 {rate}", learning_rate=rate, test_loss=loss)
+        for rate, loss in [(0.1, math.inf), (0.2, 0.5)]
     ],
     "one epoch": [Run(train=[0.5], val=[0.5])],
     "perfect": [Run(train=[1.0], val=[1.0], test=1.0), Run(seed=1, train=[1.0], val=[1.0], test=1.0)],

@@ -22,6 +22,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from bakeoff.report.figure_facts import Configuration, Curve, Score, Trade
+from bakeoff.report.numbering import number_points
 from bakeoff.report.recorded import RecipeKey, RecordedCurve, RecordedScore
 from bakeoff.words import clean
 
@@ -277,15 +278,16 @@ def accuracy_against_time(trades: Sequence[Trade], split: str, best: Sequence[st
     by_label = {trade.label: trade for trade in trades}
     colours = _colours_by_model(trades, best)
     handles: dict[str, Artist] = {}
-    for label, trade in by_label.items():
-        if label not in best:
-            _point(axes, trade, size or 1, color=colours.get(trade.model, FAINT), marker="o", markersize=3.5, alpha=0.4)
+    others = [trade for label, trade in by_label.items() if label not in best]
+    for trade in others:
+        _point(axes, trade, size or 1, color=colours.get(trade.model, FAINT), marker="o", markersize=3.5, alpha=0.4)
     for place, label in enumerate(best):
         if label in by_label:
             look = _look(place)
             handles[name(label)] = _point(axes, by_label[label], size or 1, color=look["color"], marker=look["marker"])
-    if len(handles) < len(trades):
-        handles["small: other candidates"] = Line2D([], [], color=FAINT, marker="o", markersize=3.5, linestyle="none")
+    if others:
+        small = Line2D([], [], color=FAINT, marker="o", markersize=3.5, linestyle="none")
+        handles["small: other candidates, by their rank where it fits"] = small
     axes.margins(x=0.1, y=0.15)
     logarithmic = longest > 8 * min(trade.seconds for trade in trades)
     if logarithmic:
@@ -298,6 +300,8 @@ def accuracy_against_time(trades: Sequence[Trade], split: str, best: Sequence[st
     axes.set_xlabel(f"training time of one run ({unit}{', log scale' if logarithmic else ''})")
     axes.set_ylabel(f"{words} accuracy (%)")
     _legend_below(figure, handles, columns=2)
+    if others:
+        number_points(figure, axes, list(by_label.values()), {trade.label for trade in others}, size or 1)
     return figure
 
 

@@ -28,6 +28,9 @@ STUDY_FILE = "study.toml"
 
 DATABASE = "results.sqlite"
 
+LARGEST_FILE = 16 * 2**20
+"""Bytes of a study file that is read: about 100,000 candidates."""
+
 
 class Study:
     """A study folder: what was compared, and what came of it."""
@@ -46,6 +49,10 @@ class Study:
             )
         self.said: tuple[str, list[Finding]] | None = None
         """What the audit said last, with a name of the state that it said it of."""
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise StudyError(
+                f"{path} must be a study of at most {LARGEST_FILE:,} bytes, but has {size:,}; take it from a copy of the study"
+            )
         try:
             self.spec = ResolvedStudy.from_toml(path.read_text(encoding="utf-8"), where=str(path))
         except (SpecError, OSError, UnicodeDecodeError) as error:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bakeoff.audit import kept
-from bakeoff.report.console import to_csv
 from bakeoff.report.page.material import Material
+from bakeoff.report.page.standings import Standings
+from bakeoff.report.tables import to_csv
 from bakeoff.words import clean, harmless
 
 RUN_COLUMNS = [
@@ -47,11 +48,15 @@ class Download:
     """Whether it is printed with the page; tables would take hundreds of sheets."""
 
 
-def downloads(material: Material) -> list[Download]:
-    """Return the files that the page holds."""
+def downloads(material: Material, table: Standings) -> list[Download]:
+    """Return the files that the page holds.
+
+    Args:
+        material: What is known of the study.
+        table: The page's own.
+    """
     runs = _readable(material.runs[RUN_COLUMNS], "run_id", "candidate_id", "label", "model", "message")
     epochs = _readable(material.epochs, "run_id")
-    table = _readable(material.table, "candidate_id", "model", "unranked")
     csv = "text/csv"
     return [
         Download("table.csv", csv, "one row a candidate, as ranked here", to_csv(table)),

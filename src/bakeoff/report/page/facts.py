@@ -64,6 +64,7 @@ def page_facts(material: Material) -> PageFacts:
     order = [str(one) for one in table["candidate_id"]]
     labels = dict(zip(order, (str(one) for one in table["candidate"]), strict=True))
     took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
+    ranked = standings(table, None if found is None else found.verdict)
     return PageFacts(
         name=shown(study.name),
         version=material.version,
@@ -71,7 +72,7 @@ def page_facts(material: Material) -> PageFacts:
         summary=_summary(material),
         said=said_of(found, material.no_verdict),
         protocol=protocol_words(study),
-        standings=standings(table, None if found is None else found.verdict),
+        standings=ranked,
         remarks=tuple(clean(one) for one in [*budget_words(study, took)[1:], *material.remarks]),
         looks={one: place for place, one in enumerate(material.runs["candidate_id"].unique())},
         courses=tuple(courses(material.runs, material.epochs, order, _training_macs(material))),
@@ -82,7 +83,7 @@ def page_facts(material: Material) -> PageFacts:
         gallery=gallery(material.pictures, order),
         audit=audit_told(material.findings, labels),
         made=tuple(how_made(material)),
-        downloads=tuple(downloads(material)),
+        downloads=tuple(downloads(material, ranked)),
     )
 
 

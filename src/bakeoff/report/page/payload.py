@@ -76,4 +76,5 @@ def _trade(one: Trade, places: Mapping[str, int]) -> dict[str, Any]:
             for point in one.points
         ],
         "front": [places[candidate] for candidate in one.front],
+        "named": [places[candidate] for candidate in one.named],
     }

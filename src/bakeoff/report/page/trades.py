@@ -9,6 +9,7 @@ import pandas as pd
 
 from bakeoff.analysis.budget import NAMES
 from bakeoff.analysis.recommendation import Recommendation
+from bakeoff.report.naming import order_of_names
 from bakeoff.report.page.words import number_or_none
 
 
@@ -42,6 +43,9 @@ class Trade:
     points: tuple[Point, ...]
     front: tuple[str, ...]
     """Ids of the ranked candidates that none makes pointless, cheapest first."""
+
+    named: tuple[str, ...]
+    """Ids of all points in the order in which they are named, as far as names fit: the winner, the front, the others."""
 
     unknown: tuple[str, ...]
     """Ids of candidates with an accuracy whose cost was not measured."""
@@ -90,5 +94,8 @@ def _trade(cost: str, costs: Mapping[str, float], accuracy: Mapping[str, float],
         cost=cost,
         points=tuple(points),
         front=() if front is None else front.on,
+        named=order_of_names(
+            costs, accuracy, () if front is None else front.on, None if found is None else found.verdict.winner
+        ),
         unknown=tuple(one for one in accuracy if one not in costs),
     )
