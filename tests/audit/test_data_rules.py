@@ -134,6 +134,11 @@ def test_d5_notes_near_copies_and_what_is_known_of_cifar() -> None:
     assert "3.3 % of CIFAR-10's" in message
 
 
+def test_d5_warns_where_near_copies_are_many() -> None:
+    ((severity, _),) = copies(overlapping("train", "test", near=101))
+    assert severity is Severity.WARNING
+
+
 def test_d5_warns_of_one_picture_with_two_labels() -> None:
     ((severity, message),) = copies(replace(DATA, contradicting=2))
     assert severity is Severity.WARNING

@@ -101,7 +101,7 @@ class Overlap:
     """Pictures of `second` that are in `first` pixel for pixel."""
 
     near: int
-    """Those that are nearly so: their mean absolute difference is below 0.03 of the range."""
+    """Those that are there but for compression, brightness, a pixel's shift or mirroring."""
 
     pictures: int
     """In `second`."""
