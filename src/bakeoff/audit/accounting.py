@@ -24,6 +24,9 @@ LOADER_BOUND = 0.20
 OTHER_WORK = 2.0
 """Times as long as measured alone that training may take; chosen here: workers beside each other share caches and memory."""
 
+CLEARLY = 1.1
+"""Times as long as the fastest, beyond which another is slower; chosen here."""
+
 
 @rule(
     "C5",
@@ -120,11 +123,13 @@ def _times_to_accuracy(labels: Mapping[str, str], runs: pd.DataFrame, epochs: pd
             continue
         every = _times(runs, epochs, target)
         of_hits = _times(runs[runs["run_id"].isin(reached)], epochs, target)
-        first, flattered = (min(times, key=lambda one: times[one]["seconds"]) for times in (every, of_hits))
-        if math.isfinite(every[first]["seconds"]):
+        (first, *others), (flattered, *_) = (
+            sorted(times, key=lambda one: times[one]["seconds"]) for times in (every, of_hits)
+        )
+        least, honest = every[first]["seconds"], every[flattered]["seconds"]
+        if math.isfinite(least) and (not others or every[others[0]]["seconds"] > CLEARLY * least):
             fastest[target] = first
-        honest = every[flattered]["seconds"]
-        if not math.isfinite(honest) or honest > every[first]["seconds"]:
+        if honest > CLEARLY * of_hits[flattered]["seconds"] and (honest > least or math.isinf(least)):
             yield _flattered(flattered, every[flattered], of_hits[flattered]["seconds"], labels)
     if len(set(fastest.values())) > 1:
         yield accounting.fires(
