@@ -193,6 +193,22 @@ class OneBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """What came of a run's first steps, taken twice with one seed and once with another."""
+
+    seed: int
+    steps: int
+    tensors: int
+    """That the network holds: weights, and what normalisation has counted."""
+
+    unlike: int
+    """Those of them that differed, in any bit, between the two times with one seed."""
+
+    seed_decides: bool
+    """Whether another seed gave another network."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """How a run ended."""
 

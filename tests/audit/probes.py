@@ -19,7 +19,9 @@ CLEAN = InputStatistics(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), largest=2.6, 
 
 VIEW = ViewProbe(train=GEOMETRY, evaluate=WHOLE, train_inputs=INPUTS, evaluate_inputs=CLEAN, fetched=128, differing=0)
 
-NETWORK = NetworkProbe(map_side=4, initial_loss=2.3, repeat_difference=0.0, company_difference=1e-6, pictures=8)
+NETWORK = NetworkProbe(
+    map_side=4, initial_loss=2.3, repeat_difference=0.0, company_difference=1e-6, foreign_gradient=0.0, pictures=8
+)
 
 DATA = DataProbe(
     name="pictures",

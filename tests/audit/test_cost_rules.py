@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from bakeoff.audit import Finding, Severity, State, audit
-from bakeoff.audit.cost import RULES
+from bakeoff.audit import Finding, Severity, State, accounting, audit, cost
 from bakeoff.audit.finding import Ranking
 from bakeoff.records import Cost, RunStatus
 from tests.audit.studies import evidence, study
 from tests.costs import a_cost
+from tests.synthetic import Run, frames
 
+RULES = (*cost.RULES, *accounting.RULES)
 STUDY = study(candidates=[{"model": ["resnet18", "mobilenet_v2"]}])
 RESNET, MOBILENET = (candidate.id for candidate in STUDY.candidates)
 
@@ -47,6 +49,7 @@ def asked(
                 "images": 1400,
                 "seconds_train": 1350 / images_per_second,
                 "seconds_wait": 50 / images_per_second,
+                "val_accuracy": None,
             }
             for run_id in runs["run_id"]
         ]
@@ -210,4 +213,42 @@ def test_c5_says_what_it_could_not_look_at() -> None:
     assert "no record of epochs" in finding.message
     # and what was trained with other threads cannot be held against it
     (finding,) = asked("C5", {one: a_cost(threads=2, train_throughput_data=1000.0) for one in (RESNET, MOBILENET)})
+    assert finding.state is State.PASS
+
+
+def times_to_accuracy(path: Path, *trained: Run) -> list[Finding]:
+    """Ask C5 of runs whose costs are sound."""
+    path.mkdir(exist_ok=True)
+    runs, epochs = frames(path, *trained)
+    plain = {one: a_cost(train_throughput_data=None).to_json() for one in (RESNET, MOBILENET)}
+    return audit(evidence(STUDY, costs=plain, runs=runs, epochs=epochs), of=accounting.RULES)
+
+
+def test_c5_says_who_is_fastest_only_where_misses_are_left_out(tmp_path: Path) -> None:
+    lucky = [Run(candidate=RESNET, seed=0, val=(0.8, 0.8, 0.8))]
+    lucky += [Run(candidate=RESNET, seed=seed, val=(0.2, 0.2, 0.2)) for seed in (1, 2)]
+    steady = [Run(candidate=MOBILENET, seed=seed, val=(0.3, 0.6, 0.8)) for seed in range(3)]
+    finding, *others = times_to_accuracy(tmp_path, *lucky, *steady)
+    assert len(others) == 2  # at the three accuracies
+    assert (finding.severity, finding.candidates) == (Severity.NOTE, (RESNET,))
+    assert "12 s in 1 of 3" in finding.message
+    assert "half or more never do" in finding.message
+
+
+def test_c5_says_where_the_accuracy_decides_who_is_fastest(tmp_path: Path) -> None:
+    early = [Run(candidate=RESNET, seed=seed, val=(0.74, 0.75, 0.75)) for seed in range(2)]
+    late = [Run(candidate=MOBILENET, seed=seed, val=(0.3, 0.5, 0.8)) for seed in range(2)]
+    finding = fired(times_to_accuracy(tmp_path, *early, *late))
+    assert finding.severity is Severity.NOTE
+    assert "resnet18 to 72.0 %, mobilenet_v2 to 76.0 %" in finding.message
+
+
+def test_c5_lets_misses_be_that_change_no_order(tmp_path: Path) -> None:
+    slow = [Run(candidate=RESNET, seed=0, val=(0.2, 0.3, 0.8)), Run(candidate=RESNET, seed=1, val=(0.2, 0.3, 0.4))]
+    fast = [Run(candidate=MOBILENET, seed=seed, val=(0.8, 0.8, 0.8)) for seed in range(2)]
+    (finding,) = times_to_accuracy(tmp_path, *slow, *fast)
+    assert finding.state is State.PASS
+    (finding,) = times_to_accuracy(
+        tmp_path / "untold", *(Run(candidate=RESNET, seed=seed, val=None) for seed in range(2))
+    )
     assert finding.state is State.PASS

@@ -6,13 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from bakeoff.audit import Finding, Severity, State, protocol
 from bakeoff.audit.evidence import Baseline, DataProbe
-from bakeoff.predictions import Predictions
 from bakeoff.records import RunStatus
 from bakeoff.spec import ResolvedStudy, labels
 from tests.audit.probes import DATA, NETWORK, overlapping
@@ -87,6 +85,18 @@ def test_p3_fires_on_draws_and_on_leaks_in_evaluation() -> None:
     assert (leaking.severity, leaking.candidates) == (Severity.ERROR, (IDS[1],))
 
 
+def test_p3_fires_on_a_leak_that_only_the_gradient_shows() -> None:
+    networks = dict.fromkeys(IDS, NETWORK) | {IDS[1]: replace(NETWORK, company_difference=1e-5, foreign_gradient=1e-4)}
+    (found,) = protocol.evaluation_mode.check(study=STUDY, labels=labels(STUDY.candidates), networks=networks)
+    assert (found.severity, found.candidates) == (Severity.ERROR, (IDS[1],))
+    assert "gradient" in found.message
+
+
+def test_p3_lets_networks_be_that_have_no_gradient() -> None:
+    networks = dict.fromkeys(IDS, replace(NETWORK, foreign_gradient=None))
+    assert not list(protocol.evaluation_mode.check(study=STUDY, labels=labels(STUDY.candidates), networks=networks))
+
+
 def test_p3_lets_rounding_be_and_more_of_it_in_bfloat16() -> None:
     rounding = dict.fromkeys(IDS, replace(NETWORK, company_difference=1e-2))
     assert list(protocol.evaluation_mode.check(study=STUDY, labels=labels(STUDY.candidates), networks=rounding))
@@ -152,31 +162,3 @@ def test_p7_fires_far_below_a_published_figure_by_how_much_was_trained(
     assert "kuangliu" in found.message
     assert not low(tables, data=TEN, of=of)
     assert not low(results(tmp_path / "good", {of.candidates[0].id: 0.85}), data=cifar, of=of)
-
-
-def predicted(logits: np.ndarray) -> Predictions:
-    labels = np.zeros(len(logits), np.int64)
-    return Predictions(logits.astype(np.float16), logits.argmax(axis=1), labels, np.arange(len(logits)))
-
-
-def seeds(tmp_path: Path, *logits: np.ndarray) -> list[Finding]:
-    runs, _ = frames(tmp_path, *(Run(candidate=IDS[0], seed=seed) for seed in range(len(logits))))
-    kept = {f"{IDS[0]}/{seed}": predicted(one) for seed, one in enumerate(logits)}
-    return list(protocol.idle_seeds.check(study=STUDY, labels=labels(STUDY.candidates), runs=runs, predictions=kept))
-
-
-def test_p8_fires_where_two_seeds_give_one_result(tmp_path: Path) -> None:
-    some, other = np.random.default_rng(0).normal(size=(2, 20, 10))
-    (found,) = seeds(tmp_path, some, other, some)
-    assert found.severity is Severity.ERROR
-    assert "seeds 0 and 2" in found.message
-
-
-def test_p8_lets_seeds_that_agree_in_every_class_be(tmp_path: Path) -> None:
-    some = np.random.default_rng(0).normal(size=(20, 10))
-    assert not seeds(tmp_path, some, some * 1.5)
-
-
-def test_p8_is_not_run_on_one_seed(tmp_path: Path) -> None:
-    (found,) = seeds(tmp_path, np.eye(10))
-    assert found.state is State.NOT_RUN

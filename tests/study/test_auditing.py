@@ -177,6 +177,20 @@ def test_the_audit_measures_what_an_old_study_lacks_and_keeps_it(whole: Study, t
     assert states(study.findings()) == states(audited.findings)
 
 
+def test_what_takes_long_is_tried_when_it_is_asked_for_and_kept(
+    whole: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = old(whole, tmp_path)
+    monkeypatch.setattr(auditing, "by_heart", lambda *_: {})
+    (found,) = [one for one in audit_folder(study.folder, deep=True).findings if one.rule == "P8"]
+    assert (found.state, found.message) == (State.PASS, "")
+    probes = kept.probes_from_json(notes_of(study)[0])
+    assert probes is not None
+    assert set(probes.repeats or {}) == {candidate.id for candidate in study.spec.candidates}
+    monkeypatch.setattr(auditing, "repeated", lambda *_: pytest.fail("trained again"))
+    audit_folder(study.folder, deep=True)
+
+
 def test_without_its_pictures_an_old_study_is_audited_as_far_as_that_goes(whole: Study, tmp_path: Path) -> None:
     study = old(whole, tmp_path)
     path = study.folder / "study.toml"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import pandas as pd
-
 from bakeoff.analysis.costs import (
     CALLS_FOR_P95,
     MOST_BUSY,
@@ -20,7 +18,7 @@ from bakeoff.audit.evidence import AbsentError
 from bakeoff.audit.finding import Finding, Ranking, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import by_value, listed, named, percent
-from bakeoff.records import COMPARED, Cost, RunStatus
+from bakeoff.records import COMPARED, Cost
 from bakeoff.spec import ResolvedStudy
 
 MISCOUNTED = 0.02
@@ -42,14 +40,8 @@ only padding and can be left out, so that a rate of 9 times is honest, and none 
 LATE = 1.5
 """Times the median by which a call may be longer when measured in a block with one wait at its end; chosen here."""
 
-LOADER_BOUND = 0.20
-"""Share of a training step spent on its data; chosen here."""
 
-OTHER_WORK = 2.0
-"""Times as long as measured alone that training may take; chosen here: workers beside each other share caches and memory."""
-
-
-def _known(costs: Mapping[str, dict[str, Any]]) -> dict[str, Cost]:
+def known_costs(costs: Mapping[str, dict[str, Any]]) -> dict[str, Cost]:
     """Return the costs by candidate id.
 
     Raises:
@@ -80,7 +72,7 @@ def counting(
 ) -> Iterator[Finding]:
     """Operations must be counted alike: multiply-accumulates of a forward pass, at the candidate's own input."""
     sizes = {candidate.id: candidate.input_size(study.size) for candidate in study.candidates}
-    for candidate, cost in _known(costs).items():
+    for candidate, cost in known_costs(costs).items():
         if macs.get(candidate):
             ratio = cost.macs / macs[candidate]
             if abs(ratio - 1) > MISCOUNTED:
@@ -127,7 +119,7 @@ def _miscounted(label: str, candidate: str, cost: Cost, ratio: float, size: int 
 )
 def validity(*, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     """A timing must be of inference, after a warm-up, and of all the work."""
-    for candidate, cost in _known(costs).items():
+    for candidate, cost in known_costs(costs).items():
         reasons = [*_too_early(cost), *_too_fast(cost), *_wrong_mode(cost)]
         if reasons:
             yield validity.fires(
@@ -184,7 +176,7 @@ def _wrong_mode(cost: Cost) -> Iterator[str]:
 )
 def noise(*, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     """Timings must be steady, and enough for what is said of them."""
-    known = _known(costs)
+    known = known_costs(costs)
     noisy = {candidate: reasons for candidate, cost in known.items() if (reasons := noise_of(cost))}
     if not noisy:
         return
@@ -232,7 +224,7 @@ def conditions(
     *, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]
 ) -> Iterator[Finding]:
     """Costs that are compared must be measured under the same conditions; input and batch are part of the candidate."""
-    known = _known(costs)
+    known = known_costs(costs)
     under = {
         candidate: tuple(str(getattr(cost.conditions, key)) for key in COMPARED) for candidate, cost in known.items()
     }
@@ -255,87 +247,4 @@ def conditions(
         )
 
 
-@rule(
-    "C5",
-    "what costs are put down to",
-    stage=Stage.AFTER,
-    severity=Severity.WARNING,
-    blocks="training times and peaks of memory as properties of these networks",
-    needs=("study", "labels", "costs"),
-    uses=("runs", "epochs"),
-    ranking=Ranking.COST,
-)
-def accounting(
-    *,
-    study: ResolvedStudy,
-    labels: Mapping[str, str],
-    costs: Mapping[str, dict[str, Any]],
-    runs: pd.DataFrame | None,
-    epochs: pd.DataFrame | None,
-) -> Iterator[Finding]:
-    """A network is charged with its own work: not with its data, another network's memory, or other work's time."""
-    known = _known(costs)
-    bound = {one: cost.loader_share for one, cost in known.items() if (cost.loader_share or 0) > LOADER_BOUND}
-    if bound:
-        worst = max(share for share in bound.values() if share is not None)
-        yield accounting.fires(
-            Severity.WARNING,
-            f"Training {named(bound, study, labels)} waits for data in up to {percent(worst)} of each step: its speed is that "
-            "of the pictures' preparation.",
-            candidates=bound,
-            evidence={"loader_share": worst},
-            threshold=f"more than {percent(LOADER_BOUND)} of a step",
-            advice="Compare networks by `train_throughput`, which leaves the data out.",
-        )
-    inherited = [candidate for candidate, cost in known.items() if not cost.timing.fresh_process]
-    if inherited:
-        yield accounting.fires(
-            Severity.WARNING,
-            f"The peak memory of {named(inherited, study, labels)} was read in a process that had measured others before.",
-            candidates=inherited,
-            evidence={"fresh_process": False},
-            threshold="a process of its own for each candidate",
-            advice="Measure each candidate's memory in a fresh process.",
-        )
-    if runs is None or epochs is None:
-        yield accounting.not_run(
-            "training times could not be held against the measured speed: there is no record of epochs"
-        )
-    else:
-        yield from _other_work(known, labels, runs, epochs)
-
-
-def _other_work(
-    costs: Mapping[str, Cost], labels: Mapping[str, str], runs: pd.DataFrame, epochs: pd.DataFrame
-) -> Iterator[Finding]:
-    """Find candidates whose training took far longer than the same steps by themselves, with as many threads."""
-    for candidate, cost in costs.items():
-        alone = cost.train_throughput_data
-        of_it = runs[(runs["candidate_id"] == candidate) & (runs["status"] == RunStatus.DONE)]
-        alike = [run["run_id"] for run in of_it.to_dict("records") if _as_measured(run["numerics"], cost)]
-        records = epochs[epochs["run_id"].isin(alike)]
-        seconds = float((records["seconds_train"] + records["seconds_wait"]).sum())
-        if alone is None or seconds == 0:
-            continue
-        slower = alone / (float(records["images"].sum()) / seconds)
-        if slower > OTHER_WORK:
-            yield accounting.fires(
-                Severity.WARNING,
-                f"Training {labels[candidate]} took {slower:.3g} times as long as its steps take by themselves: its training "
-                "times hold other work on this machine.",
-                candidates=[candidate],
-                evidence={"alone_images_per_second": alone, "slower": slower},
-                threshold=f"more than {OTHER_WORK:g} times",
-                advice="Compare training times by `train_throughput`, or train again on a machine at rest.",
-            )
-
-
-def _as_measured(numerics: dict[str, Any] | None, cost: Cost) -> bool:
-    return (
-        numerics is not None
-        and numerics["threads"] == cost.conditions.threads
-        and numerics["device"] == "cpu" == cost.conditions.device
-    )
-
-
-RULES: tuple[Rule, ...] = (counting, validity, noise, conditions, accounting)
+RULES: tuple[Rule, ...] = (counting, validity, noise, conditions)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.predictions import Predictions
-from bakeoff.records import OneBatch
+from bakeoff.records import OneBatch, Repeat
 from bakeoff.spec import ResolvedStudy
 
 if TYPE_CHECKING:
@@ -83,6 +83,10 @@ class NetworkProbe:
     company_difference: float | None
     """Largest difference between a picture's logits alone and in a batch, in standard deviations of the logits."""
 
+    foreign_gradient: float | None
+    """Largest gradient of a picture's logits by another picture's pixels in evaluation, as a share of the largest by any;
+    None if there is no finite gradient."""
+
     pictures: int
     """In the batch."""
 
@@ -101,7 +105,7 @@ class Overlap:
     """Pictures of `second` that are in `first` pixel for pixel."""
 
     near: int
-    """Those that are nearly so: their mean absolute difference is below 0.03 of the range."""
+    """Those that are there but for compression, brightness, a pixel's shift or mirroring."""
 
     pictures: int
     """In `second`."""
@@ -158,6 +162,9 @@ class Probes:
     one_batch: dict[str, OneBatch] | None = None
     """By candidate id; tried only when it is asked for."""
 
+    repeats: dict[str, Repeat] | None = None
+    """By candidate id; tried only when it is asked for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -192,6 +199,9 @@ class Evidence:
     baseline: Baseline | None = None
     one_batch: Mapping[str, OneBatch] | None = None
     """How well fresh networks learn a few pictures by heart, by candidate id."""
+
+    repeats: Mapping[str, Repeat] | None = None
+    """What came of each candidate's first steps, taken again, by its id."""
 
     macs: Mapping[str, int] | None = None
     """Multiply-accumulates of one picture's forward pass, by candidate id."""

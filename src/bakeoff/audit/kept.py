@@ -11,10 +11,10 @@ from pydantic import TypeAdapter, ValidationError
 from bakeoff.audit.evidence import Probes
 from bakeoff.audit.finding import Finding
 
-PROBES_FORMAT = 2
+PROBES_FORMAT = 3
 """Raised when probes measure something else than before: older ones are then measured anew."""
 
-FINDINGS_FORMAT = 2
+FINDINGS_FORMAT = 3
 """Raised when the rules say something else of the same evidence than before."""
 
 _PROBES = TypeAdapter(Probes)

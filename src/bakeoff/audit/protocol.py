@@ -1,4 +1,4 @@
-"""Rules about the protocol: P1 to P3, P7 and P8; `tuning.py` has P4 to P6."""
+"""Rules about the protocol: P1 to P3 and P7; `tuning.py` has P4 to P6, `seeds.py` P8."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from bakeoff.audit import tuning
+from bakeoff.audit import seeds, tuning
 from bakeoff.audit.evidence import Baseline, DataProbe, NetworkProbe
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.references import REFERENCES
 from bakeoff.audit.rule import Rule, Stage, rule
-from bakeoff.audit.words import listed, named, percent
-from bakeoff.predictions import Predictions
+from bakeoff.audit.words import named, percent
 from bakeoff.records import RunStatus
 from bakeoff.spec import CandidateSpec, ResolvedStudy
 
@@ -137,7 +135,9 @@ def evaluation_mode(
     limit = COMPANY[study.precision]
     unsteady = [one for one, probe in networks.items() if (probe.repeat_difference or 0) > 0]
     leaking = [
-        one for one, probe in networks.items() if (probe.company_difference or 0) > limit and one not in unsteady
+        one
+        for one, probe in networks.items()
+        if one not in unsteady and ((probe.company_difference or 0) > limit or (probe.foreign_gradient or 0) > 0)
     ]
     unknown = [one for one, probe in networks.items() if probe.repeat_difference is None]
     if unsteady:
@@ -152,13 +152,15 @@ def evaluation_mode(
         )
     if leaking:
         worst = max(networks[one].company_difference or 0 for one in leaking)
+        followed = max(networks[one].foreign_gradient or 0 for one in leaking)
         yield evaluation_mode.fires(
             Severity.ERROR,
             f"{named(leaking, study, labels)}: a picture's scores depend on the others in its batch, by {worst:.2g} standard "
-            "deviations of the scores.",
+            "deviations of the scores"
+            f"{'' if followed == 0 else f', and have a gradient by their pixels, of {percent(followed)} of the largest'}.",
             candidates=leaking,
-            evidence={"difference": worst, "pictures": networks[leaking[0]].pictures},
-            threshold=f"more than {limit:g} standard deviations of the logits",
+            evidence={"difference": worst, "gradient": followed, "pictures": networks[leaking[0]].pictures},
+            threshold=f"more than {limit:g} standard deviations of the logits, or any gradient by another picture",
             advice="Have batch normalisation use its running averages in evaluation, and look for axes that were mixed up.",
         )
     if unknown:
@@ -286,51 +288,4 @@ def _epochs(number: int) -> str:
     return f"{number} epoch" if number == 1 else f"{number} epochs"
 
 
-@rule(
-    "P8",
-    "seeds that change nothing",
-    stage=Stage.AFTER,
-    severity=Severity.ERROR,
-    blocks="that these seeds are as many independent runs",
-    needs=("study", "labels", "runs", "predictions"),
-)
-def idle_seeds(
-    *, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataFrame, predictions: Mapping[str, Predictions]
-) -> Iterator[Finding]:
-    """Two seeds of a candidate must score the test pictures differently."""
-    compared = False
-    by_candidate = dict(iter(runs.groupby("candidate_id")))
-    for candidate in study.candidates:
-        mine = by_candidate.get(candidate.id)
-        if mine is None:
-            continue
-        scores = {
-            seed: predictions[run].logits
-            for run, seed in zip(mine["run_id"], mine["seed"], strict=True)
-            if run in predictions
-        }
-        compared = compared or len(scores) > 1
-        alike = _alike(scores)
-        if len(alike) > 1:
-            yield idle_seeds.fires(
-                Severity.ERROR,
-                f"{labels[candidate.id]}: seeds {listed([str(seed) for seed in alike])} gave the same scores for every test picture, so they "
-                "are one run and not several.",
-                candidates=[candidate.id],
-                evidence={"seeds": len(scores), "alike": len(alike)},
-                threshold="two seeds with equal scores",
-                advice="Look for a seed that is set inside the network or its training.",
-            )
-    if not compared:
-        yield idle_seeds.not_run("no candidate has the predictions of two seeds")
-
-
-def _alike(scores: Mapping[int, np.ndarray]) -> list[int]:
-    """Return the seeds whose scores another seed has too."""
-    by_content: dict[bytes, list[int]] = {}
-    for seed, logits in scores.items():
-        by_content.setdefault(np.ascontiguousarray(logits).tobytes(), []).append(seed)
-    return sorted(seed for seeds in by_content.values() if len(seeds) > 1 for seed in seeds)
-
-
-RULES: tuple[Rule, ...] = (selection, headline, evaluation_mode, *tuning.RULES, implausibly_low, idle_seeds)
+RULES: tuple[Rule, ...] = (selection, headline, evaluation_mode, *tuning.RULES, implausibly_low, *seeds.RULES)

@@ -112,7 +112,8 @@ def audit(
     data: Annotated[str | None, typer.Option(help="Pictures to use instead of the study file's.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Try, too, if each network can learn a few pictures by heart: minutes.")
+        bool,
+        typer.Option("--deep", help="Try, too, if networks learn pictures by heart and repeat their steps: minutes."),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
 ) -> None:

@@ -15,7 +15,7 @@ from bakeoff.flags import adapted_spec
 from bakeoff.records import RunStatus
 from bakeoff.spec import ResolvedStudy, StudySpec, content_id, labels
 from bakeoff.store import Store
-from bakeoff.study.evidence import baseline, by_heart, gather
+from bakeoff.study.evidence import baseline, by_heart, gather, repeated
 from bakeoff.study.evidence.assembly import evidence_after, evidence_before
 from bakeoff.study.folder import DATABASE, Study, claimed
 from bakeoff.study.planned import Plan
@@ -147,7 +147,7 @@ def audit_file(
     Args:
         path: Of the study file.
         data: Pictures to use instead of those that it names.
-        deep: Whether to try, too, if each network can learn a few pictures by heart.
+        deep: Whether to try, too, if each network can learn a few pictures by heart, and if a seed decides its numbers.
         data_dir: Where downloaded data sets are kept.
         cache_dir: Where decoded pictures are kept.
         on_stage: Told of the progress.
@@ -161,7 +161,7 @@ def audit_file(
     planned = plan(spec, data_dir=data_dir, cache_dir=cache_dir, on_stage=on_stage)
     probes = gather(planned, on_stage)
     if deep:
-        probes = replace(probes, one_batch=by_heart(planned, on_stage))
+        probes = _deeper(planned, probes, on_stage)
     return Audited(planned.study, planned.labels, audit(evidence_before(planned, probes), stage=Stage.BEFORE))
 
 
@@ -191,7 +191,7 @@ def audit_folder(
     with Store.open_read_only(folder / DATABASE) as store:
         probes = kept.probes_from_json(store.note(PROBES))
         trained = bool((store.runs_frame()["status"] == RunStatus.DONE).any())
-    if probes is None or (trained and probes.baseline is None) or (deep and probes.one_batch is None):
+    if probes is None or (trained and probes.baseline is None) or (deep and not _deep(probes)):
         try:
             planned = plan_folder(folder, data_dir=data_dir, cache_dir=cache_dir, on_stage=on_stage)
             probes = _completed(planned, probes, trained=trained, deep=deep, on_stage=on_stage)
@@ -212,8 +212,20 @@ def _completed(planned: Plan, probes: Probes | None, *, trained: bool, deep: boo
     if trained and probes.baseline is None:
         indices = split_indices(planned.dataset, planned.study.runs()[0])
         probes = replace(probes, baseline=baseline(planned.dataset, indices))
-    if deep and probes.one_batch is None:
+    return _deeper(planned, probes, on_stage) if deep else probes
+
+
+def _deep(probes: Probes) -> bool:
+    """Return whether what takes minutes was tried."""
+    return probes.one_batch is not None and probes.repeats is not None
+
+
+def _deeper(planned: Plan, probes: Probes, on_stage: OnStage | None) -> Probes:
+    """Return what was measured of a study with what takes minutes."""
+    if probes.one_batch is None:
         probes = replace(probes, one_batch=by_heart(planned, on_stage))
+    if probes.repeats is None:
+        probes = replace(probes, repeats=repeated(planned, on_stage))
     return probes
 
 

@@ -34,6 +34,7 @@ def test_a_healthy_network_starts_near_chance_and_scores_each_picture_by_itself(
     assert found.repeat_difference == 0
     assert found.company_difference is not None
     assert found.company_difference < 1e-4
+    assert found.foreign_gradient == 0
     assert found.map_side == 1  # of 8 pixels at the published stem
 
 
@@ -54,6 +55,10 @@ class Small(nn.Module):
             features = nn.functional.batch_norm(features, None, None, training=True)
         if self.fault == "view":
             features = features.reshape(8, len(pictures), 8, 8).transpose(0, 1)
+        if self.fault == "faint leak":
+            features = features + 1e-6 * features.mean(dim=0, keepdim=True)
+        if self.fault == "cut off":
+            features = features.detach()
         logits = self.head(features.mean(dim=(2, 3)))
         return logits * (float("nan") if self.fault == "nan" else 20 if self.fault == "hot" else 1)
 
@@ -75,7 +80,38 @@ def test_draws_and_leaks_in_evaluation_are_seen(
 
 def test_scores_that_are_not_finite_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     found = probed(monkeypatch, lambda: Small("nan"))
-    assert found.initial_loss is found.repeat_difference is found.company_difference is None
+    assert found.initial_loss is found.repeat_difference is found.company_difference is found.foreign_gradient is None
+
+
+@pytest.mark.parametrize("fault", ["batch statistics", "view", "faint leak"])
+def test_gradients_show_which_pictures_a_score_hangs_on(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    found = probed(monkeypatch, lambda: Small(fault))
+    assert found.foreign_gradient is not None
+    assert 0 < found.foreign_gradient <= 1
+    assert found.company_difference is not None
+    assert (found.company_difference < 1e-3) == (fault == "faint leak")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_leak_from_one_side_of_the_batch_is_seen(monkeypatch: pytest.MonkeyPatch, before: bool) -> None:
+    class Sided(Small):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            turned = pictures if before else pictures.flip(0)
+            return super().forward(turned.cumsum(dim=0))
+
+    share = networks.foreign_gradient(Sided("").eval(), torch.rand(3, 3, 8, 8))
+    assert share is not None
+    assert share > 0
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+def test_published_networks_score_each_picture_by_itself(name: str) -> None:
+    network = models.build(name, classes=4, stem="original", size=32).module.eval()
+    assert networks.foreign_gradient(network, torch.rand(2, 3, 32, 32)) == 0
+
+
+def test_a_network_without_gradient_to_its_pictures_has_no_foreign_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert probed(monkeypatch, lambda: Small("cut off")).foreign_gradient is None
 
 
 def test_probing_leaves_the_callers_random_numbers_alone() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.audit import State, audit
-from bakeoff.audit.data import input_range
 from bakeoff.audit.evidence import Geometry
+from bakeoff.audit.views import input_range
 from bakeoff.data import Pictures
 from bakeoff.data.batches import Batches
 from bakeoff.data.view import View

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bakeoff.audit.evidence import Probes
-from bakeoff.records import OneBatch
+from bakeoff.records import OneBatch, Repeat
 from bakeoff.spec import RunSpec
 from bakeoff.study.evidence.networks import NetworkProber
 from bakeoff.study.evidence.pictures import baseline, data_probe
 from bakeoff.study.evidence.views import ViewProber
 from bakeoff.study.planned import Plan
+from bakeoff.training.repeat import repeat_start
 from bakeoff.training.setup import split_indices
 
-__all__ = ["baseline", "by_heart", "gather"]
+__all__ = ["baseline", "by_heart", "gather", "repeated"]
 
 STAGE = "looking at pictures and views"
 
@@ -57,6 +58,29 @@ def by_heart(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
         tell("learning one batch by heart", done, len(runs))
         found[candidate] = prober.learn_by_heart(run, planned.device)
     tell("learning one batch by heart", len(runs), len(runs))
+    return found
+
+
+def repeated(planned: Plan, on_stage: Callable[[str, int, int | None], None] | None = None) -> dict[str, Repeat]:
+    """Take the first steps of a run of each candidate again; seconds to minutes for each that trains in a way of its own.
+
+    Args:
+        planned: The study.
+        on_stage: Told of the progress.
+
+    Returns:
+        What came of it, by candidate id; candidates that differ in nothing but numbers of their recipe share it.
+    """
+    tell = on_stage or (lambda name, done, total: None)
+    runs, found, known = _first_runs(planned), {}, {}
+    for done, (candidate, run) in enumerate(runs.items()):
+        tell("taking first steps again", done, len(runs))
+        one = run.candidate
+        key = (one.model, one.stem, one.train_view, str(one.normalization), one.recipe.optimizer, one.recipe.batch_size)
+        if key not in known:
+            known[key] = repeat_start(run, planned.dataset, planned.numerics(run))
+        found[candidate] = known[key]
+    tell("taking first steps again", len(runs), len(runs))
     return found
 
 

@@ -31,6 +31,7 @@ def evidence_before(planned: Plan, probes: Probes) -> Evidence:
         networks=probes.networks,
         data=probes.data,
         one_batch=probes.one_batch,
+        repeats=probes.repeats,
         macs=planned.macs,
         validated=study.validation > 0 or probes.data.own_validation,
         absent={
@@ -68,6 +69,7 @@ def evidence_after(reading: Reading, probes: Probes | None, why: str) -> Evidenc
         data=None if probes is None else probes.data,
         baseline=None if probes is None else probes.baseline,
         one_batch=None if probes is None else probes.one_batch,
+        repeats=None if probes is None else probes.repeats,
         macs={run["candidate_id"]: int(run["macs"]) for run in runs.to_dict("records")} or None,
         validated=decided,
         absent={

@@ -22,6 +22,9 @@ from bakeoff.training.setup import SplitIndices, build_network, view_of
 PICTURES = 8
 """In the batch; enough for a first loss within a few per cent, and quick on large inputs."""
 
+COMPANY = 3
+"""Pictures of which the middle one's scores are followed back: what leaks from before it or from after it is seen."""
+
 
 class NetworkProber:
     """Measures networks, each once however many candidates share it with its views."""
@@ -58,12 +61,14 @@ class NetworkProber:
         with torch.random.fork_rng(devices=[]), torch.no_grad(), autocast(run.precision, cpu):
             torch.manual_seed(0)
             repeated, alone = _in_evaluation(network.eval(), scored)
+            foreign = foreign_gradient(network, scored[:COMPANY])
             first = network.train()(sized(inputs, candidate.recipe, 0.0)).float()
         return NetworkProbe(
             map_side=models.last_map_side(network, candidate.input_size(dataset.size)),
             initial_loss=_finite(F.cross_entropy(first, labels)),
             repeat_difference=repeated,
             company_difference=alone,
+            foreign_gradient=foreign,
             pictures=len(labels),
         )
 
@@ -82,6 +87,28 @@ def _in_evaluation(network: nn.Module, inputs: torch.Tensor) -> tuple[float | No
     unit = torch.maximum(together.std(), 1e-3 * together.abs().max()).clamp_min(torch.finfo(torch.float32).tiny)
     company = (alone - together[[0, len(inputs) - 1]]).abs().max() / unit
     return _finite((again - together).abs().max()), _finite(company)
+
+
+def foreign_gradient(network: nn.Module, inputs: torch.Tensor) -> float | None:
+    """Return the largest gradient of the middle picture's scores by the others' pixels, as a share of the largest by any.
+
+    It is 0 to the last bit where each picture is scored by itself (Karpathy 2019). Scores are summed with unlike weights, since
+    those that add up to a constant have no gradient.
+    """
+    middle, pixels = len(inputs) // 2, inputs.clone().requires_grad_()
+    with torch.enable_grad():
+        scores = network(pixels)[middle].float()
+        if not scores.requires_grad:
+            return None
+        followed = (scores * torch.arange(1, len(scores) + 1)).sum()
+        (gradient,) = torch.autograd.grad(followed, pixels, allow_unused=True)
+    if gradient is None:
+        return None
+    largest = gradient.float().abs().amax(dim=(1, 2, 3))
+    others = torch.cat([largest[:middle], largest[middle + 1 :]])
+    if not len(others) or not bool(torch.isfinite(largest).all()) or float(largest.max()) == 0:
+        return None
+    return float(others.max() / largest.max())
 
 
 def _finite(value: torch.Tensor) -> float | None:

@@ -1,0 +1,120 @@
+"""The rule about seeds: P8. Each must give a run of its own, and the same one again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.audit.finding import Finding, Severity
+from bakeoff.audit.rule import Rule, Stage, rule
+from bakeoff.audit.words import by_value, listed, named
+from bakeoff.predictions import Predictions
+from bakeoff.records import Repeat
+from bakeoff.spec import ResolvedStudy
+
+
+@rule(
+    "P8",
+    "seeds that change nothing",
+    stage=Stage.BEFORE,
+    severity=Severity.ERROR,
+    blocks="that these seeds are as many independent runs, each of which can be had again",
+    needs=("study", "labels"),
+    uses=("runs", "predictions", "repeats"),
+)
+def idle_seeds(
+    *,
+    study: ResolvedStudy,
+    labels: Mapping[str, str],
+    runs: pd.DataFrame | None,
+    predictions: Mapping[str, Predictions] | None,
+    repeats: Mapping[str, Repeat] | None,
+) -> Iterator[Finding]:
+    """Two seeds of a candidate must score the test pictures differently, and one seed must give the same numbers again."""
+    scores = {} if runs is None or predictions is None else _scores(study, runs, predictions)
+    found = [*_one_run(scores, labels), *_repeated(repeats or {}, study, labels)]
+    compared = any(len(by_seed) > 1 for by_seed in scores.values())
+    if found or (compared and repeats is not None):
+        yield from found
+    elif compared:
+        yield idle_seeds.passes(
+            "seeds differ; whether one gives the same numbers again is tried by `bakeoff audit --deep` alone"
+        )
+    elif repeats is None:
+        yield idle_seeds.not_run(
+            "no candidate has the predictions of two seeds, and first steps are taken again by `bakeoff audit --deep` alone"
+        )
+
+
+def _scores(
+    study: ResolvedStudy, runs: pd.DataFrame, predictions: Mapping[str, Predictions]
+) -> dict[str, dict[int, np.ndarray]]:
+    """Return the scores of the test pictures by candidate id and seed."""
+    by_candidate = dict(iter(runs.groupby("candidate_id")))
+    return {
+        candidate.id: {
+            seed: predictions[run].logits
+            for run, seed in zip(mine["run_id"], mine["seed"], strict=True)
+            if run in predictions
+        }
+        for candidate in study.candidates
+        if (mine := by_candidate.get(candidate.id)) is not None
+    }
+
+
+def _one_run(scores: Mapping[str, Mapping[int, np.ndarray]], labels: Mapping[str, str]) -> Iterator[Finding]:
+    """Find seeds of which several gave one result."""
+    for candidate, by_seed in scores.items():
+        alike = _alike(by_seed)
+        if len(alike) > 1:
+            yield idle_seeds.fires(
+                Severity.ERROR,
+                f"{labels[candidate]}: seeds {listed([str(seed) for seed in alike])} gave the same scores for every test picture, so they "
+                "are one run and not several.",
+                candidates=[candidate],
+                evidence={"seeds": len(by_seed), "alike": len(alike)},
+                threshold="two seeds with equal scores",
+                advice=_OWN_SEED,
+            )
+
+
+_OWN_SEED = "Look for a seed that is set inside the network or its training."
+
+
+def _alike(scores: Mapping[int, np.ndarray]) -> list[int]:
+    """Return the seeds whose scores another seed has too."""
+    by_content: dict[bytes, list[int]] = {}
+    for seed, logits in scores.items():
+        by_content.setdefault(np.ascontiguousarray(logits).tobytes(), []).append(seed)
+    return sorted(seed for seeds in by_content.values() if len(seeds) > 1 for seed in seeds)
+
+
+def _repeated(repeats: Mapping[str, Repeat], study: ResolvedStudy, labels: Mapping[str, str]) -> Iterator[Finding]:
+    """Find candidates that a seed does not decide: all seeds give one network, or one seed gives several."""
+    for tried, candidates in by_value(dict(repeats)).items():
+        if not tried.seed_decides:
+            yield idle_seeds.fires(
+                Severity.ERROR,
+                f"{named(candidates, study, labels)}: seeds {tried.seed} and {tried.seed + 1} gave the same network after "
+                f"{tried.steps} steps, so further seeds are no further runs.",
+                candidates=candidates,
+                evidence={"steps": tried.steps, "tensors": tried.tensors},
+                threshold="two seeds with equal weights",
+                advice=_OWN_SEED,
+            )
+        if tried.unlike:
+            yield idle_seeds.fires(
+                Severity.NOTE,
+                f"{named(candidates, study, labels)}: {tried.steps} steps taken twice with seed {tried.seed} left {tried.unlike} of "
+                f"{tried.tensors} tensors unlike, so a run's numbers cannot be had again to the last bit.",
+                candidates=candidates,
+                evidence={"steps": tried.steps, "unlike": tried.unlike, "tensors": tried.tensors},
+                threshold="any bit that differs",
+                advice="With several seeds a comparison holds all the same; look for draws from other generators than torch's, and "
+                "on a GPU for operations that add in any order.",
+            )
+
+
+RULES: tuple[Rule, ...] = (idle_seeds,)
