@@ -136,7 +136,7 @@ def draw_training_figures(
 
 
 def _has_recipes_of_the_paper(runs: pd.DataFrame) -> bool:
-    return any(one.recipe in recorded_curves() for one in configurations(runs))
+    return not recorded_curves().keys().isdisjoint(one.recipe for one in configurations(runs))
 
 
 def _stems(model: str, *, papers: bool) -> tuple[str, str]:
