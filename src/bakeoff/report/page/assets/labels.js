@@ -51,7 +51,7 @@ function sidesOf(points, taken, area) {
     const side = SIDES.findIndex((one) => {
       const box = beside(point, width, one);
       const inside = box.left >= area.left && box.right <= area.right && box.top >= area.top && box.bottom <= area.bottom;
-      return inside && ![...taken, ...boxes].some((other) => meet(box, other));
+      return inside && ![taken, boxes].some((all) => all.some((other) => meet(box, other)));
     });
     if (side < 0) continue;
     boxes.push(beside(point, width, SIDES[side]));

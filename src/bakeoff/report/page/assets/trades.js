@@ -53,7 +53,7 @@ function nameTrace() {
 }
 
 function putNames(box, points, front, stairs, size) {
-  const { xaxis, yaxis, width, height } = box._fullLayout;
+  const { xaxis, yaxis, width } = box._fullLayout;
   const at = points.map((point) => {
     const y = (share) => yaxis.d2p(100 * share);
     const bar = point.low === null ? [] : [{ left: -0.5, right: 0.5, top: y(point.high), bottom: y(point.low) }];
@@ -62,11 +62,10 @@ function putNames(box, points, front, stairs, size) {
     const taken = [mark, ...bar].map((one) => ({ ...one, left: one.left + x, right: one.right + x }));
     return { point, x, y: y(point.accuracy), text: fitted(label(point.c), Math.min(LONGEST_NAME, 0.4 * width), shortenedWithin), taken };
   });
-  const area = {
-    left: 4 - xaxis._offset, right: width - xaxis._offset - 4, top: 4 - yaxis._offset, bottom: yaxis._length - 2,
+  const area = { // an axis' numbers stand left of it and below
+    left: 2, right: width - xaxis._offset - 4, top: 4 - yaxis._offset, bottom: yaxis._length - 2,
     inner: { right: xaxis._length, bottom: yaxis._length },
   };
-  area.left = Math.max(area.left, 2); // an axis' numbers stand left of it
   const treads = stairs.slice(1).flatMap((point, before) => {
     const [from, to] = [stairs[before], point].map((one) => ({ x: xaxis.d2p(one.cost / size), y: yaxis.d2p(100 * one.accuracy) }));
     return [{ left: from.x, right: to.x, top: from.y - 1, bottom: from.y + 1 }, { left: to.x - 1, right: to.x + 1, top: to.y, bottom: from.y }];
