@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bakeoff.records import Repeat
-from bakeoff.training import loop
+from bakeoff.training import trainer
 from bakeoff.training.repeat import STEPS, repeat_start
 from tests.builders import numerics, one_run, small_dataset
 from tests.training.tiny import small_network, use_network
@@ -30,15 +30,17 @@ def test_a_sound_run_is_the_same_again_and_another_with_another_seed(monkeypatch
 
 def test_a_run_that_ends_before_is_compared_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     use_network(monkeypatch, small_network)
-    assert repeated(epochs=1).unlike == 0
+    found = repeated(epochs=1)
+    assert 0 < found.steps < STEPS
+    assert found.unlike == 0
 
 
 def test_steps_are_counted_over_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     use_network(monkeypatch, small_network)
-    steps, plain = count(), loop.Trainer.step
-    monkeypatch.setattr(loop.Trainer, "step", lambda *given: (next(steps), plain(*given))[1])
-    repeated(batch_size=32)  # 3 steps an epoch
-    assert next(steps) == 3 * STEPS
+    steps, plain = count(), trainer.Trainer.step
+    monkeypatch.setattr(trainer.Trainer, "step", lambda *given: (next(steps), plain(*given))[1])
+    found = repeated(batch_size=32)  # 3 steps an epoch
+    assert next(steps) == 3 * found.steps == 3 * STEPS
 
 
 class Drawing(nn.Module):
@@ -65,9 +67,9 @@ def test_a_seed_that_is_constant_in_the_loop_is_seen(monkeypatch: pytest.MonkeyP
         nn.init.zeros_(network[1].weight)
         return network
 
-    plain = loop.Batches.shuffled
-    monkeypatch.setattr(loop, "build_network", build)
-    monkeypatch.setattr(loop.Batches, "shuffled", lambda one, size, seed, *rest: plain(one, size, 7, *rest))
+    plain = trainer.Batches.shuffled
+    monkeypatch.setattr(trainer, "build_network", build)
+    monkeypatch.setattr(trainer.Batches, "shuffled", lambda one, size, seed, *rest: plain(one, size, 7, *rest))
     monkeypatch.setattr(nn.Linear, "reset_parameters", lambda layer: nn.init.zeros_(layer.bias))
     found = repeated()
     assert (found.unlike, found.seed_decides) == (0, False)

@@ -177,6 +177,9 @@ class _Reached:
 
     epochs: int
 
+    def __str__(self) -> str:
+        return f"{percent(self.accuracy)} {self.of} accuracy after {_epochs(self.epochs)}"
+
 
 @rule(
     "P7",
@@ -238,7 +241,7 @@ def _below_linear(
     broken = linear > chance and (reached.accuracy - chance) / (linear - chance) < HARDLY_LINEAR
     yield implausibly_low.fires(
         Severity.ERROR if broken else Severity.NOTE,
-        f"{labels[candidate.id]} has {percent(reached.accuracy)} {reached.of} accuracy after {_epochs(reached.epochs)}: less than a linear "
+        f"{labels[candidate.id]} has {reached}: less than a linear "
         f"classifier on the raw pixels, which has {percent(linear)} (trained on {baseline.train_pictures:,} pictures, scored on {pictures:,}).",
         candidates=[candidate.id],
         evidence={
@@ -270,7 +273,7 @@ def _below_published(
         return
     yield implausibly_low.fires(
         Severity.ERROR if training >= ENOUGH_TRAINING else Severity.NOTE,
-        f"{labels[candidate.id]} has {percent(reached.accuracy)} {reached.of} accuracy after {_epochs(reached.epochs)}; {known.accuracy:.2%} "
+        f"{labels[candidate.id]} has {reached}; {known.accuracy:.2%} "
         f"is published for this network on {data.name} after {_epochs(known.epochs)} ({known.source}).",
         candidates=[candidate.id],
         evidence={

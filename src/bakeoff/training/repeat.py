@@ -11,12 +11,13 @@ from bakeoff.data.dataset import Dataset
 from bakeoff.records import Numerics, Repeat
 from bakeoff.spec import RunSpec
 from bakeoff.training import checkpoint
-from bakeoff.training.loop import Hooks, Interrupted, train
+from bakeoff.training.checkpoint import Checkpoint
+from bakeoff.training.loop import train
+from bakeoff.training.trainer import Hooks, Interrupted
 
 STEPS = 20
-"""Enough for every source of chance to be drawn from: weights, order, views, dropout."""
-
-Weights = dict[str, torch.Tensor]
+"""At most: a run asks within an evaluation, too, if it is to stop. Enough for every source of chance to be drawn from: weights,
+order, views, dropout."""
 
 
 def repeat_start(run: RunSpec, dataset: Dataset, numerics: Numerics) -> Repeat:
@@ -30,20 +31,20 @@ def repeat_start(run: RunSpec, dataset: Dataset, numerics: Numerics) -> Repeat:
     Raises:
         StudyError: If there is no room for a checkpoint among the temporary files.
     """
-    first, again = (_weights_after(STEPS, run, dataset, numerics) for _ in range(2))
-    other = _weights_after(STEPS, run.model_copy(update={"seed": run.seed + 1}), dataset, numerics)
+    first, again = (_begun(run, dataset, numerics) for _ in range(2))
+    other = _begun(run.model_copy(update={"seed": run.seed + 1}), dataset, numerics)
     return Repeat(
         seed=run.seed,
-        steps=STEPS,
-        tensors=len(first),
+        steps=sum(record.steps for record in first.progress.history) + first.progress.step,
+        tensors=len(first.network),
         unlike=_unlike(first, again),
         seed_decides=_unlike(first, other) > 0,
     )
 
 
-def _weights_after(steps: int, run: RunSpec, dataset: Dataset, numerics: Numerics) -> Weights:
-    """Return all that a network holds after so many steps, or at its run's end if that comes first."""
-    left = iter(range(steps - 1))
+def _begun(run: RunSpec, dataset: Dataset, numerics: Numerics) -> Checkpoint:
+    """Return the state of a run after its first steps, or at its end if that comes first."""
+    left = iter(range(STEPS - 1))
     hooks = Hooks(stop=lambda: next(left, None) is None)
     with tempfile.TemporaryDirectory(prefix="bakeoff-repeat-") as name:
         folder = Path(name)
@@ -57,12 +58,12 @@ def _weights_after(steps: int, run: RunSpec, dataset: Dataset, numerics: Numeric
             pass  # after the last of these steps, with its state saved
         kept = checkpoint.load(folder, run.id, hooks.warn)
     assert kept is not None  # a run that ends or is stopped has saved itself
-    return kept.network
+    return kept
 
 
-def _unlike(one: Weights, other: Weights) -> int:
-    """Return how many tensors are not the same, bit for bit."""
-    return sum(not torch.equal(_bits(value), _bits(other[name])) for name, value in one.items())
+def _unlike(one: Checkpoint, other: Checkpoint) -> int:
+    """Return how many tensors of two networks are not the same, bit for bit."""
+    return sum(not torch.equal(_bits(value), _bits(other.network[name])) for name, value in one.network.items())
 
 
 def _bits(value: torch.Tensor) -> torch.Tensor:

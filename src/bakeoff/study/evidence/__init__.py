@@ -64,6 +64,8 @@ def by_heart(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
 def repeated(planned: Plan, on_stage: Callable[[str, int, int | None], None] | None = None) -> dict[str, Repeat]:
     """Take the first steps of a run of each candidate again; seconds to minutes for each that trains in a way of its own.
 
+    Convolutions are PyTorch's own here: those chosen by measuring would have to be measured first.
+
     Args:
         planned: The study.
         on_stage: Told of the progress.
