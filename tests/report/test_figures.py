@@ -253,14 +253,14 @@ def test_of_many_candidates_those_without_a_name_have_their_rank_where_it_lies_o
     figure.draw_without_rendering()
     numbers = [text for text in axes.texts if text.get_text()]
     ranks = {text.get_text() for text in numbers}
-    named = emphasised(rank(*tables))
-    unnamed = {str(trade.rank) for trade in trade_facts(*tables)[1] if trade.label not in named}
+    named, trades = emphasised(rank(*tables)), trade_facts(*tables)[1]
+    unnamed = {str(trade.rank) for trade in trades if trade.label not in named}
     assert ranks <= unnamed
     assert len(ranks) >= len(unnamed) // 2
     boxes = [text.get_window_extent() for text in numbers]
     for place, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[:place])
-        for trade in trade_facts(*tables)[1]:
+        for trade in trades:
             x, y = axes.transData.transform((trade.seconds, 100 * trade.accuracy))
             assert not (box.x0 < x < box.x1 and box.y0 < y < box.y1)
 

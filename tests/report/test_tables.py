@@ -166,7 +166,7 @@ def test_csv_and_json_have_the_numbers_that_round_to_those_cells(told: dict[str,
 
 
 def test_the_table_inside_the_page_is_the_same_file(study: Study, told: dict[str, str]) -> None:
-    inside = {one.name: one.text for one in page_facts(material_of(study)).downloads}
+    inside = {one.name: one.text for one in page_facts(material_of(study.reading())).downloads}
     assert inside["table.csv"] == told["csv"]
 
 
@@ -203,7 +203,7 @@ def test_markdown_says_of_which_study_it_is_and_what_its_marks_mean(study: Study
     lines = told["md"].splitlines()
     assert lines[0] == "**known**: candidates ranked by validation accuracy; in parentheses 95 % intervals."
     assert "A name in bold is marked above; a dash stands for what is not known." in lines
-    for column in page_facts(material_of(study)).standings.columns:
+    for column in page_facts(material_of(study.reading())).standings.columns:
         assert f"- {tables.markdown_text(column.title)}: {tables.markdown_text(column.meaning)}" in lines
 
 
