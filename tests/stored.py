@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.files import write_atomically
 from bakeoff.predictions import save_predictions
+from bakeoff.records import RunStatus
 from bakeoff.spec import StudySpec
 from bakeoff.spec.data import DataFacts
 from bakeoff.store import Store
@@ -18,6 +20,7 @@ from bakeoff.study import Study, predictions_path
 from tests.synthetic import Run, fill
 
 CLASSES = 10
+MODELS = ("resnet18", "mobilenet_v2", "shufflenet_v2_x0_5", "alexnet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class Network:
     minutes: float = 1.0
     """Of training."""
 
-    costs: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, Any] = field(default_factory=dict)
     """As measured; nothing if it was not."""
 
 
@@ -92,3 +95,30 @@ def write_predictions(path: Path, right: NDArray[np.bool_]) -> None:
     predicted = np.where(right, labels, (labels + 1) % CLASSES)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_predictions(path, np.eye(CLASSES, dtype=np.float32)[predicted], np.arange(len(right), dtype=np.int64), labels)
+
+
+def uneven_study(folder: Path, *networks: Network, seeds: int = 3, **keys: Any) -> Study:
+    """Write the folder of a study that is running: of each network its seeds have finished, of those that all should have.
+
+    Unlike in `stored_study`, the runs are those of the study file, so the audit knows their candidates.
+    """
+    facts = DataFacts(
+        fingerprint="f", size=32, train_pictures=1000, classes=CLASSES, has_validation=False, flippable=True
+    )
+    candidates = [{"model": model, "name": one.name} for model, one in zip(MODELS, networks, strict=False)]
+    spec = StudySpec.from_mapping(
+        {"name": "uneven", "seeds": [*range(seeds)], "candidates": candidates, **keys}
+    ).resolve(facts)
+    write_atomically(folder / "study.toml", spec.to_toml().encode())
+    runs = []
+    for network, candidate in zip(networks, spec.candidates, strict=True):
+        for seed in range(seeds):
+            if seed < len(network.correct):
+                run = replace(_run(network, seed), candidate=candidate.id)
+                write_predictions(predictions_path(folder, run.id), network.correct[seed])
+            else:
+                run = Run(candidate=candidate.id, seed=seed, status=RunStatus.PENDING, test=None)
+            runs.append((network.name, run))
+    with Store.create_or_open(folder / "results.sqlite") as store:
+        fill(store, [replace(run, label=name) for name, run in runs])
+    return Study(folder)

@@ -18,6 +18,9 @@ class Run:
     """One run as a test tells it; its accuracies rise to the last given value."""
 
     candidate: str = "alpha"
+    label: str | None = None
+    """As tables show it; default the candidate's id."""
+
     model: str = "resnet18"
     optimizer: str = "adam"
     learning_rate: float = 0.001
@@ -28,6 +31,9 @@ class Run:
 
     val: Sequence[float | None] | None = (0.4, 0.5, 0.6)
     test: float | None = 0.55
+    test_loss: float | None = None
+    """The accuracy's complement unless it is given."""
+
     loss: Sequence[float] | None = None
     seconds: float = 10.0
     """Of training in one epoch; waiting takes a quarter more."""
@@ -69,12 +75,12 @@ def planned(run: Run) -> PlannedRun:
         "optimizer": run.optimizer,
         "learning_rate": run.learning_rate,
         "batch_size": 64,
-        "epochs": len(run.train),
+        "epochs": max(1, len(run.train)),  # of a run that failed before its first
     }
     return PlannedRun(
         run_id=run.id,
         candidate_id=run.candidate,
-        label=run.candidate,
+        label=run.label or run.candidate,
         model=run.model,
         seed=run.seed,
         spec_json=json.dumps({"candidate": {"model": run.model, "recipe": recipe}, "seed": run.seed}),
@@ -94,7 +100,7 @@ def fill(store: Store, runs: Sequence[Run]) -> None:
         for record in run.records():
             store.record_epoch(run.id, record)
         if run.status in (RunStatus.DONE, RunStatus.DIVERGED):
-            loss = None if run.test is None else 1 - run.test
+            loss = run.test_loss if run.test is None or run.test_loss is not None else 1 - run.test
             store.finish(
                 run.id,
                 RunResult(

@@ -16,6 +16,7 @@ import pytest
 from bakeoff import cli
 from bakeoff.cost import turns
 from bakeoff.study import Study, predictions_path
+from bakeoff.study.reading import Reading
 from tests.costs import a_cost
 from tests.stored import Network, bits, stored_study, write_predictions
 
@@ -215,7 +216,7 @@ def test_a_dry_run_forecasts_shows_what_a_budget_affords_and_trains_nothing(
 @pytest.fixture
 def _unaudited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks that have learned nothing yet are judged all the same."""
-    monkeypatch.setattr(Study, "findings", lambda study: [])
+    monkeypatch.setattr(Reading, "findings", [])
 
 
 @pytest.mark.usefixtures("_unaudited")

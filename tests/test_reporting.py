@@ -10,13 +10,15 @@ import pytest
 import bakeoff
 from bakeoff import cli, reporting
 from bakeoff.cli.reports import write_page_of_run
-from bakeoff.errors import StudyError
+from bakeoff.records import RunResult, RunStatus
+from bakeoff.report.page import page_facts
 from bakeoff.reporting import material_of, page_of, write_page
 from bakeoff.store import Store
-from bakeoff.study import Study
+from bakeoff.study import Study, predictions_path
 from bakeoff.study.folder import DATABASE
 from bakeoff.study.provenance import write_down
-from tests.stored import Network, bits, stored_study
+from tests.stored import Network, bits, stored_study, write_predictions
+from tests.synthetic import Run, planned
 
 
 def command(*arguments: str) -> int:
@@ -77,6 +79,43 @@ def test_figures_are_written_as_files_of_the_wanted_kind(
     assert sorted(paths) == sorted((tmp_path / "figures").iterdir())
 
 
+@pytest.mark.parametrize("name", ["fig.png", "fig.SVG", "there/fig.pdf"])
+def test_a_file_for_several_figures_is_refused_with_a_folder_in_its_place(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert command("report", str(study.folder), "--format", "png", "--out", str(tmp_path / name)) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--out takes a folder where figures are drawn" in said
+    assert f"such as '{(tmp_path / name).with_suffix('')}'" in said
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["study"]
+
+
+def test_figures_go_into_any_folder_that_is_there_but_into_no_file(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "odd.png").mkdir()
+    assert command("report", str(study.folder), "--format", "svg", "--out", str(tmp_path / "odd.png")) == 0
+    assert list((tmp_path / "odd.png").iterdir())
+    (tmp_path / "notes").write_text("mine")
+    assert command("report", str(study.folder), "--format", "svg", "--out", str(tmp_path / "notes")) == 2
+    assert "notes-figures" in capsys.readouterr().err.replace("\n", "")
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+@pytest.mark.parametrize("words", [["report", "--format", "png"], ["figures"]])
+def test_a_study_of_which_nothing_can_be_drawn_is_an_error_that_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    folder = stored_study(tmp_path / "study", []).folder
+    with Store.create_or_open(folder / DATABASE) as store:
+        store.add_runs([planned(Run())])
+    assert command(words[0], str(folder), *words[1:]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "figures show epochs of runs" in said
+    assert "no run has finished an epoch" in said
+    assert not (folder / "report").exists()
+
+
 def test_a_page_that_cannot_be_written_loses_nothing(
     study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,26 +130,31 @@ def test_a_page_that_cannot_be_written_loses_nothing(
 
 
 def test_what_is_judged_stands_in_the_material(study: Study) -> None:
-    known = material_of(study)
+    known = material_of(study.reading())
     assert known.recommendation is not None
     assert [one.label for one in known.classes] == ["one", "other"]
     assert known.pictures is not None
 
 
-def test_a_study_that_cannot_be_judged_has_a_page_that_says_why(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuses(_: Study) -> None:
-        raise StudyError("the runs were tested on different pictures")
-
-    monkeypatch.setattr(Study, "recommend", refuses)
-    assert "There is no verdict: the runs were tested on different pictures." in page_of(study)
+def test_a_study_that_cannot_be_judged_has_a_page_that_says_why_and_the_table_all_the_same(study: Study) -> None:
+    write_predictions(predictions_path(study.folder, "other/0"), bits(0.9, seeds=1, pictures=300)[0])
+    with Store.create_or_open(study.folder / DATABASE) as store:
+        accuracy = float(bits(0.9, seeds=1, pictures=300).mean())
+        store.finish(
+            "other/0",
+            RunResult(status=RunStatus.DONE, test_loss=0.1, test_accuracy=accuracy, seconds_test=1.0, message=None),
+        )
+    page = page_of(study.reading())
+    assert "There is no verdict: runs that are compared must be tested on the same pictures" in page
+    assert "winner" not in [row.mark for row in page_facts(material_of(study.reading())).standings.rows]
 
 
 def test_how_it_was_made_is_what_the_commands_wrote_down(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert material_of(study).made.command is None
+    assert material_of(study.reading()).made.command is None
     for seeds in ("0", "0,1"):
         monkeypatch.setattr(sys, "argv", ["/usr/bin/bakeoff", "run", "--seeds", seeds, "my study"])
         with Store.create_or_open(study.folder / DATABASE) as store:
             write_down(store)
-    made = material_of(study).made
+    made = material_of(study.reading()).made
     assert made.command == "bakeoff run --seeds 0 'my study' (and 1 more that went on with it)"
     assert {"Python", "torch", "bakeoff"} <= set(made.versions)

@@ -18,6 +18,7 @@ from bakeoff import store as store_module
 from bakeoff.errors import StudyError
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus
 from bakeoff.store import Store
+from tests.audit.health_evidence import health
 from tests.synthetic import Run, fill, planned
 
 NUMERICS = Numerics(device="cpu", threads=2, channels_last=True, micro_batch=64)
@@ -217,6 +218,12 @@ def test_a_truncated_database_is_refused_with_a_remedy(path: Path, kept: float) 
         Store.create_or_open(path)
 
 
+def test_an_empty_file_is_called_empty(path: Path) -> None:
+    path.touch()
+    with pytest.raises(StudyError, match="is empty; the same `bakeoff run` fills it, from the checkpoints beside it"):
+        Store.open_read_only(path)
+
+
 def test_an_empty_file_becomes_a_new_database(path: Path) -> None:
     path.touch()
     with Store.create_or_open(path) as store:
@@ -254,10 +261,10 @@ def test_a_database_of_version_1_is_read_as_it_is(path: Path) -> None:
 def test_a_database_of_version_1_is_upgraded_when_written_to(path: Path) -> None:
     former(path)
     with Store.create_or_open(path) as store:
-        store.set_health("alpha/0", {"first_loss": 2.3})
+        store.set_health("alpha/0", dict(health()))
         store.set_costs("alpha", {"latency": 0.1})
     with Store.open_read_only(path) as store:
-        assert store.runs_frame()["health"].tolist() == [{"first_loss": 2.3}]
+        assert store.runs_frame()["health"].tolist() == [health()]
         assert store.costs() == {"alpha": {"latency": 0.1}}
         assert store.statuses() == {"alpha/0": RunStatus.DONE}
 
@@ -282,6 +289,17 @@ def test_another_programs_database_is_left_alone(path: Path) -> None:
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="must be writable, but unable to open"):
         Store.create_or_open(tmp_path / "missing" / "results.sqlite")
+
+
+def test_a_folder_that_goes_while_it_is_read_is_told_without_talk_of_writing(path: Path) -> None:
+    Store.create_or_open(path).close()
+    with Store.open_read_only(path) as store:
+        path.unlink()
+        with pytest.raises(
+            StudyError, match=r"must be readable, but unable to open .*; see whether the study's folder"
+        ) as told:
+            store.statuses()
+    assert "--out" not in str(told.value)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.words import brief, clean, count, duration, percent, size, with_spread
+from bakeoff.words import brief, class_name, clean, count, duration, percent, size, with_spread
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,14 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
 def test_every_number_can_be_said(number: float) -> None:
     assert duration(number)
     assert count(number)
+
+
+def test_a_class_whose_name_is_a_number_is_called_a_class() -> None:
+    assert [class_name(name) for name in (9, "9", "cat", "class 9", "3D", "")] == [
+        "class 9",
+        "class 9",
+        "cat",
+        "class 9",
+        "3D",
+        "",
+    ]

@@ -17,6 +17,12 @@ from bakeoff.files import write_atomically
 
 REPAIR = "restore the folder `predictions` from a copy of the study, or delete the study and run it again"
 
+LARGEST = 2**31
+"""Bytes of one array: the logits of a million pictures of a thousand classes."""
+
+MOST_CLASSES = 30_000
+"""More than ImageNet's 21,841; a confusion matrix has the square of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
@@ -96,6 +102,23 @@ def load_predicted(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], ND
 def _arrays(path: Path, names: tuple[str, ...]) -> list[NDArray[Any]]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return [stored[name] for name in names]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
+            arrays = [_array(stored, name) for name in names]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, TypeError, MemoryError) as error:
         raise StudyError(f"predictions must be readable, but {path}: {error}; {REPAIR}") from error
+    expected = [2 if name == "logits" else 1 for name in names]
+    if [array.ndim for array in arrays] != expected or len({len(array) for array in arrays}) != 1:
+        raise StudyError(f"predictions must hold each test picture once, but {path} does not; {REPAIR}")
+    return arrays
+
+
+def _array(stored: Any, name: str) -> NDArray[Any]:
+    """Read one array; nothing is unpacked that no study would hold."""
+    packed = stored.zip.getinfo(f"{name}.npy")
+    if packed.file_size > LARGEST:
+        raise ValueError(f"{name} would take {packed.file_size:,} bytes")
+    array: NDArray[Any] = stored[name]
+    if array.dtype.kind not in ("f" if name == "logits" else "iu"):
+        raise ValueError(f"{name} are of the type {array.dtype}")
+    if name in ("predicted", "labels") and array.size and not 0 <= array.min() <= array.max() < MOST_CLASSES:
+        raise ValueError(f"{name} are classes from {array.min()} to {array.max()}")
+    return array

@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Self, TypedDict
+from typing import Any, Self
+
+from typing_extensions import TypedDict  # typing's own cannot be checked by pydantic before Python 3.12
 
 
 class RunStatus(StrEnum):

@@ -10,6 +10,7 @@ from pathlib import Path
 from bakeoff.analysis.effects import effect_grids, influences
 from bakeoff.analysis.per_class import ClassFacts
 from bakeoff.analysis.pictures import Pictures
+from bakeoff.analysis.verdict import Verdict
 from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
 from bakeoff.report import tables
@@ -19,10 +20,11 @@ from bakeoff.report.page.standings import standings
 from bakeoff.report.page.words import shown
 from bakeoff.store import Store
 from bakeoff.study import Study
+from bakeoff.study.classes import class_facts_of, of_cifar10
 from bakeoff.study.folder import DATABASE
-from bakeoff.study.judging import class_facts_of, of_cifar10
 from bakeoff.study.pictures import shown as pictures_shown
 from bakeoff.study.provenance import commands_of
+from bakeoff.study.reading import Reading
 
 TABLES = {"md": "table.md", "latex": "table.tex", "csv": "table.csv", "json": "table.json"}
 """By format, the file that a table is written to, beside the page."""
@@ -42,24 +44,24 @@ def write_page(study: Study, out: Path | None = None, *, data_dir: Path | None =
     Raises:
         StudyError: If the study cannot be read, or the file cannot be written.
     """
-    path = study.folder / PAGE if out is None else out
-    write_atomically(path, page_of(study, looked=look(study, data_dir)).encode("utf-8"))
+    path, reading = study.folder / PAGE if out is None else out, study.reading()
+    write_atomically(path, page_of(reading, look(reading, data_dir)).encode("utf-8"))
     return path
 
 
-def page_of(study: Study, *, head: str = "", top: str = "", looked: Looked | None = None) -> str:
+def page_of(reading: Reading, looked: Looked | None = None, *, head: str = "", top: str = "") -> str:
     """Return a study's page as HTML.
 
     Args:
-        study: To tell of.
+        reading: The study as it stands, as `Study.reading` gives it.
+        looked: What `look` gave, if it is known already.
         head: HTML for the end of its head; see `report.page.document`.
         top: HTML for the beginning of its body, likewise.
-        looked: What `look` gave, if it is known already.
 
     Raises:
         StudyError: If the study cannot be read.
     """
-    return document(page_facts(material_of(study, looked)), head=head, top=top)
+    return document(page_facts(material_of(reading, looked)), head=head, top=top)
 
 
 def write_table(study: Study, kind: str, out: Path | None = None) -> Path:
@@ -74,21 +76,25 @@ def write_table(study: Study, kind: str, out: Path | None = None) -> Path:
         StudyError: If the study cannot be read, or the file cannot be written.
     """
     path = (study.folder / PAGE).with_name(TABLES[kind]) if out is None else out
-    write_atomically(path, table_of(study, kind).encode("utf-8"))
+    write_atomically(path, table_of(study.reading(), kind).encode("utf-8"))
     return path
 
 
-def table_of(study: Study, kind: str) -> str:
+def table_of(reading: Reading, kind: str) -> str:
     """Return a study's table as its page has it, as `md`, `latex`, `csv` or `json`.
+
+    Args:
+        reading: The study as it stands, as `Study.reading` gives it.
+        kind: The format.
 
     Raises:
         StudyError: If the study cannot be read.
     """
-    found = material_of(study, Looked(classes=(), pictures=Pictures()))  # the table needs no pictures
-    verdict = None if found.recommendation is None else found.recommendation.verdict
-    table, name = standings(found.table, found.runs, found.epochs, verdict), shown(study.spec.name)
+    verdict, _ = _verdict_or_why_not(reading)
+    table = standings(reading.table, verdict)
+    name = shown(reading.study.spec.name)
     formats = {
-        "md": lambda: tables.to_markdown(table),
+        "md": lambda: tables.to_markdown(table, name),
         "latex": lambda: tables.to_latex(table, name),
         "csv": lambda: tables.to_csv(table),
         "json": lambda: tables.to_json(table, name),
@@ -97,7 +103,7 @@ def table_of(study: Study, kind: str) -> str:
 
 
 def draw_figures(study: Study, kind: str | None = None, out: Path | None = None) -> Drawn:
-    """Draw a study's figures as files, with what the paper recorded where the study is of CIFAR-10.
+    """Draw a study's figures as files, those of the paper among them where the study repeats some of it.
 
     Args:
         study: To tell of; it may still be running.
@@ -106,12 +112,17 @@ def draw_figures(study: Study, kind: str | None = None, out: Path | None = None)
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
-        StudyError: If the study cannot be read, or a file cannot be written.
+        StudyError: If the study cannot be read, has nothing to draw yet, or a file cannot be written.
     """
     folder = (study.folder / PAGE).with_name("figures") if out is None else out
-    return figures(
-        study.runs(), study.epochs(), folder, KINDS if kind is None else [kind], of_cifar10=of_cifar10(study)
-    )
+    reading, kinds = study.reading(), KINDS if kind is None else [kind]
+    drawn = figures(reading.runs, reading.epochs, folder, kinds, of_cifar10=of_cifar10(study))
+    if not drawn.paths:
+        raise StudyError(
+            f"figures show epochs of runs, but {study.folder} holds none to show ({'; '.join(drawn.left_out)}); draw them once "
+            "a run has finished an epoch: `bakeoff show` tells how far each has come"
+        )
+    return drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,52 +133,57 @@ class Looked:
     pictures: Pictures
 
 
-def look(study: Study, data_dir: Path | None = None) -> Looked:
+def look(reading: Reading, data_dir: Path | None = None) -> Looked:
     """Look at a study's pictures, and at what each candidate takes for what."""
-    return Looked(classes=class_facts_of(study), pictures=pictures_shown(study, data_dir=data_dir))
+    pictures = pictures_shown(reading.study, reading=reading, data_dir=data_dir)
+    return Looked(classes=class_facts_of(reading), pictures=pictures)
 
 
-def material_of(study: Study, looked: Looked | None = None) -> Material:
+def material_of(reading: Reading, looked: Looked | None = None) -> Material:
     """Return all that there is to tell of a study.
 
     Args:
-        study: To tell of.
+        reading: The study as it stands, as `Study.reading` gives it.
         looked: What `look` gave, if it is known already.
 
     Raises:
         StudyError: If it cannot be read.
     """
-    try:
-        found, why = study.recommend(), None
-    except StudyError as error:  # what was trained is shown all the same
-        found, why = None, str(error)
-    runs, epochs = study.runs(), study.epochs()
-    looked = looked or look(study)
+    verdict, why = _verdict_or_why_not(reading)
+    looked = looked or look(reading)
     return Material(
-        study=study.spec,
+        study=reading.study.spec,
         version=version("bakeoff"),
-        runs=runs,
-        epochs=epochs,
-        table=study.table(),
-        recommendation=found,
+        runs=reading.runs,
+        epochs=reading.epochs,
+        table=reading.table,
+        recommendation=None if verdict is None else reading.recommendation,
         no_verdict=why,
-        costs=study.costs(),
-        findings=study.findings(),
-        remarks=study.remarks(),
-        grids=effect_grids(runs, epochs),
-        influences=influences(runs, epochs),
+        costs=reading.costs,
+        findings=reading.findings,
+        remarks=reading.remarks,
+        grids=effect_grids(reading.runs, reading.ranking),
+        influences=influences(reading.runs, reading.ranking),
         classes=looked.classes,
         pictures=looked.pictures,
-        made=made_of(study),
+        made=made_of(reading),
     )
 
 
-def made_of(study: Study) -> Made:
+def _verdict_or_why_not(reading: Reading) -> tuple[Verdict | None, str | None]:
+    """Return the verdict, or why there is none: what was trained is shown all the same."""
+    try:
+        return reading.verdict, None
+    except StudyError as error:
+        return None, str(error)
+
+
+def made_of(reading: Reading) -> Made:
     """Return how a study came about, as far as anybody wrote it down."""
-    with Store.open_read_only(study.folder / DATABASE) as store:
+    with Store.open_read_only(reading.study.folder / DATABASE) as store:
         commands = commands_of(store)
-    runs, conditions = study.runs(), [cost.conditions for cost in study.costs().values()]
-    times = {name: runs[name].dropna() for name in ("started_at", "finished_at")}
+    conditions = [cost.conditions for cost in reading.costs.values()]
+    times = {name: reading.runs[name].dropna() for name in ("started_at", "finished_at")}
     versions, hardware = {}, None
     if conditions:
         versions, hardware = conditions[0].versions, f"{conditions[0].processor}, {conditions[0].cores} cores"

@@ -19,94 +19,19 @@ from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
-    DateTime,
-    Engine,
-    Float,
-    ForeignKey,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    func,
-    inspect,
-    select,
-    update,
-)
+from sqlalchemy import Engine, Float, Select, Table, case, create_engine, func, inspect, select, type_coerce, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.types import NullType
 
 from bakeoff.errors import StudyError
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus
+from bakeoff.rows import REPAIR, Rows
+from bakeoff.schema import COSTS, EPOCHS, INFLATED, META, NOTE, READABLE, RUNS, SCHEMA, metadata
 
-SCHEMA = 2
-"""Version of the tables below. Version 1 had neither costs nor health; it is read, and upgraded when written to."""
-
-READABLE = ("1", "2")
-
-NOTE = "note/"
-"""What keys of notes begin with, so that none is taken for another."""
-
-REPAIR = (
-    "move it away: the checkpoints beside it hold every finished epoch, and the same command fills a new one from them"
-)
-
-metadata = MetaData()
-META = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
-RUNS = Table(
-    "runs",
-    metadata,
-    Column("run_id", String, primary_key=True),
-    Column("position", Integer, nullable=False),  # in the plan, so that tables come in the study's order
-    Column("candidate_id", String, nullable=False),
-    Column("label", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("seed", BigInteger, nullable=False),
-    Column("spec", JSON, nullable=False),
-    Column("parameters", BigInteger, nullable=False),
-    Column("macs", BigInteger, nullable=False),
-    Column("changes", JSON, nullable=False),
-    Column("status", String, nullable=False, default=RunStatus.PENDING.value),
-    Column("numerics", JSON),
-    Column("message", Text),
-    Column("traceback", Text),
-    Column("test_loss", Float),
-    Column("test_accuracy", Float),
-    Column("seconds_test", Float),
-    Column("started_at", DateTime),
-    Column("finished_at", DateTime),
-    Column("health", JSON),  # what was seen of the training itself, for the audit
-)
-EPOCHS = Table(
-    "epochs",
-    metadata,
-    Column("run_id", ForeignKey("runs.run_id"), primary_key=True),
-    Column("epoch", Integer, primary_key=True),
-    Column("steps", Integer, nullable=False),
-    Column("images", BigInteger, nullable=False),
-    Column("learning_rate", Float, nullable=False),
-    Column("train_loss", Float),
-    Column("train_accuracy", Float),
-    Column("val_loss", Float),
-    Column("val_accuracy", Float),
-    Column("seconds_train", Float, nullable=False),
-    Column("seconds_evaluate", Float, nullable=False),
-    Column("seconds_wait", Float, nullable=False),
-    Column("micro_batch", Integer, nullable=False),
-)
-COSTS = Table(
-    "costs",
-    metadata,
-    Column("candidate_id", String, primary_key=True),
-    Column("measured", JSON, nullable=False),  # figures with the conditions they were measured under
-    Column("measured_at", DateTime, nullable=False),
-)
+LONGEST = 64 * 2**20
+"""Bytes of one value that are read; no study writes a hundredth of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,14 +127,13 @@ class Store:
 
     def statuses(self) -> dict[str, RunStatus]:
         """Return how each run stands, by id."""
-        with self._explained(), self._engine.connect() as connection:
-            rows = connection.execute(select(RUNS.c.run_id, RUNS.c.status))
-            return {row.run_id: RunStatus(row.status) for row in rows}
+        frame = self._frame(RUNS, select(RUNS.c.run_id, RUNS.c.status))
+        return {str(run_id): RunStatus(status) for run_id, status in zip(frame["run_id"], frame["status"], strict=True)}
 
     def numerics(self, run_id: str) -> Numerics | None:
         """Return what a run's last bits were first decided by, or None if it has not started (or is not known)."""
-        with self._explained(), self._engine.connect() as connection:
-            stored = connection.execute(select(RUNS.c.numerics).where(RUNS.c.run_id == run_id)).scalar_one_or_none()
+        found = self._frame(RUNS, select(RUNS.c.run_id, RUNS.c.numerics).where(RUNS.c.run_id == run_id))
+        stored = found["numerics"].iloc[0] if len(found) else None
         return None if stored is None else Numerics(**stored)
 
     def set_numerics(self, run_id: str, numerics: Numerics) -> None:
@@ -257,7 +181,8 @@ class Store:
         with self._explained(), self._engine.connect() as connection:
             if COSTS.name not in inspect(connection).get_table_names():
                 return {}
-            return {row.candidate_id: row.measured for row in connection.execute(select(COSTS))}
+        found = self._frame(COSTS, select(COSTS.c.candidate_id, COSTS.c.measured))
+        return dict(zip(found["candidate_id"], found["measured"], strict=True))
 
     def set_note(self, key: str, text: str) -> None:
         """Keep a text about the study as a whole, in place of the one that was kept under this key before."""
@@ -269,15 +194,15 @@ class Store:
         """Return the text kept under a key, or None."""
         with self._explained(), self._engine.connect() as connection:
             query = select(META.c.value).where(META.c.key == f"{NOTE}{key}")
-            return connection.execute(query).scalar_one_or_none()
+            text = connection.execute(query).scalar_one_or_none()
+        return text if isinstance(text, str) else None
 
     def runs_frame(self) -> pd.DataFrame:
         """Return one row a run, in the study's order."""
         if "health" in self._columns(RUNS):
-            return self._frame(select(RUNS).order_by(RUNS.c.position))
-        return self._frame(select(*(c for c in RUNS.c if c.name != "health")).order_by(RUNS.c.position)).assign(
-            health=None
-        )
+            return self._frame(RUNS, select(RUNS).order_by(RUNS.c.position))
+        known = select(*(column for column in RUNS.c if column.name != "health"))
+        return self._frame(RUNS, known.order_by(RUNS.c.position)).assign(health=None)
 
     def _columns(self, table: Table) -> set[str]:
         with self._explained(), self._engine.connect() as connection:
@@ -285,7 +210,7 @@ class Store:
 
     def epochs_frame(self) -> pd.DataFrame:
         """Return one row an epoch record, by run and epoch."""
-        return self._frame(select(EPOCHS).order_by(EPOCHS.c.run_id, EPOCHS.c.epoch))
+        return self._frame(EPOCHS, select(EPOCHS).order_by(EPOCHS.c.run_id, EPOCHS.c.epoch))
 
     def progress_frame(self) -> pd.DataFrame:
         """Return one row a run, in the study's order, with how far it has come: one short read, for who watches.
@@ -296,25 +221,24 @@ class Store:
         took = func.sum(EPOCHS.c.seconds_train + EPOCHS.c.seconds_evaluate + EPOCHS.c.seconds_wait, type_=Float)
         recorded = select(EPOCHS.c.run_id, func.count().label("done"), took.label("seconds"))
         by_run = recorded.group_by(EPOCHS.c.run_id).subquery()
+        epochs = RUNS.c.spec["candidate"]["recipe"]["epochs"].as_integer()
         told = (RUNS.c.run_id, RUNS.c.candidate_id, RUNS.c.label, RUNS.c.seed, RUNS.c.status, RUNS.c.message)
         query = select(
             *told,
-            RUNS.c.spec["candidate"]["recipe"]["epochs"].as_integer().label("epochs"),
+            case((func.json_valid(RUNS.c.spec), epochs), else_=None).label("epochs"),
             func.coalesce(by_run.c.done, 0).label("done"),
             func.coalesce(by_run.c.seconds, 0.0).label("seconds"),
         )
-        return self._frame(query.outerjoin(by_run, RUNS.c.run_id == by_run.c.run_id).order_by(RUNS.c.position))
+        joined = query.outerjoin(by_run, RUNS.c.run_id == by_run.c.run_id)
+        return self._frame(RUNS, joined.order_by(RUNS.c.position))
 
-    def _frame(self, query: Any) -> pd.DataFrame:
+    def _frame(self, table: Table, query: Select[Any]) -> pd.DataFrame:
+        """Return what a query finds, once it is what bakeoff writes there."""
+        columns = list(query.selected_columns)
+        raw = query.with_only_columns(*(type_coerce(one, NullType()).label(one.key) for one in columns))
         with self._explained(), self._engine.connect() as connection:
-            rows = connection.execute(query)
-            frame = pd.DataFrame(rows.all(), columns=list(rows.keys()), dtype=object)
-        # Types by the schema, not guessed from what happens to be there: text keeps None, numbers are numbers even
-        # where none has been recorded yet.
-        columns = query.selected_columns
-        types = {column.name: "float64" for column in columns if isinstance(column.type, Float)}
-        types |= {column.name: "int64" for column in columns if isinstance(column.type, Integer)}
-        return frame.astype(types)
+            values = connection.execute(raw).all()
+        return Rows(self._where, table.name, columns, values).frame()
 
     def _set(self, run_id: str, **values: Any) -> None:
         with self._explained(), self._engine.begin() as connection:
@@ -338,7 +262,13 @@ class Store:
 
     def _check_version(self) -> int:
         with self._explained(), self._engine.connect() as connection:
-            if not {META.name, RUNS.name, EPOCHS.name} <= set(inspect(connection).get_table_names()):
+            tables = set(inspect(connection).get_table_names())
+            if not tables:
+                raise StudyError(
+                    f"{self._where} must be a results database, but is empty; the same `bakeoff run` fills it, from the "
+                    "checkpoints beside it if there are any"
+                )
+            if not {META.name, RUNS.name, EPOCHS.name} <= tables or connection.exec_driver_sql(INFLATED).first():
                 raise StudyError(f"{self._where} must be a results database, but is another program's; move it away")
             found = connection.execute(select(META.c.value).where(META.c.key == "schema")).scalar_one_or_none()
         if found not in READABLE:
@@ -358,10 +288,16 @@ class Store:
                 raise StudyError(
                     f"{self._where} needs space on its disk, but none is left; free some, then run the same command"
                 ) from error
+            if not self._writes and ("unable to open" in reason or "permission" in reason.lower()):
+                raise StudyError(
+                    f"{self._where} must be readable, but {reason}; see whether the study's folder was moved, and whose it is"
+                ) from error
             if "readonly" in reason or "unable to open" in reason or "permission" in reason.lower():
                 raise StudyError(
                     f"{self._where} must be writable, but {reason}; choose another folder with --out"
                 ) from error
+            if "no such" in reason or "decode" in reason or "malformed" in reason:
+                raise StudyError(f"{self._where} must be a whole results database, but {reason}; {REPAIR}") from error
             if "locked" in reason:
                 raise StudyError(
                     f"{self._where} must be free, but another program holds it; end that one first"
@@ -374,7 +310,7 @@ class Store:
 
 
 def _connect_to_write(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=10)
+    connection = _limited(sqlite3.connect(path, timeout=10))
     try:
         # Readers go on while the driver writes. A crash may lose the last records; checkpoints hold them.
         connection.execute("PRAGMA journal_mode=WAL")
@@ -386,9 +322,15 @@ def _connect_to_write(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _limited(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Have a connection refuse values so large that they can only be meant to fill the memory."""
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+    return connection
+
+
 def _connect_read_only(path: Path) -> sqlite3.Connection:
     """Open a database without writing to it, also where the files that SQLite keeps beside it cannot be made."""
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
+    connection = _limited(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10))
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchall()
     except sqlite3.Error as error:
@@ -401,7 +343,11 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
 
 def _connect_to_copy(path: Path) -> sqlite3.Connection:
     """Read a database with the write-ahead log that a killed study left beside it, into memory."""
-    copy = sqlite3.connect(":memory:")
+    if not path.exists():
+        raise sqlite3.OperationalError(
+            f"unable to open it: {path.parent if not path.parent.exists() else path} is gone"
+        )
+    copy = _limited(sqlite3.connect(":memory:"))
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
         for name in (path.name, f"{path.name}-wal"):
             if (path.parent / name).exists():

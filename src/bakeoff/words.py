@@ -14,6 +14,12 @@ def clean(text: str) -> str:
     return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
 
 
+def class_name(name: object) -> str:
+    """Return a class as it is told: by its name; a number, which is no name to read, with the word before it."""
+    text = str(name)
+    return f"class {text}" if text.isdecimal() else text
+
+
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is a formula to a spreadsheet (OWASP, CSV injection)."""
 

@@ -30,7 +30,7 @@ def cube(**correct: np.ndarray) -> Cube:
 def test_validation_has_the_t_interval_over_seeds(tmp_path: Path) -> None:
     values = (0.80, 0.84, 0.85)
     tables = frames(tmp_path, *(Run(seed=seed, val=(value,), train=(0.5,)) for seed, value in enumerate(values)))
-    (row,) = with_intervals(rank(*tables), contenders(*tables, cube())).to_dict("records")
+    (row,) = with_intervals(rank(*tables), contenders(rank(*tables), *tables, cube())).to_dict("records")
     low, high = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
     assert (row["val_accuracy_low"], row["val_accuracy_high"]) == pytest.approx((low, high))
     assert math.isnan(row["test_accuracy_low"])  # no predictions
@@ -39,7 +39,7 @@ def test_validation_has_the_t_interval_over_seeds(tmp_path: Path) -> None:
 def test_the_test_accuracy_of_one_seed_has_wilsons_interval(tmp_path: Path) -> None:
     right = np.arange(200) < 150
     tables = frames(tmp_path, Run(seed=0, test=0.75))
-    (row,) = with_intervals(rank(*tables), contenders(*tables, cube(alpha_0=right))).to_dict("records")
+    (row,) = with_intervals(rank(*tables), contenders(rank(*tables), *tables, cube(alpha_0=right))).to_dict("records")
     expected = stats.binomtest(150, 200).proportion_ci(method="wilson")
     assert (row["test_accuracy_low"], row["test_accuracy_high"]) == pytest.approx((expected.low, expected.high))
     assert math.isnan(row["val_accuracy_low"])  # one seed
@@ -47,7 +47,7 @@ def test_the_test_accuracy_of_one_seed_has_wilsons_interval(tmp_path: Path) -> N
 
 def test_without_a_finished_run_nothing_is_sure(tmp_path: Path) -> None:
     tables = frames(tmp_path, Run(status=RunStatus.FAILED, test=None))
-    (row,) = with_intervals(rank(*tables), contenders(*tables, cube())).to_dict("records")
+    (row,) = with_intervals(rank(*tables), contenders(rank(*tables), *tables, cube())).to_dict("records")
     assert all(math.isnan(row[f"{split}_accuracy_{end}"]) for split in ("val", "test") for end in ("low", "high"))
     assert with_intervals(rank(*frames(tmp_path)).iloc[:0], []).empty
 

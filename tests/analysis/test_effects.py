@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.analysis.effects import Influence, effect_grids, influences
+from bakeoff.analysis.ranking import rank
 from bakeoff.records import RunStatus
 from tests.synthetic import Run, frames
 
@@ -35,6 +36,12 @@ def grid(best: tuple[str, float], model: str = "resnet18") -> list[Run]:
     return [run(model, *cell, 0.8 if cell == best else 0.5) for cell in cells]
 
 
+def ranked(path: Path, *runs: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs as stored, and their ranking."""
+    table, epochs = frames(path, *runs)
+    return table, rank(table, epochs)
+
+
 def by_factor(found: list[Influence]) -> dict[str, Influence]:
     return {one.factor: one for one in found}
 
@@ -50,7 +57,7 @@ def test_a_grid_holds_each_mean_over_seeds_where_it_belongs(tmp_path: Path) -> N
         run("resnet18", "adam", 0.01, 0.3, status=RunStatus.DIVERGED),
         run("alexnet", "adam", 0.01, 0.9),
     ]
-    (found,) = effect_grids(*frames(tmp_path, *runs))
+    (found,) = effect_grids(*ranked(tmp_path, *runs))
     assert found.model == "resnet18"
     assert found.optimizers == ("adam", "sgd")
     assert found.learning_rates == RATES
@@ -62,13 +69,13 @@ def test_a_grid_holds_each_mean_over_seeds_where_it_belongs(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("rate", "word"), [(0.001, "lower"), (0.1, "higher")])
 def test_a_best_at_the_edge_is_told(tmp_path: Path, rate: float, word: str) -> None:
-    (found,) = effect_grids(*frames(tmp_path, *grid(("adam", rate))))
+    (found,) = effect_grids(*ranked(tmp_path, *grid(("adam", rate))))
     assert found.at_edge
     assert any(f"a {word} one may be better" in remark for remark in found.remarks)
 
 
 def test_a_best_inside_the_grid_is_not_at_its_edge(tmp_path: Path) -> None:
-    (found,) = effect_grids(*frames(tmp_path, *grid(("sgd", 0.01))))
+    (found,) = effect_grids(*ranked(tmp_path, *grid(("sgd", 0.01))))
     assert found.best == (1, 1)
     assert not found.at_edge
     assert not any("edge" in remark or "may be better" in remark for remark in found.remarks)
@@ -76,25 +83,25 @@ def test_a_best_inside_the_grid_is_not_at_its_edge(tmp_path: Path) -> None:
 
 def test_the_edge_is_that_of_the_best_optimizers_own_rates(tmp_path: Path) -> None:
     runs = [*grid(("sgd", 0.01)), run("resnet18", "adam", 1.0, 0.2)]
-    (found,) = effect_grids(*frames(tmp_path, *runs))
+    (found,) = effect_grids(*ranked(tmp_path, *runs))
     assert not found.at_edge
     runs = [*runs[:3], *runs[4:]]  # sgd without 0.001: 0.01 is its lowest
     (tmp_path / "second").mkdir()
-    (found,) = effect_grids(*frames(tmp_path / "second", *runs))
+    (found,) = effect_grids(*ranked(tmp_path / "second", *runs))
     assert found.at_edge
 
 
 def test_of_several_candidates_in_a_cell_the_best_is_shown_and_told(tmp_path: Path) -> None:
     runs = [*grid(("sgd", 0.01)), run("resnet18", "sgd", 0.01, 0.9, candidate="another", micro_batch=32)]
-    (found,) = effect_grids(*frames(tmp_path, *runs))
+    (found,) = effect_grids(*ranked(tmp_path, *runs))
     assert found.accuracy[1][1] == 0.9
     assert any("share optimizer and learning rate" in remark for remark in found.remarks)
 
 
 def test_without_a_finished_run_there_is_no_grid(tmp_path: Path) -> None:
     runs = [run("resnet18", "adam", rate, 0.5, status=RunStatus.PENDING) for rate in RATES]
-    assert effect_grids(*frames(tmp_path, *runs)) == []
-    assert influences(*frames(tmp_path, *runs)) == []
+    assert effect_grids(*ranked(tmp_path, *runs)) == []
+    assert influences(*ranked(tmp_path, *runs)) == []
 
 
 # Influences
@@ -121,7 +128,7 @@ EFFECTS = {
 
 
 def test_planted_effects_are_found_the_largest_first(tmp_path: Path) -> None:
-    found = influences(*frames(tmp_path, *additive(EFFECTS)))
+    found = influences(*ranked(tmp_path, *additive(EFFECTS)))
     assert [one.factor for one in found] == ["model", "learning rate", "optimizer"]
     assert [one.spread for one in found] == pytest.approx([0.2, 0.1, 0.05])
     assert found[1].sentence.startswith(
@@ -132,14 +139,14 @@ def test_planted_effects_are_found_the_largest_first(tmp_path: Path) -> None:
 
 def test_a_hole_in_the_grid_changes_no_effect(tmp_path: Path) -> None:
     whole = additive(EFFECTS)
-    found = by_factor(influences(*frames(tmp_path, *whole[1:])))
+    found = by_factor(influences(*ranked(tmp_path, *whole[1:])))
     assert found["model"].spread == pytest.approx(0.2)
     assert found["optimizer"].spread == pytest.approx(0.05)
 
 
 def test_settings_that_change_together_are_not_told_apart(tmp_path: Path) -> None:
     runs = [run("resnet18", "adam", 0.001, 0.5), run("resnet18", "sgd", 0.01, 0.7)]
-    (found,) = influences(*frames(tmp_path, *runs))
+    (found,) = influences(*ranked(tmp_path, *runs))
     assert found.factor == "optimizer (with it learning rate)"
     assert found.spread == pytest.approx(0.2)
     assert "in one pair of candidates alike in all else" in found.sentence
@@ -151,11 +158,11 @@ def test_a_setting_that_never_changes_alone_is_not_listed(tmp_path: Path) -> Non
         run("alexnet", "adam", 0.01, 0.7),
         run("resnet18", "sgd", 0.01, 0.6),
     ]
-    assert "model" not in by_factor(influences(*frames(tmp_path, *runs)))
+    assert "model" not in by_factor(influences(*ranked(tmp_path, *runs)))
 
 
 def test_values_that_reach_the_same_are_told_so(tmp_path: Path) -> None:
-    (found,) = influences(*frames(tmp_path, run("resnet18", "adam", 0.001, 0.5), run("resnet18", "adam", 0.01, 0.5)))
+    (found,) = influences(*ranked(tmp_path, run("resnet18", "adam", 0.001, 0.5), run("resnet18", "adam", 0.01, 0.5)))
     assert found.spread == 0
     assert found.sentence.startswith("learning rate: 0.001 and 0.01 reach the same, in one pair")
 
@@ -163,7 +170,7 @@ def test_values_that_reach_the_same_are_told_so(tmp_path: Path) -> None:
 def test_a_difference_that_seeds_make_by_themselves_is_called_so(tmp_path: Path) -> None:
     wide = [run("resnet18", "adam", 0.001, value, seed=seed) for seed, value in enumerate((0.3, 0.5, 0.7))]
     other = [run("resnet18", "adam", 0.01, value, seed=seed) for seed, value in enumerate((0.32, 0.52, 0.72))]
-    (found,) = influences(*frames(tmp_path, *wide, *other))
+    (found,) = influences(*ranked(tmp_path, *wide, *other))
     assert found.sentence.endswith("seeds alone make that much.")
 
 
@@ -171,7 +178,7 @@ def test_a_difference_beyond_the_seeds_comes_with_what_they_make(tmp_path: Path)
     # Two seeds 2 points apart: sd 1.414 points; two means of two seeds: 2 standard errors are 2 * 1.414 points.
     first = [run("resnet18", "adam", 0.001, value, seed=seed) for seed, value in enumerate((0.50, 0.52))]
     second = [run("resnet18", "adam", 0.01, value, seed=seed) for seed, value in enumerate((0.70, 0.72))]
-    (found,) = influences(*frames(tmp_path, *first, *second))
+    (found,) = influences(*ranked(tmp_path, *first, *second))
     assert found.sentence.endswith("seeds alone make about 2.83.")
 
 
@@ -202,7 +209,9 @@ def test_the_spread_of_a_full_grid_is_that_of_its_means(effects: dict[float, flo
     )
     epochs = pd.DataFrame({"run_id": one.id} | vars_of(one) for one in rows)
     means = [0.3 + 0.05 + 0.1 + value for value in effects.values()]
-    assert by_factor(influences(runs, epochs))["learning rate"].spread == pytest.approx(max(means) - min(means))
+    assert by_factor(influences(runs, rank(runs, epochs)))["learning rate"].spread == pytest.approx(
+        max(means) - min(means)
+    )
 
 
 def vars_of(one: Run) -> dict[str, object]:

@@ -69,6 +69,6 @@ def test_a_class_without_test_pictures_has_no_recall_and_unnamed_classes_have_nu
     right = write(tmp_path / "a", [0, 2], [0, 0])
     runs, _ = frames(tmp_path, Run(test=right))
     (facts,) = per_class(runs, {"alpha/0": tmp_path / "a"}, ["cat"])
-    assert facts.classes == ("cat", "class 1", "class 2")
+    assert facts.classes == ("cat", "1", "2")
     assert math.isnan(facts.recall[1])
     assert facts.recall[2] == 0

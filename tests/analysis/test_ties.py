@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.analysis.ties import letters, rank_intervals, tie_groups
+from bakeoff.analysis.ties import RANK_DRAWS, letters, rank_intervals, tie_groups
 from tests.stored import bits
 
 
@@ -85,3 +85,21 @@ def test_drawing_one_seed_less_makes_the_spread_of_a_mean_what_it_is(seeds: int)
     values = generator.random(seeds)
     drawn = generator.multinomial(seeds - 1, np.full(seeds, 1 / seeds), 100_000) @ values / (seeds - 1)
     assert drawn.var() == pytest.approx(values.var(ddof=1) / seeds, rel=0.02)
+
+
+def test_rank_intervals_are_those_of_draws_taken_one_by_one() -> None:
+    source = np.random.default_rng(1)
+    people = [source.random((seeds, 61)) < share for seeds, share in ((5, 0.8), (3, 0.75), (1, 0.7))]
+    generator = np.random.default_rng(0)
+    drawn = [np.bincount(generator.integers(61, size=61), minlength=61) for _ in range(RANK_DRAWS)]
+    means = []
+    for one in people:
+        by_seed = np.array([one.astype(float) @ counts for counts in drawn]) / 61
+        taken = max(1, len(one) - 1)
+        weights = generator.multinomial(taken, np.full(len(one), 1 / len(one)), RANK_DRAWS) / taken
+        means.append((by_seed * weights).sum(axis=1))
+    expected = []
+    for mine in means:
+        ranks = sorted(1 + sum(other > mine + 1e-9 for other in means))
+        expected.append((ranks[24], ranks[974]))  # 2.5 and 97.5 % of a thousand
+    assert rank_intervals(people) == expected

@@ -15,8 +15,9 @@ from bakeoff.audit import kept
 from bakeoff.audit.evidence import Baseline, Probes
 from bakeoff.predictions import save_predictions
 from bakeoff.records import EpochRecord, Health, RunResult, RunStatus
+from bakeoff.schema import EPOCHS, RUNS
 from bakeoff.spec import CandidateSpec, DataFacts, ResolvedStudy, RunSpec, StudySpec, labels
-from bakeoff.store import EPOCHS, RUNS, PlannedRun, Store
+from bakeoff.store import PlannedRun, Store
 from bakeoff.study import Study, predictions_path
 from bakeoff.study.auditing import PROBES
 from bakeoff.study.folder import DATABASE, write_study_file

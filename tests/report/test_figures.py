@@ -21,7 +21,7 @@ from bakeoff.errors import MissingExtraError, StudyError
 from bakeoff.records import RunStatus
 from bakeoff.report.drawing import OPTIMIZER_COLOURS
 from bakeoff.report.figure_facts import curve_facts, score_facts, trade_facts
-from bakeoff.report.figures import draw_general_figures, draw_paper_figures, emphasised, figures
+from bakeoff.report.figures import draw_general_figures, draw_training_figures, emphasised, figures
 from tests.synthetic import Run, frames
 
 DIVERGED, FAILED, PENDING, RUNNING = RunStatus.DIVERGED, RunStatus.FAILED, RunStatus.PENDING, RunStatus.RUNNING
@@ -50,10 +50,11 @@ def paper() -> list[Run]:
     return [*runs, long, Run(candidate="mobilenet adam", model="mobilenet_v2", train=[0.9], val=None)]
 
 
-def drawn(tmp_path: Path, *runs: Run) -> tuple[dict[str, Figure], list[str]]:
+def drawn(tmp_path: Path, *runs: Run, of_cifar10: bool = False) -> tuple[dict[str, Figure], list[str]]:
     left_out: list[str] = []
     tables = frames(tmp_path, *runs)
-    made = dict(draw_paper_figures(*tables, left_out)) | dict(draw_general_figures(*tables, left_out))
+    training = draw_training_figures(*tables, left_out, of_cifar10=of_cifar10)
+    made = dict(training) | dict(draw_general_figures(*tables, left_out))
     return made, left_out
 
 
@@ -115,11 +116,11 @@ def test_of_many_candidates_the_best_of_each_model_stands_out(tmp_path: Path) ->
     assert emphasised(rank(*frames(tmp_path, *runs))) == ["a5", "b5"]
 
 
-# The paper's figures
+# Training by recipe and by model, and the paper's figures
 
 
-def test_figure_3_shows_the_four_training_curves_in_the_papers_colours_and_dashes(tmp_path: Path) -> None:
-    figure = drawn(tmp_path, *paper())[0]["figure-3"]
+def test_training_by_recipe_has_colours_for_optimizers_and_dashes_for_rates(tmp_path: Path) -> None:
+    figure = drawn(tmp_path, *paper())[0]["training-resnet18"]
     loss, accuracy = figure.axes
     assert (loss.get_title(), accuracy.get_title()) == ("training loss", "training accuracy")
     shown = [(line.get_color(), line.get_linestyle()) for line in lines(figure, 1)]
@@ -131,24 +132,25 @@ def test_figure_3_shows_the_four_training_curves_in_the_papers_colours_and_dashe
         assert label in texts(figure)
 
 
-def test_figure_4_shows_the_four_test_results_as_bars(tmp_path: Path) -> None:
-    figure = drawn(tmp_path, *paper())[0]["figure-4"]
+def test_test_results_by_recipe_are_bars(tmp_path: Path) -> None:
+    figure = drawn(tmp_path, *paper())[0]["test-resnet18"]
     heights = [[bar.get_height() for bar in panel.patches] for panel in figure.axes]
     assert heights[1] == pytest.approx([50, 60, 70, 80])
     assert heights[0] == pytest.approx([0.5, 0.4, 0.3, 0.2])
 
 
 def test_figure_5_shows_the_longest_run_of_the_other_models(tmp_path: Path) -> None:
-    made, left_out = drawn(tmp_path, *paper())
+    made, left_out = drawn(tmp_path, *paper(), of_cifar10=True)
     figure = made["figure-5"]
-    ends = sorted(line.get_ydata()[-1] for line in lines(figure, 1))  # type: ignore[index]
+    ours = [line for line in lines(figure, 1) if line.get_linestyle() == "-"]
+    ends = sorted(line.get_ydata()[-1] for line in ours)  # type: ignore[index]
     assert ends == pytest.approx([30, 70])
     assert "mobilenet_v2 (SGD 0.01)" in texts(figure)
     assert any("figure-5" in one and "mobilenet adam" in one for one in left_out)
 
 
 def test_a_run_passed_over_in_figure_3_is_told(tmp_path: Path) -> None:
-    left_out = drawn(tmp_path, *paper())[1]
+    left_out = drawn(tmp_path, *paper(), of_cifar10=True)[1]
     assert any("figure-3" in one and "resnet18 short" in one for one in left_out)
 
 
@@ -157,11 +159,57 @@ def test_other_models_with_several_recipes_get_their_own_figures(tmp_path: Path)
     assert {"training-mobilenet_v2", "test-mobilenet_v2"} < set(made)
 
 
-def test_a_study_without_the_papers_configurations_says_which_figures_are_missing_and_why(tmp_path: Path) -> None:
-    made, left_out = drawn(tmp_path, Run(model="resnet18"))
+def test_a_study_of_the_papers_pictures_and_recipes_says_which_of_its_figures_are_missing_and_why(
+    tmp_path: Path,
+) -> None:
+    made, left_out = drawn(tmp_path, Run(model="resnet18"), of_cifar10=True)
     assert set(made) == {"accuracy-by-epoch", "accuracy-against-time"}
     assert any("Figures 3 and 4 are not drawn" in one for one in left_out)
     assert any("Figure 5 is not drawn" in one for one in left_out)
+
+
+@pytest.mark.parametrize(
+    ("of_cifar10", "runs"),
+    [
+        (False, paper()),
+        (False, [Run(model="resnet18")]),
+        (True, [Run(model="resnet18", learning_rate=0.02), Run(candidate="b", model="vgg11", learning_rate=0.02)]),
+    ],
+    ids=["other pictures", "other pictures, one candidate", "other recipes"],
+)
+def test_of_other_pictures_or_recipes_nothing_is_said_of_the_paper(
+    tmp_path: Path, of_cifar10: bool, runs: list[Run]
+) -> None:
+    made, left_out = drawn(tmp_path, *runs, of_cifar10=of_cifar10)
+    assert not any(word in told for told in (*made, *left_out) for word in ("figure", "Figure", "paper"))
+
+
+def test_several_models_are_shown_by_the_longest_run_of_each(tmp_path: Path) -> None:
+    made, left_out = drawn(tmp_path, *paper())
+    ends = sorted(line.get_ydata()[-1] for line in lines(made["training-by-model"], 1))  # type: ignore[index]
+    assert ends == pytest.approx([30, 70, 85])
+    assert any("training-by-model shows the longest, then best candidate of each model" in one for one in left_out)
+
+
+def test_one_model_is_not_shown_beside_others(tmp_path: Path) -> None:
+    assert set(drawn(tmp_path, Run())[0]) == {"accuracy-by-epoch", "accuracy-against-time"}
+
+
+def test_a_spread_of_accuracies_is_not_drawn_beyond_100_percent(tmp_path: Path) -> None:
+    runs = [
+        Run(candidate=f"{rate}", learning_rate=rate, seed=seed, val=(0.5, 0.5, value), test=value)
+        for rate in (0.1, 0.01)
+        for seed, value in enumerate((0.9, 1.0, 1.0))
+    ]
+    made, _ = drawn(tmp_path, *runs)
+    for figure in (made["test-resnet18"].axes[1], made["accuracy-against-time"].axes[0]):
+        ends = [
+            point
+            for bars in figure.collections
+            for path in bars.get_paths()
+            for point in path.vertices[:, 1]  # type: ignore[index]
+        ]
+        assert max(ends) == pytest.approx(100)
 
 
 # Figures for every study
@@ -191,6 +239,37 @@ def test_times_far_apart_are_drawn_on_a_logarithmic_scale(tmp_path: Path) -> Non
     figure = drawn(tmp_path, Run(candidate="a", seconds=1), Run(candidate="b", seconds=500))[0]["accuracy-against-time"]
     assert figure.axes[0].get_xscale() == "log"
     assert "log scale" in figure.axes[0].get_xlabel()
+
+
+def test_of_many_candidates_those_without_a_name_have_their_rank_where_it_lies_on_nothing(tmp_path: Path) -> None:
+    runs = [
+        Run(candidate=f"candidate {n}", model=f"model {n % 5}", seed=seed, seconds=10 + n % 9, val=(0.5 + n / 200,) * 3)
+        for n in range(40)
+        for seed in (0, 1)
+    ]
+    tables = frames(tmp_path, *runs)
+    figure = drawn(tmp_path, *runs)[0]["accuracy-against-time"]
+    axes = figure.axes[0]
+    figure.draw_without_rendering()
+    numbers = [text for text in axes.texts if text.get_text()]
+    ranks = {text.get_text() for text in numbers}
+    named = emphasised(rank(*tables))
+    unnamed = {str(trade.rank) for trade in trade_facts(*tables)[1] if trade.label not in named}
+    assert ranks <= unnamed
+    assert len(ranks) >= len(unnamed) // 2
+    boxes = [text.get_window_extent() for text in numbers]
+    for place, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:place])
+        for trade in trade_facts(*tables)[1]:
+            x, y = axes.transData.transform((trade.seconds, 100 * trade.accuracy))
+            assert not (box.x0 < x < box.x1 and box.y0 < y < box.y1)
+
+
+def test_of_few_candidates_each_is_named_and_none_numbered(tmp_path: Path) -> None:
+    runs = [Run(candidate=name, model=name) for name in ("resnet18", "mobilenet_v2", "alexnet")]
+    figure = drawn(tmp_path, *runs)[0]["accuracy-against-time"]
+    assert {"resnet18", "mobilenet_v2", "alexnet"} <= set(texts(figure))
+    assert not figure.axes[0].texts
 
 
 # Files
@@ -244,8 +323,8 @@ STUDIES = {
     "all failed": [Run(seed=seed, status=FAILED, message="x", train=[], val=[]) for seed in range(3)],
     "all diverged at once": [Run(loss=[math.nan] * 3, status=DIVERGED, test=None)],
     "an infinite test loss": [
-        Run(candidate=f"resnet18 {rate}", learning_rate=rate, test=test)
-        for rate, test in [(0.1, -math.inf), (0.2, 0.5)]
+        Run(candidate=f"resnet18 {rate}", learning_rate=rate, test_loss=loss)
+        for rate, loss in [(0.1, math.inf), (0.2, 0.5)]
     ],
     "one epoch": [Run(train=[0.5], val=[0.5])],
     "perfect": [Run(train=[1.0], val=[1.0], test=1.0), Run(seed=1, train=[1.0], val=[1.0], test=1.0)],

@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bakeoff.report.drawing import RECORDED, RECORDED_TEST
-from bakeoff.report.figures import draw_paper_figures, figures
+from bakeoff.report.figures import draw_training_figures, figures
 from bakeoff.report.recorded import recorded_curves, recorded_scores
 from tests.report.test_figures import drawn, paper, texts
 from tests.synthetic import Run, frames
 
 
 def overlaid(folder: Path, *runs: Run) -> dict[str, Figure]:
-    return dict(draw_paper_figures(*frames(folder, *runs), [], of_cifar10=True))
+    return dict(draw_training_figures(*frames(folder, *runs), [], of_cifar10=True))
 
 
 def dashed(figure: Figure, panel: int) -> list[Line2D]:
@@ -88,7 +88,10 @@ def test_other_recipes_and_models_have_nothing_of_the_paper(tmp_path: Path) -> N
     other = Run(candidate="vgg", model="vgg11")
     made = overlaid(tmp_path, *runs, other)
     assert not any(RECORDED in texts(figure) for figure in made.values())
-    assert [line.get_linestyle() for line in made["figure-3"].axes[0].get_lines()] == ["-", "--"]  # ours, by rate
+    assert [line.get_linestyle() for line in made["training-resnet18"].axes[0].get_lines()] == [
+        "-",
+        "--",
+    ]  # ours, by rate
 
 
 def test_studies_of_other_pictures_have_nothing_of_the_paper(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +19,8 @@ from hypothesis import strategies as st
 from bakeoff.records import RunStatus
 from bakeoff.report import tables
 from bakeoff.report.page import page_facts
-from bakeoff.report.page.standings import Standings
-from bakeoff.reporting import page_of, table_of, write_table
+from bakeoff.report.page.standings import COLUMNS, Standings
+from bakeoff.reporting import material_of, page_of, table_of, write_table
 from bakeoff.study import Study
 from bakeoff.words import brief, count, duration, percent
 from tests.report.page.building import HOSTILE, material
@@ -39,7 +41,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture(scope="module")
 def told(study: Study) -> dict[str, str]:
     """The study's table in each format, and its page."""
-    return {kind: table_of(study, kind) for kind in ("md", "latex", "csv", "json")} | {"html": page_of(study)}
+    return {kind: table_of(study.reading(), kind) for kind in ("md", "latex", "csv", "json")} | {
+        "html": page_of(study.reading())
+    }
 
 
 class Rows(HTMLParser):
@@ -95,10 +99,33 @@ def of_markdown(text: str) -> list[list[str]]:
     return [[re.sub(r"\\(.)", r"\1", cell.removeprefix("**").removesuffix("**")) for cell in row] for row in cells]
 
 
-def of_latex(text: str) -> list[list[str]]:
-    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:-1]
-    rows = [re.split(r" & ", line.strip().removesuffix(r"\\").strip()) for line in body]
-    return [[from_latex(re.sub(r"^\\textbf\{(.*)\}$", r"\1", cell)) for cell in row] for row in rows]
+def of_latex(text: str) -> list[dict[str, str]]:
+    """Return rows by column title, put together from the tables of accuracies and of costs."""
+    rows: list[dict[str, str]] = []
+    for part in (tables.ACCURACY, tables.COSTS):
+        found = [row for table in text.split(r"\begin{table}")[1:] for row in of_one(table, part)]
+        rows = [one | other for one, other in zip(rows, found, strict=True)] if rows else found
+    return rows
+
+
+def of_one(text: str, keys: tuple[str, ...]) -> list[dict[str, str]]:
+    """Return the rows of one LaTeX table if its columns are some of these."""
+    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")].splitlines()[1:]
+    known = {column.title: column.key for column in COLUMNS}
+    heads, *rows = [
+        [of_cell(cell) for cell in line.strip().removesuffix("[2pt]").removesuffix(r"\\").strip().split(" & ")]
+        for line in body
+        if line.strip() not in ("", r"\midrule")
+    ]
+    if not {known[head] for head in heads} <= set(keys):
+        return []
+    return [{known[head]: cell for head, cell in zip(heads, row, strict=True)} for row in rows]
+
+
+def of_cell(text: str) -> str:
+    inner = re.sub(r"^\\textbf\{(.*)\}$", r"\1", text)
+    inner = re.sub(r"\\begin\{tabular\}\[t\]\{@\{\}r@\{\}\}(.*)\\end\{tabular\}", r"\1", inner)
+    return " ".join(from_latex(line) for line in re.sub(r"\\penalty\d+ ", "", inner).split(r" \\ "))
 
 
 def from_latex(text: str) -> str:
@@ -112,7 +139,10 @@ def test_the_page_markdown_and_latex_have_the_same_cells(told: dict[str, str]) -
     shown = of_html(told["html"])
     assert len(shown) == len(NETWORKS)
     assert of_markdown(told["md"]) == shown
-    assert of_latex(told["latex"]) == shown
+    keys = [column["key"] for column in json.loads(told["json"])["columns"]]
+    in_latex = [key for key in keys if key in (*tables.ACCURACY, *tables.COSTS)]
+    assert {*keys} - {*in_latex} == {"to_best"}
+    assert of_latex(told["latex"]) == [{key: row[keys.index(key)] for key in in_latex} for row in shown]
 
 
 def test_csv_and_json_have_the_numbers_that_round_to_those_cells(told: dict[str, str]) -> None:
@@ -135,6 +165,11 @@ def test_csv_and_json_have_the_numbers_that_round_to_those_cells(told: dict[str,
         }
 
 
+def test_the_table_inside_the_page_is_the_same_file(study: Study, told: dict[str, str]) -> None:
+    inside = {one.name: one.text for one in page_facts(material_of(study)).downloads}
+    assert inside["table.csv"] == told["csv"]
+
+
 def test_intervals_on_the_page_are_those_of_the_studys_table(study: Study, told: dict[str, str]) -> None:
     rows = list(csv.DictReader(io.StringIO(told["csv"])))
     for row, known in zip(rows, study.table().to_dict("records"), strict=True):
@@ -147,7 +182,10 @@ def test_intervals_on_the_page_are_those_of_the_studys_table(study: Study, told:
 def test_costs_are_told_alike(tmp_path: Path) -> None:
     found = standings_of(tmp_path, Run(seed=0), Run(seed=1))
     assert brief(0.0043) == "4.30 ms"
-    assert of_latex(tables.to_latex(found, "study")) == of_markdown(tables.to_markdown(found))
+    keys = [column.key for column in found.columns]
+    in_markdown = [dict(zip(keys, row, strict=True)) for row in of_markdown(tables.to_markdown(found, "study"))]
+    assert [row.pop("to_best") for row in in_markdown]
+    assert of_latex(tables.to_latex(found, "study")) == in_markdown
 
 
 def standings_of(folder: Path, *runs: Run) -> Standings:
@@ -158,15 +196,49 @@ def test_a_winner_is_bold_and_who_is_not_ranked_is_told_with_the_reason(told: di
     said = told["md"]
     assert "| **good_net** |" in said
     assert "Winner: good_net." in said
-    assert r"\textbf{good\_net}" in told["latex"]
+    assert r"\textbf{good\_\penalty50 net}" in told["latex"]
+
+
+def test_markdown_says_of_which_study_it_is_and_what_its_marks_mean(study: Study, told: dict[str, str]) -> None:
+    lines = told["md"].splitlines()
+    assert lines[0] == "**known**: candidates ranked by validation accuracy; in parentheses 95 % intervals."
+    assert "A name in bold is marked above; a dash stands for what is not known." in lines
+    for column in page_facts(material_of(study)).standings.columns:
+        assert f"- {tables.markdown_text(column.title)}: {tables.markdown_text(column.meaning)}" in lines
+
+
+def test_a_long_name_may_be_broken_rather_after_a_sign_than_in_a_word(tmp_path: Path) -> None:
+    name = "efficientnetv2-s_21k/adamw " + "x" * 60
+    latex = tables.to_latex(standings_of(tmp_path, Run(candidate=name)), "study")
+    assert (
+        r"efficien\penalty500 tnetv2-{}\penalty50 s\_\penalty50 21k/\penalty50 adamw xxxxxxxx\penalty500 xxxxxxxx"
+        in latex
+    )
+    assert of_latex(latex)[0]["candidate"] == name
+
+
+def test_more_candidates_than_fit_on_a_page_go_on_in_further_tables(tmp_path: Path) -> None:
+    found = standings_of(tmp_path, *(Run(candidate=f"c{place:02d}") for place in range(30)))
+    latex = tables.to_latex(found, "study")
+    assert latex.count(r"\begin{table}") == latex.count(r"\end{table}") == 4
+    assert latex.count(" (2 of 2)}") == 2
+    assert [row["candidate"] for row in of_latex(latex)] == [row.label for row in found.rows]
+
+
+def test_reasons_below_a_latex_table_are_few_enough_for_its_page(tmp_path: Path) -> None:
+    known = material(tmp_path, *(Run(candidate=f"c{place:02d}") for place in range(20)))
+    reasons = {"unranked": ["it saw the test set"] * 20, "rank": pd.array([pd.NA] * 20, dtype="Int64")}
+    latex = tables.to_latex(page_facts(replace(known, table=known.table.assign(**reasons))).standings, "study")
+    assert latex.count("Not ranked") == 12
+    assert "And 8 more." in latex
 
 
 def test_nothing_in_a_name_is_obeyed(tmp_path: Path) -> None:
     found = standings_of(tmp_path, Run(candidate=HOSTILE), Run(candidate='=HYPERLINK("http://x.y")'))
     name = found.rows[0].label
-    markdown, latex = tables.to_markdown(found), tables.to_latex(found, HOSTILE)
+    markdown, latex = tables.to_markdown(found, HOSTILE), tables.to_latex(found, HOSTILE)
     assert of_markdown(markdown)[0][1] == name
-    assert of_latex(latex)[0][1] == name
+    assert of_latex(latex)[0]["candidate"] == name
     assert not re.search(r"(?<!\\)<", markdown)
     for row in csv.reader(io.StringIO(tables.to_csv(found))):
         assert not row[1].startswith(("=", "+", "-", "@"))
@@ -190,7 +262,7 @@ def test_markdown_reads_back_to_the_same_text(text: str) -> None:
 
 def test_a_study_of_which_nothing_has_finished_has_a_table(tmp_path: Path) -> None:
     found = standings_of(tmp_path, Run(status=RunStatus.PENDING, test=None))
-    assert "| alpha |" in tables.to_markdown(found)
+    assert "| alpha |" in tables.to_markdown(found, "x")
     assert len(list(csv.reader(io.StringIO(tables.to_csv(found))))) == 2
     assert json.loads(tables.to_json(found, "x"))["rows"][0]["rank"] is None
     assert "alpha" in tables.to_latex(found, "x")

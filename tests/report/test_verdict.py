@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
+from bakeoff.analysis.budget import Budget
+from bakeoff.analysis.recommendation import recommend
 from bakeoff.analysis.seed_plan import plan_seeds, spread_of
+from bakeoff.analysis.verdict import judge
 from bakeoff.report.verdict import (
     as_json,
     recommendation_table,
@@ -19,6 +22,7 @@ from bakeoff.report.verdict import (
     time_to_accuracy_table,
 )
 from bakeoff.study import Study
+from tests.analysis.people import contender
 from tests.stored import Network, bits, stored_study
 
 HOSTILE = "[red]x[/red]\x1b[31m"
@@ -103,3 +107,17 @@ def test_the_ranked_table_shows_ties_where_candidates_are_separated(study: Study
     assert "ties" in shown(ranked_table(study.table(), "known", ties))
     assert "ties" not in shown(ranked_table(study.table(), "known", dict.fromkeys(ties, "a")))
     assert "ties" not in shown(ranked_table(study.table(), "known"))
+
+
+def test_who_is_not_ranked_has_neither_rank_nor_ties_nor_a_place_in_the_budget() -> None:
+    people = [
+        contender("x", bits(0.95, seeds=1)),
+        contender("y", bits(0.93, seed=2)),
+        contender("z", bits(0.9, seed=3)),
+    ]
+    verdict = judge(people, unranked={"x": "S1 too few seeds"})
+    row = next(line.split() for line in shown(standings_table(verdict)).splitlines() if "the x" in line)
+    assert (row[2], row[-1]) == ("-", "-")
+    budget = shown(recommendation_table(recommend(verdict, {}, Budget())))
+    assert "not ranked" in next(line for line in budget.splitlines() if "the x" in line)
+    assert "use this" in next(line for line in budget.splitlines() if "the y" in line)

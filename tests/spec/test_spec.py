@@ -364,3 +364,8 @@ def test_early_sizes_survive_toml_and_must_be_below_the_views_size() -> None:
 def test_an_unknown_recipe_name_is_told_with_those_there_are() -> None:
     with pytest.raises(SpecError, match="speed"):
         StudySpec.from_toml('format = 1\n[[candidates]]\nmodel = "resnet18"\nrecipe = "fast"\n')
+
+
+def test_lists_nested_without_end_are_refused() -> None:
+    with pytest.raises(SpecError, match="hundreds deep"):
+        StudySpec.from_toml("name = " + "[" * 100_000)

@@ -24,9 +24,9 @@ from bakeoff.spec import RunSpec, StudySpec, ViewSpec, labels
 from bakeoff.store import PlannedRun, Store
 from bakeoff.study import Study, facts_of, predictions_path
 from bakeoff.study.auditing import PROBES
+from bakeoff.study.classes import class_facts_of, of_cifar10
 from bakeoff.study.evidence.pictures import data_probe
 from bakeoff.study.evidence.views import ViewProber
-from bakeoff.study.judging import class_facts_of, of_cifar10
 from bakeoff.study.pictures import LARGEST, MOST, VIEWED, shown, through, to_png
 from bakeoff.training.setup import split_indices
 from tests.study.tiny import TINY
@@ -142,7 +142,7 @@ def test_disagreements_are_between_the_two_best(whole: Study, pictures: Pictures
 
 
 def test_class_facts_have_the_names_of_the_classes_and_count_every_prediction(whole: Study) -> None:
-    facts = class_facts_of(whole)
+    facts = class_facts_of(whole.reading())
     assert [one.label for one in facts] == whole.runs()["label"].unique().tolist()
     assert facts[0].classes == tuple("0123456789")
     tested = len(load_predictions(predictions_path(whole.folder, whole.runs()["run_id"].iloc[0])).labels)
@@ -159,7 +159,7 @@ def test_a_study_is_of_cifar10_by_its_source_or_by_its_classes_and_size(
     study.spec = whole.spec.model_copy(update={"source": "/somewhere/jpeg", "size": 32})
     assert not of_cifar10(study)
     named = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-    monkeypatch.setattr("bakeoff.study.judging.class_names", lambda study: named)
+    monkeypatch.setattr("bakeoff.study.classes.class_names", lambda study: named)
     assert of_cifar10(study)
     study.spec = study.spec.model_copy(update={"size": 96})  # STL-10's pictures
     assert not of_cifar10(study)

@@ -126,3 +126,18 @@ def test_selected_text_is_not_taken_away(chromium: Any, folder: Path) -> None:
         assert page.evaluate(EPOCHS_OF_LATE) == shown
         page.evaluate("getSelection().removeAllRanges()")
         until(lambda: page.evaluate(EPOCHS_OF_LATE) == shown + 1, page)
+
+
+def test_the_page_of_a_folder_that_is_gone_does_not_say_live_until_it_is_back(chromium: Any, folder: Path) -> None:
+    with serving(folder) as server:
+        page, complaints = opened(chromium, server.url)
+        line = page.locator("#watch-line")
+        until(lambda: line.inner_text().startswith("Live"), page)
+        folder.rename(folder.with_name("elsewhere"))
+        until(lambda: line.inner_text().startswith("Not live"), page)
+        assert "is gone since" in page.locator("#watch-troubles").inner_text()
+        assert page.locator("#candidates").count() == 1
+        folder.with_name("elsewhere").rename(folder)
+        until(lambda: line.inner_text().startswith("Live"), page)
+        assert page.locator("#watch-troubles").inner_text() == ""
+        assert complaints == []

@@ -252,6 +252,7 @@ def test_a_folder_without_a_study_waits_for_one(tmp_path: Path) -> None:
         status, body, _ = ask(server)
         assert status == 200
         assert "no study in" in body
+        assert json.loads(ask(server, "/progress")[1])["line"].startswith("Nothing to show yet")
         write_study(folder)
         assert browser.until(lambda news: news["standing"])["standing"]["summary"].startswith("0 of 6 runs done")
         with Store.create_or_open(folder / "results.sqlite") as store:
@@ -260,13 +261,44 @@ def test_a_folder_without_a_study_waits_for_one(tmp_path: Path) -> None:
         assert "records: 0" in ask(server)[1]
 
 
-def test_a_folder_that_vanishes_is_told_of_and_the_last_page_stays(folder: Path, server: WatchServer) -> None:
+def test_a_folder_that_is_moved_is_told_of_and_shown_again_once_it_is_back(folder: Path, server: WatchServer) -> None:
     ask(server)
     with listening(server) as browser:
-        shutil.rmtree(folder)
+        assert browser.until(lambda news: news["page"])["line"].startswith("Live")
+        folder.rename(folder.with_name("elsewhere"))
         news = browser.until(lambda news: news["troubles"])
-        assert "there is no study" in news["troubles"][0]
+        (said,) = news["troubles"]
+        assert said.startswith(f"The study's folder {folder} is gone since ")
+        assert "--out" not in said
+        assert not news["live"]
+        assert news["line"].startswith("Not live")
         assert "records: 1" in ask(server)[1]
+        folder.with_name("elsewhere").rename(folder)
+        news = browser.until(lambda news: news["live"])
+        assert news["troubles"] == []
+        assert news["line"].startswith("Live")
+        with Store.create_or_open(folder / "results.sqlite") as store:
+            store.record_epoch("alpha/0", record(2))
+        browser.until(lambda news: "2 of 3" in str(news))
+        browser.until(lambda news: "records: 2" in ask(server)[1])
+
+
+def test_a_folder_that_goes_while_its_page_is_drawn_is_told_of_once(folder: Path, server: WatchServer) -> None:
+    """The page of the last record could not be drawn, for the same reason: that the folder is gone."""
+    ask(server)
+    with listening(server) as browser:
+        browser.until(lambda news: news["page"])
+        server.board.post(fault="The newest page could not be drawn: it is gone.")
+        shutil.rmtree(folder)
+        news = browser.until(lambda news: "is gone since" in str(news["troubles"]))
+        assert len(news["troubles"]) == 1
+        assert not news["live"]
+
+
+def test_a_study_whose_file_alone_is_gone_is_told_of(folder: Path, server: WatchServer) -> None:
+    with listening(server) as browser:
+        (folder / "study.toml").unlink()
+        assert "there is no study" in browser.until(lambda news: news["troubles"])["troubles"][0]
 
 
 def test_a_study_that_is_replaced_is_told_of(folder: Path, server: WatchServer) -> None:
@@ -278,7 +310,7 @@ def test_a_study_that_is_replaced_is_told_of(folder: Path, server: WatchServer) 
         with Store.create_or_open(folder / "results.sqlite") as store:
             fill(store, [Run(candidate="beta")])
         news = browser.until(lambda news: "replaced" in str(news["troubles"]))
-        assert all("there is no study" not in said for said in news["troubles"])
+        assert all("is gone" not in said for said in news["troubles"])
         browser.until(lambda news: "records: 3" in ask(server)[1])
 
 

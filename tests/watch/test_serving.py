@@ -123,16 +123,16 @@ def test_pictures_are_looked_at_again_only_once_another_run_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[int] = []
-    monkeypatch.setattr(serving, "look", lambda study, data_dir: looked.append(1) or object())
+    monkeypatch.setattr(serving, "look", lambda reading, data_dir: looked.append(1) or object())
     study = stored_study(tmp_path, [Network(name="one", correct=bits(0.9, seeds=2, pictures=100))])
     looks = serving.Looks()
     with Store.create_or_open(tmp_path / "results.sqlite") as store:
         store.add_runs([planned(Run(candidate="late"))])
         store.mark("late/0", RunStatus.RUNNING)
-        first = looks.of(study)
+        first = looks.of(study.reading())
         store.record_epoch("late/0", record(1))
-        assert looks.of(study) is first
+        assert looks.of(study.reading()) is first
         result = RunResult(status=RunStatus.DONE, test_loss=1.0, test_accuracy=0.5, seconds_test=1.0, message=None)
         store.finish("late/0", result)
-        assert looks.of(study) is not first
+        assert looks.of(study.reading()) is not first
     assert len(looked) == 2

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bakeoff.analysis.budget import NAMES, amount
-from bakeoff.analysis.wording import accuracy_words, names_list, not_judged, open_words, points
+from bakeoff.analysis.wording import accuracy_words, left_out, names_list, open_words, points
 from bakeoff.words import percent
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def of_recommendation(found: Recommendation) -> list[str]:
         if found.pick
         else _nothing_fits(found)
     )
-    return [*said, *_not_known(found), *not_judged(found.verdict)]
+    return [*said, *_not_known(found), *left_out(found.verdict)]
 
 
 def _label(found: Recommendation, candidate: str) -> str:
@@ -37,7 +37,8 @@ def _use(found: Recommendation, pick: str) -> str:
     limits, costs = found.budget.limits(), found.costs.get(pick, {})
     told = [f"{NAMES[name]} {amount(name, costs[name])} of {amount(name, limit)}" for name, limit in limits.items()]
     told += [f"{NAMES[name]} {amount(name, costs[name])}" for name in SHOWN_COSTS if not limits and name in costs]
-    said = f"Use {standing.candidate}: {'; '.join([accuracy_words(standing, found.verdict.pictures), *told])}."
+    use = "Use" if found.verdict.ranked else "For the time being, use"
+    said = f"{use} {standing.candidate}: {'; '.join([accuracy_words(standing, found.verdict.pictures), *told])}."
     asked = found.budget.min_accuracy
     if asked is not None and standing.interval is not None and standing.interval.low < asked:
         said += f" That it reaches {100 * asked:g} % on new pictures is not certain."
@@ -59,11 +60,13 @@ def _others(found: Recommendation, pick: str) -> list[str]:
         return [f"The runner-up is {name}, {there}."]
     if verdict.equivalent(pick, other):
         said = f"{name} is equivalent, {there}."
+    elif less >= 0:
+        said = f"It has not been shown to be better than {name}, {there}."
     else:
-        shown = f"It has not been shown to be better than {name}, {there}."
-        said = f"{shown if less >= 0 else f'{name}, {there}, has not been shown to be better.'} {open_words(verdict.pair(pick, other))}"
+        said = f"{name}, {there}, has not been shown to be better."
     rest = [_label(found, one) for one in found.ties if one != other]
-    return [said + (f" Tied with it as well: {names_list(rest)}." if rest else "")]
+    tied = f" Nor is it told apart from {names_list(rest)}." if rest else ""
+    return [said + tied, *([] if verdict.equivalent(pick, other) else [open_words(verdict.pair(pick, other))])]
 
 
 def _in_exchange(found: Recommendation, pick: str, other: str) -> str:

@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.analysis.cube import Cube
-from bakeoff.analysis.ranking import rank
 from bakeoff.analysis.statistics.intervals import Bits
 from bakeoff.records import RunStatus
 
@@ -36,19 +35,18 @@ class Contender:
     """Shape (seeds, pictures) of those seeds whose predictions are there."""
 
 
-def contenders(runs: pd.DataFrame, epochs: pd.DataFrame, cube: Cube) -> list[Contender]:
+def contenders(table: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame, cube: Cube) -> list[Contender]:
     """Return the candidates in the order of the ranking, those without a finished seed last.
 
     Args:
+        table: The ranking, as `ranking.rank` gives it.
         runs: One row a run, as `Store.runs_frame` gives them.
         epochs: One row an epoch record, as `Store.epochs_frame` gives them.
         cube: Of the finished runs.
     """
-    table = rank(runs, epochs)
     last = epochs.sort_values("epoch").groupby("run_id").tail(1).set_index("run_id")["val_accuracy"]
-    return [
-        _contender(runs[runs["candidate_id"] == candidate], last, cube) for candidate in table["candidate_id"].tolist()
-    ]
+    mine = dict(iter(runs.groupby("candidate_id", sort=False)))
+    return [_contender(mine[candidate], last, cube) for candidate in table["candidate_id"].tolist()]
 
 
 def _contender(runs: pd.DataFrame, validation: pd.Series, cube: Cube) -> Contender:

@@ -30,6 +30,11 @@ class Cube:
     missing: dict[str, str]
     """Runs whose predictions cannot be used, by id, with the reason."""
 
+    @classmethod
+    def empty(cls) -> Cube:
+        """Return that of a study without predictions."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64), {}, {})
+
     def of(self, runs: Sequence[str]) -> Bits:
         """Return shape (seeds, pictures): those of these runs that are here, in this order."""
         here = [self.correct[run] for run in runs if run in self.correct]

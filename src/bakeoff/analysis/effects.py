@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.analysis.ranking import rank
 from bakeoff.words import plural
 
 VIEWS = ("train_view", "evaluate_view", "normalization")
@@ -79,14 +78,14 @@ class _Result:
     seeds: int
 
 
-def effect_grids(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[EffectGrid]:
+def effect_grids(runs: pd.DataFrame, table: pd.DataFrame) -> list[EffectGrid]:
     """Return a grid for each model that has several learning rates or optimizers, in the study's order.
 
     Args:
         runs: As `Store.runs_frame` gives them.
-        epochs: As `Store.epochs_frame` gives them.
+        table: The ranking, as `ranking.rank` gives it.
     """
-    split, results = _results(runs, epochs)
+    split, results = _results(runs, table)
     planned: dict[str, set[tuple[str, float]]] = {}
     for candidate in _candidates(runs).values():
         recipe = candidate["recipe"]
@@ -156,7 +155,7 @@ def _grid_remarks(
     return said
 
 
-def influences(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[Influence]:
+def influences(runs: pd.DataFrame, table: pd.DataFrame) -> list[Influence]:
     """Return how far each setting changed accuracy, that which changed it most first.
 
     Two values of a setting are compared among candidates that differ in nothing else, and their differences are
@@ -165,9 +164,9 @@ def influences(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[Influence]:
 
     Args:
         runs: As `Store.runs_frame` gives them.
-        epochs: As `Store.epochs_frame` gives them.
+        table: The ranking, as `ranking.rank` gives it.
     """
-    _, results = _results(runs, epochs)
+    _, results = _results(runs, table)
     factors = [name for name in _names(results) if len({one.levels.get(name, "") for one in results}) > 1]
     found: list[Influence] = []
     covered: set[str] = set()
@@ -246,9 +245,9 @@ def _basis(pairs: Sequence[tuple[_Result, _Result]], spread: float) -> str:
     return f"{rests}; seeds alone make about {100 * CHANCE * error:.2f}."
 
 
-def _results(runs: pd.DataFrame, epochs: pd.DataFrame) -> tuple[str, list[_Result]]:
+def _results(runs: pd.DataFrame, table: pd.DataFrame) -> tuple[str, list[_Result]]:
     """Return which split decides, and the candidates that have a finished run with their results."""
-    table, specs = rank(runs, epochs), _candidates(runs)
+    specs = _candidates(runs)
     if table.empty:
         return "val", []
     split = str(table["ranked_by"].iloc[0])

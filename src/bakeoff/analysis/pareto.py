@@ -44,14 +44,14 @@ def dominates(verdict: Verdict, one: str, other: str, costs: Mapping[str, float]
 
 
 def pareto_front(verdict: Verdict, cost: str, costs: Mapping[str, float]) -> Front:
-    """Return which judged candidates are worth a cost.
+    """Return which of the contending candidates are worth a cost.
 
     Args:
         verdict: That judges accuracy.
         cost: Its name.
         costs: By id; whoever is missing has not been measured.
     """
-    known = [one.candidate_id for one in verdict.candidates if one.candidate_id in costs]
+    known = [one.candidate_id for one in verdict.contending if one.candidate_id in costs]
     dominated: dict[str, str] = {}
     for other in known:
         by = next((one for one in known if one != other and dominates(verdict, one, other, costs)), None)
@@ -61,5 +61,5 @@ def pareto_front(verdict: Verdict, cost: str, costs: Mapping[str, float]) -> Fro
         cost=cost,
         on=tuple(sorted((one for one in known if one not in dominated), key=costs.__getitem__)),
         dominated=dominated,
-        unknown=tuple(one.candidate_id for one in verdict.candidates if one.candidate_id not in costs),
+        unknown=tuple(one.candidate_id for one in verdict.contending if one.candidate_id not in costs),
     )

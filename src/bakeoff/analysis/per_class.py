@@ -25,7 +25,7 @@ class ClassFacts:
     candidate_id: str
     label: str
     classes: tuple[str, ...]
-    """Names as the data set has them: text from strangers."""
+    """Names as the data set has them, text from strangers; numbers where it has none."""
 
     confusion: tuple[tuple[int, ...], ...]
     """Test pictures, summed over the seeds: rows the true class, columns the predicted one."""
@@ -43,7 +43,7 @@ def per_class(runs: pd.DataFrame, paths: Mapping[str, Path], names: Sequence[str
     Args:
         runs: As `Store.runs_frame` gives them.
         paths: By run id, where its predictions are.
-        names: Of the classes; `class 0` and so on stand for those not named.
+        names: Of the classes; numbers stand for those not named.
     """
     found: dict[str, list[tuple[Labels, Labels]]] = {}
     labels: dict[str, str] = {}
@@ -55,7 +55,7 @@ def per_class(runs: pd.DataFrame, paths: Mapping[str, Path], names: Sequence[str
     if not found:
         return []
     seen = max(int(array.max()) + 1 for pairs in found.values() for pair in pairs for array in pair)
-    classes = (*names, *(f"class {number}" for number in range(len(names), seen)))
+    classes = (*names, *map(str, range(len(names), seen)))
     return [_facts(candidate, labels[candidate], classes, pairs) for candidate, pairs in found.items()]
 
 

@@ -9,6 +9,9 @@ import pandas as pd
 
 from bakeoff.records import Cost, RunStatus
 
+NO_SEED = "no seed has finished"
+"""Why a candidate is neither ranked nor judged, where nothing graver is said of it."""
+
 METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
@@ -17,7 +20,7 @@ def rank(runs: pd.DataFrame, epochs: pd.DataFrame, unranked: Mapping[str, str] |
 
     Candidates are ordered by mean validation accuracy of the last epoch over their finished seeds, or by test accuracy
     where the study keeps no validation split (`ranked_by` says which). Equal accuracies share a rank. A candidate
-    without a finished run comes last, without a rank; before it those that are not to be ranked, likewise by accuracy.
+    without a finished run comes last, without a rank; before it those that are not to be ranked, by accuracy.
 
     Args:
         runs: One row a run, as `Store.runs_frame` gives them.
@@ -32,14 +35,19 @@ def rank(runs: pd.DataFrame, epochs: pd.DataFrame, unranked: Mapping[str, str] |
         a validation split), images_per_second; seconds_total (all that its runs took so far, evaluation and test included); then
         parameters, macs, changes, micro_batch (the smallest, where memory was short).
     """
-    rows = [_row(group, epochs) for _, group in runs.groupby("candidate_id", sort=False)]
+    records = dict(iter(epochs.groupby(epochs["run_id"].map(runs.set_index("run_id")["candidate_id"]), sort=False)))
+    rows = [
+        _row(group, records.get(candidate, epochs.iloc[:0]))
+        for candidate, group in runs.groupby("candidate_id", sort=False)
+    ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     if table.empty:
         return table
     split = ranked_by(epochs)
     table["ranked_by"] = split
     accuracy = table[f"{split}_accuracy"]
-    table["unranked"] = [(unranked or {}).get(candidate, "") for candidate in table["candidate_id"]]
+    reasons = dict.fromkeys(table.loc[table["done"] == 0, "candidate_id"], NO_SEED) | dict(unranked or {})
+    table["unranked"] = [reasons.get(candidate, "") for candidate in table["candidate_id"]]
     table["rank"] = accuracy.where(table["unranked"] == "").rank(method="min", ascending=False).astype("Int64")
     order = pd.DataFrame({"rank": table["rank"], "accuracy": -accuracy})
     return table.loc[order.sort_values(["rank", "accuracy"], kind="stable", na_position="last").index].reset_index(
@@ -110,6 +118,7 @@ def _figure(cost: Cost | None, name: str) -> float:
 
 
 def _row(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, object]:
+    """Return a candidate's row, from its runs and their epoch records."""
     first = runs.iloc[0]
     done = runs[runs["status"] == RunStatus.DONE]
     records = epochs[epochs["run_id"].isin(done["run_id"])]
@@ -156,8 +165,7 @@ def _seconds_to_best(records: pd.DataFrame) -> float:
 
 
 def _seconds_total(runs: pd.DataFrame, epochs: pd.DataFrame) -> float:
-    records = epochs[epochs["run_id"].isin(runs["run_id"])]
-    trained = records[["seconds_train", "seconds_wait", "seconds_evaluate"]].sum().sum()
+    trained = epochs[["seconds_train", "seconds_wait", "seconds_evaluate"]].sum().sum()
     return float(trained + runs["seconds_test"].sum())
 
 

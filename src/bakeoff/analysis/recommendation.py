@@ -68,9 +68,10 @@ class Recommendation:
 def recommend(verdict: Verdict, costs: Costs, budget: Budget) -> Recommendation:
     """Return which candidate to use.
 
-    Of the judged candidates that are known to fit, those that none of the others is better than are left; the best
-    ranked of them is the pick, unless an equivalent one is cheaper by more than a tenth, which then is. A higher
-    mean alone, of whichever split, moves nothing past a candidate that is equivalent and cheaper.
+    Of the ranked candidates (of all judged ones where none is ranked) that are known to fit, those that none of the
+    others is better than are left; the best of them is the pick, unless an equivalent one is cheaper by more than a
+    tenth, which then is. A higher mean alone, of whichever split, moves nothing past a candidate that is equivalent and
+    cheaper.
 
     Args:
         verdict: That judges accuracy.
@@ -79,9 +80,10 @@ def recommend(verdict: Verdict, costs: Costs, budget: Budget) -> Recommendation:
     """
     standings = {one.candidate_id: one for one in verdict.candidates}
     fits = {one: budget.check(standing.test_accuracy, costs.get(one, {})) for one, standing in standings.items()}
-    fitting = [one for one in standings if fits[one].fits]
+    contending = [one.candidate_id for one in verdict.contending]
+    fitting = [one for one in contending if fits[one].fits]
     pick, by_cost = _pick(verdict, fitting, costs) if fitting else (None, None)
-    missing = [one for one in standings if fits[one].misses]
+    missing = [one for one in contending if fits[one].misses]
 
     def excess(candidate: str) -> float:
         return fits[candidate].excess
@@ -97,7 +99,7 @@ def recommend(verdict: Verdict, costs: Costs, budget: Budget) -> Recommendation:
         runner_up=_runner_up(verdict, [one for one in fitting if one != pick]),
         beyond=min((one for one in missing if pick and verdict.better(one, pick)), key=excess, default=None),
         closest=min(missing, key=excess, default=None) if pick is None else None,
-        unknown=tuple(one for one in standings if fits[one].unknown and not fits[one].misses),
+        unknown=tuple(one for one in contending if fits[one].unknown and not fits[one].misses),
         fronts={name: front for name in NAMES if (front := _front(verdict, name, costs)).on},
     )
 

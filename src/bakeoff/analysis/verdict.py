@@ -13,6 +13,7 @@ from bakeoff.analysis.comparison import compare
 from bakeoff.analysis.contenders import Contender
 from bakeoff.analysis.decision import ALPHA, SMALLEST_DIFFERENCE, Decision, Pair, decide
 from bakeoff.analysis.facts import plain
+from bakeoff.analysis.ranking import NO_SEED
 from bakeoff.analysis.statistics.intervals import (
     Interval,
     SeedNoise,
@@ -55,10 +56,13 @@ class Standing:
     """How far the seeds lie apart and should; None for one seed or without predictions."""
 
     ties: str
-    """Letters; candidates that share none are separated."""
+    """Letters; candidates that share none are separated. Nothing for one that is not ranked."""
 
     ranks: tuple[int, int] | None
-    """The ranks that it would likely take with new seeds on new pictures; None without predictions."""
+    """The ranks that it would likely take with new seeds on new pictures; None without predictions, or not ranked."""
+
+    unranked: str = ""
+    """Why it is not ranked, though what there is of it is compared; nothing if it is ranked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,19 +78,20 @@ class Excluded:
 class Verdict:
     """What a study shows about its candidates' accuracy.
 
-    The order is by validation accuracy, which decides; the test set, which decided nothing, is the evidence.
+    The order is by validation accuracy, which decides; the test set, which decided nothing, is the evidence. Winner and
+    ties are among the ranked candidates alone.
     """
 
     candidates: tuple[Standing, ...]
-    """Best first."""
+    """Those judged, best first; those that are not ranked come last."""
 
     excluded: tuple[Excluded, ...]
     pairs: tuple[Pair, ...]
     tie_groups: tuple[tuple[str, ...], ...]
-    """Ids of candidates of which none is better than another; a candidate may be in several."""
+    """Ids of ranked candidates of which none is better than another; a candidate may be in several."""
 
     winner: str | None
-    """Id of the candidate that is better than every other."""
+    """Id of the ranked candidate that is better than every other."""
 
     pictures: int
     """Test pictures whose predictions were compared; 0 if none were kept."""
@@ -98,6 +103,16 @@ class Verdict:
     alpha: float
     missing: tuple[str, ...] = ()
     """Runs whose predictions could not be used, with the reason."""
+
+    @property
+    def ranked(self) -> tuple[Standing, ...]:
+        """The candidates that are ranked, best first."""
+        return tuple(one for one in self.candidates if not one.unranked)
+
+    @property
+    def contending(self) -> tuple[Standing, ...]:
+        """The candidates among which a choice is made: the ranked ones, or all where none of those judged is ranked."""
+        return self.ranked or self.candidates
 
     def standing(self, candidate_id: str) -> Standing:
         """Return a judged candidate by id."""
@@ -117,8 +132,8 @@ class Verdict:
         return self.pair(one, other).decision is Decision.EQUIVALENT
 
     def unbeaten(self, among: Sequence[str] | None = None) -> list[str]:
-        """Return the candidates that none (of those given) is better than, best first."""
-        ids = [one.candidate_id for one in self.candidates if among is None or one.candidate_id in among]
+        """Return the candidates that none (of those given; default those contending) is better than, best first."""
+        ids = [one.candidate_id for one in self.contending if among is None or one.candidate_id in among]
         return [one for one in ids if not any(self.better(other, one) for other in ids if other != one)]
 
     def sentences(self) -> list[str]:
@@ -141,6 +156,7 @@ def judge(
     candidates: Sequence[Contender],
     *,
     excluded: Mapping[str, str] | None = None,
+    unranked: Mapping[str, str] | None = None,
     smallest_difference: float = SMALLEST_DIFFERENCE,
     alpha: float = ALPHA,
     ranked_by: str = "val",
@@ -151,6 +167,7 @@ def judge(
     Args:
         candidates: In the order of the ranking.
         excluded: Candidates that are not to be judged, by id, with the reason, such as an error of the audit.
+        unranked: Candidates that are compared but not ranked, by id, with the reason, such as a single seed.
         smallest_difference: That counts, a share above 0; to be chosen before looking at results.
         alpha: Chance of a false alarm in the whole study.
         ranked_by: What the order comes from.
@@ -163,16 +180,21 @@ def judge(
         raise SpecError(
             f"the smallest difference that counts must be above 0, but got {smallest_difference:g}; 0.005 is half a point"
         )
-    reasons = {one.candidate_id: "no seed has finished" for one in candidates if not one.seeds} | dict(excluded or {})
-    judged = [one for one in candidates if one.candidate_id not in reasons]
+    reasons = {one.candidate_id: NO_SEED for one in candidates if not one.seeds} | dict(excluded or {})
+    apart = dict(unranked or {})
+    judged = sorted(
+        (one for one in candidates if one.candidate_id not in reasons), key=lambda one: one.candidate_id in apart
+    )
+    ranked = [one.candidate_id for one in judged if one.candidate_id not in apart]
     comparisons = compare(judged)
     tested = sum(one.p is not None for one in comparisons)
     pairs = tuple(decide(one, pairs=tested, smallest=smallest_difference, alpha=alpha) for one in comparisons)
-    separated = [(p.comparison.first, p.comparison.second) for p in pairs if p.decision is Decision.BETTER]
-    groups = tie_groups([one.candidate_id for one in judged], separated)
+    better = [(p.comparison.first, p.comparison.second) for p in pairs if p.decision is Decision.BETTER]
+    separated = [pair for pair in better if set(pair) <= set(ranked)]
+    groups = tie_groups(ranked, separated)
     wins = [first for first, _ in separated]
     return Verdict(
-        candidates=tuple(_standings(judged, letters(groups))),
+        candidates=tuple(_standings(judged, letters(groups), apart)),
         excluded=tuple(
             Excluded(candidate_id=one.candidate_id, candidate=one.label, reason=reasons[one.candidate_id])
             for one in candidates
@@ -180,7 +202,7 @@ def judge(
         ),
         pairs=pairs,
         tie_groups=tuple(map(tuple, groups)),
-        winner=next((one for one in dict.fromkeys(wins) if wins.count(one) == len(judged) - 1), None),
+        winner=next((one for one in dict.fromkeys(wins) if wins.count(one) == len(ranked) - 1), None),
         pictures=max((one.correct.shape[1] for one in judged if len(one.correct)), default=0),
         ranked_by=ranked_by,
         smallest_difference=smallest_difference,
@@ -189,14 +211,17 @@ def judge(
     )
 
 
-def _standings(judged: Sequence[Contender], ties: Mapping[str, str]) -> list[Standing]:
-    pictured = [one for one in judged if len(one.correct)]
+def _standings(judged: Sequence[Contender], ties: Mapping[str, str], unranked: Mapping[str, str]) -> list[Standing]:
+    pictured = [one for one in judged if len(one.correct) and one.candidate_id not in unranked]
     ranks = rank_intervals([one.correct for one in pictured]) if len(pictured) > 1 else []
     by_id = {one.candidate_id: interval for one, interval in zip(pictured, ranks, strict=False)}
-    return [_standing(one, ties[one.candidate_id], by_id.get(one.candidate_id)) for one in judged]
+    return [
+        _standing(one, ties.get(one.candidate_id, ""), by_id.get(one.candidate_id), unranked.get(one.candidate_id, ""))
+        for one in judged
+    ]
 
 
-def _standing(one: Contender, ties: str, ranks: tuple[int, int] | None) -> Standing:
+def _standing(one: Contender, ties: str, ranks: tuple[int, int] | None, unranked: str) -> Standing:
     accuracies = tuple(float(accuracy) for accuracy in one.test)
     validation = float(one.validation.mean())
     return Standing(
@@ -212,6 +237,7 @@ def _standing(one: Contender, ties: str, ranks: tuple[int, int] | None) -> Stand
         noise=seed_noise(one.correct) if len(one.correct) > 1 else None,
         ties=ties,
         ranks=ranks,
+        unranked=unranked,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from bakeoff.analysis.comparison import Comparison
@@ -15,36 +15,60 @@ from bakeoff.words import percent, plural
 if TYPE_CHECKING:
     from bakeoff.analysis.verdict import Standing, Verdict
 
+AFTER_HOLM = "after Holm, the larger of two tests"
+"""What the p value of a pair is."""
+
 NAMED = 3
 """Candidates named in one sentence; more are counted."""
 
 
 def of_verdict(verdict: Verdict) -> list[str]:
-    """Return a verdict as sentences: what was found, what would settle what is open, who was not judged."""
-    if not verdict.candidates:
+    """Return a verdict as sentences: what was found, what would settle what is open, who is not ranked or judged."""
+    contending = verdict.contending
+    if not contending:
         said = ["There is nothing to judge: no candidate has a finished seed that may be judged."]
-    elif len(verdict.candidates) == 1:
-        said = [_alone(verdict.candidates[0], verdict.pictures)]
-    elif len(verdict.candidates) == 2:
-        said = _of_two(verdict, verdict.pairs[0])
+    elif len(contending) == 1:
+        said = [_alone(verdict, contending[0])]
+    elif len(contending) == 2:
+        said = _of_two(verdict, verdict.pair(*(one.candidate_id for one in contending)))
     else:
         said = _of_many(verdict)
-    return said + not_judged(verdict)
+    return said + left_out(verdict)
 
 
-def not_judged(verdict: Verdict) -> list[str]:
-    """Return who was not judged, and which predictions could not be used, one sentence each."""
-    said = [f"Not judged: {one.candidate}: {one.reason.rstrip('.')}." for one in verdict.excluded]
+def left_out(verdict: Verdict) -> list[str]:
+    """Return who is not ranked or not judged, and which predictions could not be used, a sentence for each reason."""
+    said = _not_ranked(verdict)
+    said += [
+        f"Not judged: {', '.join(names)}: {reason}."
+        for reason, names in _by_reason((one.candidate, one.reason) for one in verdict.excluded).items()
+    ]
     if verdict.missing:
         more = f" and {len(verdict.missing) - NAMED} more" if len(verdict.missing) > NAMED else ""
         said.append(f"Predictions are missing: {'; '.join(verdict.missing[:NAMED])}{more}.")
     return said
 
 
-def _alone(standing: Standing, pictures: int) -> str:
+def _not_ranked(verdict: Verdict) -> list[str]:
+    known = _by_reason((one.candidate, one.unranked) for one in verdict.candidates if one.unranked)
+    if len(known) == 1 and not verdict.ranked:
+        return [f"No candidate is ranked: {reason}." for reason in known]
+    return [f"Not ranked: {', '.join(names)}: {reason}." for reason, names in known.items()]
+
+
+def _by_reason(known: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return names by the reason that they have, without its full stop."""
+    found: dict[str, list[str]] = {}
+    for name, reason in known:
+        found.setdefault(reason.rstrip("."), []).append(name)
+    return found
+
+
+def _alone(verdict: Verdict, standing: Standing) -> str:
+    what = "judged" if len(verdict.candidates) == 1 else "ranked"
     return (
-        f"Only {standing.candidate} can be judged, so there is nothing to compare: {accuracy_words(standing, pictures)}, "
-        f"{plural(standing.seeds, 'seed')}."
+        f"Only {standing.candidate} can be {what}, so there is nothing to compare: "
+        f"{accuracy_words(standing, verdict.pictures)}, {plural(standing.seeds, 'seed')}."
     )
 
 
@@ -97,8 +121,22 @@ def _evidence(pair: Pair, verdict: Verdict) -> str:
     gap = f"{points(comparison.gap)} apart with {_seeds(comparison)} each"
     between = f"from {100 * interval.low:+.2f} to {100 * interval.high:+.2f} with new seeds and new pictures"
     within = f", within the {points(verdict.smallest_difference)} that count"
-    tail = within if pair.decision is Decision.EQUIVALENT else f"; {p_value(comparison.p_adjusted)} after Holm"
+    tested = f"; {p_value(comparison.p_adjusted)} {AFTER_HOLM}"
+    tail = within if pair.decision is Decision.EQUIVALENT else tested
     return f"{gap} ({100 * level:g} % interval {between}{tail})"
+
+
+def on_p_values(verdict: Verdict) -> str:
+    """Return how the p value and the interval in a verdict's sentences go together; nothing where no p value is told."""
+    if not any(AFTER_HOLM in one for one in of_verdict(verdict)):
+        return ""
+    tested = sum(pair.comparison.p_adjusted is not None for pair in verdict.pairs)
+    raised = f" and is raised for the {tested} pairs that were tested (Holm)" if tested > 1 else ""
+    return (
+        "The interval is of that pair alone, for new seeds and new pictures. The p value is the larger of two tests, for "
+        f"new seeds on these pictures and for new seeds on new pictures{raised}: it can be above {verdict.alpha:g} where "
+        "the interval leaves out 0."
+    )
 
 
 def _seeds(comparison: Comparison) -> str:
@@ -150,7 +188,7 @@ def open_words(pair: Pair) -> str:
 
 
 def _of_many(verdict: Verdict) -> list[str]:
-    names = {one.candidate_id: one.candidate for one in verdict.candidates}
+    names = {one.candidate_id: one.candidate for one in verdict.contending}
     leader = verdict.unbeaten()[0]
     best = verdict.standing(leader)
     others = [one for one in names if one != leader]
@@ -176,16 +214,15 @@ def _of_many(verdict: Verdict) -> list[str]:
         pair = verdict.pair(leader, unsettled[0])
         apart = _evidence(pair, verdict) if pair.comparison.new_pictures else f"{points(pair.comparison.gap)} apart"
         against = names_list([names[one] for one in unsettled])
-        said.append(
-            f"Against {against} there is no winner: it and {names[unsettled[0]]} are {apart}. {open_words(pair)}"
-        )
+        said.append(f"Against {against} there is no winner: it and {names[unsettled[0]]} are {apart}.")
+        said.append(open_words(pair))
     return said
 
 
 def _leads(verdict: Verdict, leader: str) -> str:
     if verdict.ranked_by == "test":
         return "leads on the test set, which both chose and judged it,"
-    if leader == verdict.candidates[0].candidate_id:
+    if leader == verdict.contending[0].candidate_id:
         return "leads on validation"
     return "leads on validation among those that none beats"
 

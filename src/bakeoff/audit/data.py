@@ -10,6 +10,7 @@ from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import named, percent
 from bakeoff.spec import ResolvedStudy
+from bakeoff.words import class_name
 
 # Thresholds marked "chosen here" are bakeoff's own and were tried on healthy studies; docs/audit.md tells how.
 
@@ -102,7 +103,7 @@ def integrity(*, data: DataProbe) -> Iterator[Finding]:
         if absent:
             yield integrity.fires(
                 Severity.ERROR,
-                f"{len(absent)} of {len(data.classes)} classes have no picture in the {split} split, such as '{absent[0]}'.",
+                f"{len(absent)} of {len(data.classes)} classes have no picture in the {split} split, such as '{class_name(absent[0])}'.",
                 evidence={"split": split, "missing": len(absent)},
                 threshold="any class without a picture",
                 advice=f"Add pictures of it to the {split} split, or leave the class out everywhere.",
@@ -124,11 +125,12 @@ def _odd_shares(data: DataProbe) -> Iterator[Finding]:
             (count / sum(counts)) / (of_train / sum(train)) - 1 for count, of_train in zip(counts, train, strict=True)
         ]
         worst = max(range(len(odds)), key=lambda place: abs(odds[place]))
+        name = class_name(data.classes[worst])
         chance = float(chi2_contingency([train, counts]).pvalue)
         if chance < ODD_COUNTS and abs(odds[worst]) > ODD_SHARE:
             yield integrity.fires(
                 Severity.WARNING,
-                f"Classes have other shares in the {split} split than in training: '{data.classes[worst]}' is {percent(abs(odds[worst]))} "
+                f"Classes have other shares in the {split} split than in training: '{name}' is {percent(abs(odds[worst]))} "
                 f"{'more' if odds[worst] > 0 else 'less'} frequent there.",
                 evidence={"split": split, "p": chance, "worst_share": odds[worst]},
                 threshold=f"chi-square p < {ODD_COUNTS:g} and a class's share off by more than {percent(ODD_SHARE)}",
@@ -140,7 +142,7 @@ def _uneven(data: DataProbe) -> Iterator[Finding]:
     train = data.counts["train"]
     ratio = max(train) / min(train)
     if ratio > UNEVEN:
-        frequent, rare = (data.classes[train.index(count)] for count in (max(train), min(train)))
+        frequent, rare = (class_name(data.classes[train.index(count)]) for count in (max(train), min(train)))
         yield integrity.fires(
             Severity.WARNING,
             f"Classes are uneven: '{frequent}' has {ratio:.1f} times the training pictures of '{rare}', so accuracy speaks "

@@ -33,7 +33,7 @@ def probes_from_json(text: str | None) -> Probes | None:
     try:
         content = json.loads(text)
         return _PROBES.validate_python(content["probes"]) if content["format"] == PROBES_FORMAT else None
-    except (ValueError, ValidationError, KeyError, TypeError):
+    except (ValueError, ValidationError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -49,7 +49,7 @@ def findings_from_json(text: str | None, of: str) -> list[Finding] | None:
     try:
         content = json.loads(text)
         return _FINDINGS.validate_python(content["findings"]) if content["of"] == of else None
-    except (ValueError, ValidationError, KeyError, TypeError):
+    except (ValueError, ValidationError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -48,18 +48,18 @@ def print_table(folder: Path) -> None:
     from bakeoff.study import Study
     from bakeoff.words import clean
 
-    study, console = Study(folder), output()
-    table = study.table()
+    reading, console = Study(folder).reading(), output()
+    study, table = reading.study, reading.table
     try:
-        verdict = study.verdict()
-        ties, sentences = {one.candidate_id: one.ties for one in verdict.candidates}, verdict.sentences()
+        verdict = reading.verdict
+        ties, sentences = {one.candidate_id: one.ties for one in verdict.ranked}, verdict.sentences()
     except StudyError as error:  # what was trained is shown all the same
         ties, sentences = {}, [f"There is no verdict: {error}."]
     console.print(ranked_table(table, study.spec.name, ties))
     print_sentences(sentences)
     took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
-    for remark in [*budget_words(study.spec, took), *study.remarks()]:
+    for remark in [*budget_words(study.spec, took), *reading.remarks]:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)
-    for line in audit_report(study.findings()):
+    for line in audit_report(reading.findings):
         console.print(line)
     console.print(f"Written to {folder}", markup=False, highlight=False, soft_wrap=True)

@@ -18,13 +18,18 @@ FORMATS = ("html", "md", "latex", "csv", "json", "png", "svg")
 
 FIGURES = ("png", "svg")
 
+PICTURE_FILES = (".png", ".svg", ".pdf", ".eps", ".jpg", ".jpeg", ".webp")
+"""How names end that nobody gives to a folder."""
+
 
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="The file to write, for figures the folder. Default: under report/ in the study's folder."),
+        typer.Option(
+            help="The file to write; of figures, which are several, the folder. Default: under report/ in the study's folder."
+        ),
     ] = None,
     format: Annotated[
         str,
@@ -51,8 +56,8 @@ def report(
 
     if format not in FORMATS:
         raise SpecError(f"--format must be one of {', '.join(FORMATS)}, but got '{format}'{near_miss(format, FORMATS)}")
-    if out is not None and not out.name:
-        raise SpecError(f"--out takes the name of a file, for figures of a folder, but got '{out}'")
+    if out is not None:
+        _check_out(out, of_figures=format in FIGURES)
     study = Study(folder)
     if format in FIGURES:
         drawn = draw_figures(study, format, out)
@@ -61,6 +66,22 @@ def report(
         print_left_out(drawn.left_out)
     else:
         typer.echo(write_page(study, out, data_dir=data_dir) if format == "html" else write_table(study, format, out))
+
+
+def _check_out(out: Path, *, of_figures: bool) -> None:
+    """Check that --out is a name for what is written.
+
+    Raises:
+        SpecError: If it is a file's name, and figures are drawn, or no name at all.
+    """
+    if not out.name:
+        raise SpecError(f"--out takes the name of a file, for figures of a folder, but got '{out}'")
+    if of_figures and not out.is_dir() and (out.exists() or out.suffix.lower() in PICTURE_FILES):
+        folder = out.with_suffix("") if out.suffix else out.with_name(f"{out.name}-figures")
+        raise SpecError(
+            f"--out takes a folder where figures are drawn, as there are several, but got the file '{out}'; give a folder, such "
+            f"as '{folder}', which then holds accuracy-by-epoch and the others"
+        )
 
 
 def write_page_of_run(study: Study, data_dir: Path | None) -> None:

@@ -40,18 +40,18 @@ def show(
             accuracies = [units.share(one, "--targets") for one in word_list(targets) or []]
             output().print(time_to_accuracy_table(Study(folder).time_to_accuracy(accuracies)))
         return
-    study = Study(folder)
+    reading = Study(folder).reading()
     if csv:
-        typer.echo(console.to_csv(study.table()), nl=False)
+        typer.echo(console.to_csv(reading.table), nl=False)
         return
     text = console.to_json(
-        study.spec.name,
-        study.runs(),
-        study.epochs(),
-        study.verdict().facts(),
-        unranked=study.unranked(),
-        findings=study.findings(),
-        costs=study.costs(),
+        reading.study.spec.name,
+        reading.runs,
+        reading.epochs,
+        reading.verdict.facts(),
+        unranked=reading.unranked(),
+        findings=reading.findings,
+        costs=reading.costs,
     )
     typer.echo(text, nl=False)
 

@@ -18,7 +18,7 @@ from bakeoff.audit import Finding
 from bakeoff.audit.kept import plain
 from bakeoff.records import Cost
 from bakeoff.report.audit import reasons
-from bakeoff.words import brief, clean, count, duration, harmless, size, with_spread
+from bakeoff.words import brief, class_name, clean, count, duration, harmless, size, with_spread
 
 DROPPED_FIRST = ("ended early", "memory", "MACs", "images/s", "params", "latency", "train time")
 """Columns of the ranking that a narrow terminal goes without, in this order; remarks tell of what ended early."""
@@ -94,7 +94,7 @@ def ranked_table(table: pd.DataFrame, name: str, ties: Mapping[str, str] | None 
     Args:
         table: As `analysis.ranking.rank` gives it.
         name: The study's.
-        ties: By candidate id, the letters of its tie groups; none are shown where all candidates share the same.
+        ties: By id of the ranked candidates, the letters of their tie groups; none are shown where all share the same.
     """
     return RankedTable(table, name, ties if ties and len(set(ties.values())) > 1 else {})
 
@@ -210,7 +210,7 @@ def data_report(report: Any) -> list[Table | Text]:
     for split in report.counts:
         counts.add_column(split, justify="right")
     for index, name in enumerate(report.classes):
-        counts.add_row(Text(clean(name)), *(str(numbers[index]) for numbers in report.counts.values()))
+        counts.add_row(Text(clean(class_name(name))), *(str(numbers[index]) for numbers in report.counts.values()))
     counts.add_section()
     counts.add_row("all", *(f"{sum(numbers):,}" for numbers in report.counts.values()))
     parts: list[Table | Text] = [counts]

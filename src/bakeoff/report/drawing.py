@@ -22,6 +22,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from bakeoff.report.figure_facts import Configuration, Curve, Score, Trade
+from bakeoff.report.numbering import number_points
 from bakeoff.report.recorded import RecipeKey, RecordedCurve, RecordedScore
 from bakeoff.words import clean
 
@@ -163,7 +164,7 @@ def score_bars(
     over = f"mean and standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
     figure, axes = _pair(f"{name(model)}: test set after training ({over})")
     _bars(axes[0], scores, [(score.loss, score.loss_sd) for score in scores], "{:.3f}")
-    _bars(axes[1], scores, [(100 * score.accuracy, 100 * score.accuracy_sd) for score in scores], "{:.1f}")
+    _bars(axes[1], scores, [(100 * score.accuracy, 100 * score.accuracy_sd) for score in scores], "{:.1f}", most=100)
     axes[0].set(title="test loss", ylabel="cross-entropy (nats per picture)")
     axes[1].set(title="test accuracy", ylabel="accuracy (%)", ylim=(0, 112), yticks=range(0, 101, 20))
     known = {
@@ -187,17 +188,28 @@ def _recorded_bar(axes: Sequence[Axes], place: int, found: RecordedScore) -> Lin
     return line
 
 
-def _bars(axes: Axes, scores: Sequence[Score], values: Sequence[tuple[float, float]], form: str) -> None:
-    """Draw one bar a configuration with its value over it; what is not finite is said instead of drawn."""
+def _bars(
+    axes: Axes, scores: Sequence[Score], values: Sequence[tuple[float, float]], form: str, most: float = math.inf
+) -> None:
+    """Draw one bar a configuration with its value over it; what is not finite is said instead of drawn.
+
+    Args:
+        axes: To draw in.
+        scores: The configurations' results.
+        values: Of each a value, 0 or above, and its spread.
+        form: Of the value in words.
+        most: That a value can be: its spread is not drawn beyond.
+    """
     rates = _rates(scores)
     for place, (score, (value, spread)) in enumerate(zip(scores, values, strict=True)):
         made = score.configuration
         height, error = (number if math.isfinite(number) else 0.0 for number in (value, spread))
+        down, up = _within(height, error, most)
         axes.bar(
             place,
             height,
             width=0.66,
-            yerr=error or None,
+            yerr=[[down], [up]] if error else None,
             ecolor="#333333",
             capsize=3,
             facecolor=OPTIMIZER_COLOURS[made.optimizer],
@@ -206,7 +218,7 @@ def _bars(axes: Axes, scores: Sequence[Score], values: Sequence[tuple[float, flo
             linewidth=0,
         )
         words = form.format(value) if math.isfinite(value) else "not finite"
-        top = (place, height + error)
+        top = (place, height + up)
         plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
         look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "bottom", "bbox": plate}
         axes.annotate(words, top, xytext=(0, 3), **look)
@@ -266,15 +278,16 @@ def accuracy_against_time(trades: Sequence[Trade], split: str, best: Sequence[st
     by_label = {trade.label: trade for trade in trades}
     colours = _colours_by_model(trades, best)
     handles: dict[str, Artist] = {}
-    for label, trade in by_label.items():
-        if label not in best:
-            _point(axes, trade, size or 1, color=colours.get(trade.model, FAINT), marker="o", markersize=3.5, alpha=0.4)
+    others = [trade for label, trade in by_label.items() if label not in best]
+    for trade in others:
+        _point(axes, trade, size or 1, color=colours.get(trade.model, FAINT), marker="o", markersize=3.5, alpha=0.4)
     for place, label in enumerate(best):
         if label in by_label:
             look = _look(place)
             handles[name(label)] = _point(axes, by_label[label], size or 1, color=look["color"], marker=look["marker"])
-    if len(handles) < len(trades):
-        handles["small: other candidates"] = Line2D([], [], color=FAINT, marker="o", markersize=3.5, linestyle="none")
+    if others:
+        small = Line2D([], [], color=FAINT, marker="o", markersize=3.5, linestyle="none")
+        handles["small: other candidates, by their rank where it fits"] = small
     axes.margins(x=0.1, y=0.15)
     logarithmic = longest > 8 * min(trade.seconds for trade in trades)
     if logarithmic:
@@ -287,14 +300,22 @@ def accuracy_against_time(trades: Sequence[Trade], split: str, best: Sequence[st
     axes.set_xlabel(f"training time of one run ({unit}{', log scale' if logarithmic else ''})")
     axes.set_ylabel(f"{words} accuracy (%)")
     _legend_below(figure, handles, columns=2)
+    if others:
+        number_points(figure, axes, list(by_label.values()), {trade.label for trade in others}, size or 1)
     return figure
 
 
 def _point(axes: Axes, trade: Trade, size: int, **look: Any) -> Artist:
     """Draw a candidate with its spread over seeds; `size` is the unit of time in seconds."""
-    spread = 100 * trade.accuracy_sd if math.isfinite(trade.accuracy_sd) else None
+    down, up = _within(100 * trade.accuracy, 100 * trade.accuracy_sd, 100)
+    spread = [[down], [up]] if math.isfinite(trade.accuracy_sd) else None
     style: dict[str, Any] = {"markersize": 7, "capsize": 3, "linestyle": "none", "elinewidth": 1} | look
     return axes.errorbar(trade.seconds / size, 100 * trade.accuracy, yerr=spread, **style).lines[0]
+
+
+def _within(value: float, spread: float, most: float) -> tuple[float, float]:
+    """Return how far a spread reaches down and up from a value that lies between 0 and a bound, and no farther."""
+    return min(spread, value), min(spread, most - value)
 
 
 def rendered(figure: Figure, kind: str) -> bytes:

@@ -85,6 +85,9 @@ class Trade:
 
     label: str
     model: str
+    rank: int
+    """In the table."""
+
     seconds: float
     """Of training one run, waiting for data included, evaluation not."""
 
@@ -191,6 +194,7 @@ def trade_facts(runs: pd.DataFrame, epochs: pd.DataFrame) -> tuple[str, list[Tra
         Trade(
             label=row["candidate"],
             model=row["model"],
+            rank=int(row["rank"]),
             seconds=float(row["seconds_train"]),
             accuracy=float(row[f"{split}_accuracy"]),
             accuracy_sd=float(row[f"{split}_accuracy_sd"]),

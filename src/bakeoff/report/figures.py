@@ -1,4 +1,4 @@
-"""A study's figures: those of the paper as far as the study can show them, and two for every study.
+"""A study's figures: two for every study, training by recipe and model, and those of the paper where it repeats the paper.
 
 The facts are computed by `figure_facts`, drawn by `drawing`, and written here. Drawing needs the extra `figures`.
 """
@@ -55,17 +55,18 @@ def figures(
 ) -> Drawn:
     """Draw what a study has to show, each figure as PNG and SVG.
 
-    `figure-3`, `figure-4` and `figure-5` are the paper's: training curves and test results of ResNet-18 by optimizer
-    and learning rate, and training curves of the other models. Other models with several optimizers or rates get
-    `training-MODEL` and `test-MODEL` alike. Every study gets `accuracy-by-epoch` and `accuracy-against-time`.
+    Models with several optimizers or rates get `training-MODEL` and `test-MODEL`, several models `training-by-model`,
+    every study `accuracy-by-epoch` and `accuracy-against-time`. A study of the paper's pictures that has some of its
+    recipes gets the paper's figures instead: `figure-3` and `figure-4` are training curves and test results of ResNet-18
+    by optimizer and learning rate, `figure-5` training curves of the other models.
 
     Args:
         runs: As `Store.runs_frame` gives them.
         epochs: As `Store.epochs_frame` gives them.
         out_dir: Where to write; made if it is not there.
         kinds: Of files: `png`, `svg`.
-        of_cifar10: Whether the study is of CIFAR-10, as the paper's was: its recorded curves are then drawn, dashed, over
-            those of the same model, optimizer and learning rate.
+        of_cifar10: Whether the study is of CIFAR-10, as the paper's was: what the paper recorded is then drawn, dashed, over
+            what has the same model, optimizer and learning rate.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
@@ -78,8 +79,8 @@ def figures(
 
     drawn = Drawn()
     with drawing.style():
-        of_paper = draw_paper_figures(runs, epochs, drawn.left_out, of_cifar10=of_cifar10)
-        for stem, figure in itertools.chain(of_paper, draw_general_figures(runs, epochs, drawn.left_out)):
+        training = draw_training_figures(runs, epochs, drawn.left_out, of_cifar10=of_cifar10)
+        for stem, figure in itertools.chain(training, draw_general_figures(runs, epochs, drawn.left_out)):
             for kind in kinds:
                 path = out_dir / f"{stem}.{kind}"
                 write_atomically(path, drawing.rendered(figure, kind))
@@ -87,10 +88,10 @@ def figures(
     return drawn
 
 
-def draw_paper_figures(
+def draw_training_figures(
     runs: pd.DataFrame, epochs: pd.DataFrame, left_out: list[str], *, of_cifar10: bool = False
 ) -> Iterator[tuple[str, Figure]]:
-    """Yield file names and figures after the paper's 3, 4 and 5; what is missing goes to `left_out`.
+    """Yield file names and figures of training by recipe and by model; what is missing goes to `left_out`.
 
     Args:
         runs: As `figures`.
@@ -100,45 +101,65 @@ def draw_paper_figures(
     """
     from bakeoff.report import drawing
 
-    recorded = recorded_curves() if of_cifar10 else {}
-    recorded_tests = recorded_scores() if of_cifar10 else {}
+    papers = of_cifar10 and _has_recipes_of_the_paper(runs)
+    recorded = recorded_curves() if papers else {}
+    recorded_tests = recorded_scores() if papers else {}
     losses, accuracies = (curve_facts(runs, epochs, f"train_{kind}") for kind in ("loss", "accuracy"))
     places = {label: place for place, label in enumerate(rank(runs, epochs)["candidate"])}
     losses.sort(key=lambda curve: places[curve.label])  # of equally long curves the better is shown
-    for model in _models_with_several_recipes(configurations(runs)):
-        stems = (
-            ("figure-3", "figure-4") if model == PAPER_MODEL else (f"training-{_slug(model)}", f"test-{_slug(model)}")
-        )
+    several = _models_with_several_recipes(configurations(runs))
+    for model in several:
+        training, test = _stems(model, papers=papers)
         chosen, passed = longest_by_recipe(_of_model(losses, model))
         if not chosen:
-            left_out.append(f"{stems[0]} and {stems[1]} are not drawn: no run of {model} has finished an epoch")
+            left_out.append(f"{training} and {test} are not drawn: no run of {model} has finished an epoch")
             continue
-        left_out += _passed_over(stems[0], "optimizer and rate", passed)
+        left_out += _passed_over(training, "optimizer and rate", passed)
         shown = [curve.configuration.id for curve in chosen]
-        yield stems[0], drawing.by_recipe(model, chosen, _in_order(accuracies, shown), recorded)
+        yield training, drawing.by_recipe(model, chosen, _in_order(accuracies, shown), recorded)
         scores = sorted(
             (one for one in score_facts(runs) if one.configuration.id in shown),
             key=lambda one: shown.index(one.configuration.id),
         )
         if scores:
-            yield stems[1], drawing.score_bars(model, scores, recorded_tests)
+            yield test, drawing.score_bars(model, scores, recorded_tests)
         else:
-            left_out.append(f"{stems[1]} is not drawn: no run of {model} has been scored on the test set")
-    if PAPER_MODEL not in _models_with_several_recipes(configurations(runs)):
-        left_out.append(
+            left_out.append(f"{test} is not drawn: no run of {model} has been scored on the test set")
+    chosen, passed = longest_by_model(curve for curve in losses if not papers or curve.model != PAPER_MODEL)
+    if len(chosen) > 1 or (papers and chosen):
+        stem = "figure-5" if papers else "training-by-model"
+        left_out += _passed_over(stem, "model", passed)
+        shown = [curve.configuration.id for curve in chosen]
+        yield stem, drawing.by_model(chosen, _in_order(accuracies, shown), recorded)
+    if papers:
+        left_out += _missing_of_the_paper(figures_3_and_4=PAPER_MODEL in several, figure_5=bool(chosen))
+
+
+def _has_recipes_of_the_paper(runs: pd.DataFrame) -> bool:
+    return any(one.recipe in recorded_curves() for one in configurations(runs))
+
+
+def _stems(model: str, *, papers: bool) -> tuple[str, str]:
+    """Return under which names the figures of a model's training and test results are written."""
+    if papers and model == PAPER_MODEL:
+        return "figure-3", "figure-4"
+    return f"training-{_slug(model)}", f"test-{_slug(model)}"
+
+
+def _missing_of_the_paper(*, figures_3_and_4: bool, figure_5: bool) -> list[str]:
+    """Return which of the paper's figures a study of its pictures and recipes cannot show, and why."""
+    said = []
+    if not figures_3_and_4:
+        said.append(
             f"the paper's Figures 3 and 4 are not drawn: they compare optimizers and learning rates of {PAPER_MODEL}, "
             "of which this study has fewer than two"
         )
-    chosen, passed = longest_by_model(curve for curve in losses if curve.model != PAPER_MODEL)
-    if chosen:
-        left_out += _passed_over("figure-5", "model", passed)
-        shown = [curve.configuration.id for curve in chosen]
-        yield "figure-5", drawing.by_model(chosen, _in_order(accuracies, shown), recorded)
-    else:
-        left_out.append(
+    if not figure_5:
+        said.append(
             f"the paper's Figure 5 is not drawn: it shows models other than {PAPER_MODEL}, "
             "of which no run has finished an epoch"
         )
+    return said
 
 
 def draw_general_figures(runs: pd.DataFrame, epochs: pd.DataFrame, left_out: list[str]) -> Iterator[tuple[str, Figure]]:

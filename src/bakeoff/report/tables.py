@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from bakeoff.report.page.standings import Cell, Row, Standings
 from bakeoff.words import harmless
+
+if TYPE_CHECKING:
+    from bakeoff.report.page.standings import Cell, Column, Row, Standings
 
 MARKDOWN = re.compile(r"[\\`*{}\[\]<>!|~&$@]|#(?=\w)|:(?=[\w/+-])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?i:(?<=www))\.")
 """What GitHub's Markdown may obey within a line: a `_` between letters, or a `:` before a space, is none of it."""
@@ -43,44 +46,150 @@ LATEX = {
 BOLD = r"\textbf{{{}}}"
 
 
-def to_markdown(table: Standings) -> str:
-    """Return a table as GitHub's Markdown has it, what won in bold, and below it who is not ranked and why."""
-    rules = ["---:" if column.numeric else "---" for column in table.columns]
-    rows = [[markdown_text(column.title) for column in table.columns], rules]
-    rows += [_marked(row, markdown_text, "**{}**") for row in table.rows]
-    lines = [f"| {' | '.join(cells)} |" for cells in rows]
-    lines += [f"\n{sentence}" for sentence in _sentences(table, markdown_text)]
-    return "\n".join(lines) + "\n"
+ACCURACY = ("rank", "candidate", "ties", "val", "test", "runs", "training")
+"""Columns of the first LaTeX table."""
+
+COSTS = ("candidate", "parameters", "macs", "latency", "throughput", "memory", "train_memory")
+"""Columns of the second. What is in neither would make one wider than a page of text; all other formats have it."""
+
+LINES_A_PAGE = 44
+"""Of one LaTeX table, which cannot be broken over pages: what fits on one of article's at its usual size of type."""
+
+LETTERS_A_LINE = 18
+"""Of a name in a LaTeX table, about."""
+
+TOLD_BELOW = 12
+"""Sentences below a LaTeX table."""
+
+LETTERS = 8
+"""Letters of a name in a row after which LaTeX may break it, if it must."""
 
 
-def to_latex(table: Standings, name: str) -> str:
-    r"""Return a table for LaTeX with `booktabs`, what won in bold, its legend in the caption.
+def to_markdown(table: Standings, name: str) -> str:
+    """Return a table as GitHub's Markdown has it: over it the study, below it what is marked, who is not ranked and why.
 
     Args:
         table: The facts.
         name: Of the study.
     """
-    alignment = "".join("r" if column.numeric else "l" for column in table.columns)
-    heads = " & ".join(latex_text(column.title) for column in table.columns)
-    rows = [f"    {' & '.join(_marked(row, latex_text, BOLD))} \\\\" for row in table.rows]
-    caption = " ".join([f"{latex_text(name)}: {latex_text(_ranked_by(table))}", *_sentences(table, latex_text)])
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs}; names beyond Latin letters need LuaLaTeX or XeLaTeX",
-            r"\begin{table}",
-            r"  \centering",
-            f"  \\caption{{{caption}}}",
-            f"  \\begin{{tabular}}{{{alignment}}}",
-            r"    \toprule",
-            f"    {heads} \\\\",
-            r"    \midrule",
-            *rows,
-            r"    \bottomrule",
-            r"  \end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    rules = ["---:" if column.numeric else "---" for column in table.columns]
+    rows = [[markdown_text(column.title) for column in table.columns], rules]
+    rows += [_marked(row, markdown_text, "**{}**") for row in table.rows]
+    lines = [f"**{markdown_text(name)}**: {markdown_text(_ranked_by(table))}\n"]
+    lines += [f"| {' | '.join(cells)} |" for cells in rows]
+    lines += [f"\n{sentence}" for sentence in _sentences(table, markdown_text)]
+    lines.append(f"\n{markdown_text(MARKS)}\n")
+    lines += [f"- {markdown_text(column.title)}: {markdown_text(column.meaning)}" for column in table.columns]
+    return "\n".join(lines) + "\n"
+
+
+MARKS = "A name in bold is marked above; a dash stands for what is not known."
+
+
+def to_latex(table: Standings, name: str) -> str:
+    r"""Return tables for LaTeX with `booktabs` and `tabularx`: accuracies, then costs, each as wide as the text.
+
+    What won is in bold; names break where they must. More candidates than fit on a page go on in further tables.
+
+    Args:
+        table: The facts.
+        name: Of the study.
+    """
+    title = latex_text(name)
+    parts = [
+        r"% needs \usepackage{booktabs,tabularx}; names beyond Latin letters need LuaLaTeX or XeLaTeX",
+        *_latex_tables(table, ACCURACY, f"{title}: {latex_text(_ranked_by(table))}", _sentences(table, latex_text)),
+    ]
+    if any(column.key in COSTS[1:] for column in table.columns):
+        parts += _latex_tables(table, COSTS, f"{title}: what the candidates cost.", [])
+    return "\n".join(parts) + "\n"
+
+
+def _latex_tables(table: Standings, keys: Sequence[str], caption: str, sentences: Sequence[str]) -> Iterator[str]:
+    """Yield LaTeX tables of some columns; sentences stand below the last."""
+    known = {column.key: place for place, column in enumerate(table.columns)}
+    places = [known[key] for key in keys if key in known]
+    alignment = "".join(_alignment(table.columns[place]) for place in places)
+    heads = " & ".join(_stacked(latex_text(table.columns[place].title).split(" ")) for place in places)
+    pages = _pages(table.rows)
+    for number, rows in enumerate(pages, start=1):
+        last = number == len(pages)
+        yield "\n".join(
+            [
+                r"\begin{table}",
+                r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
+                f"  \\caption{{{caption}{f' ({number} of {len(pages)})' if len(pages) > 1 else ''}}}",
+                f"  \\begin{{tabularx}}{{\\linewidth}}{{{alignment}}}",
+                r"    \toprule",
+                f"    {heads} \\\\",
+                r"    \midrule",
+                *(
+                    f"    {' & '.join(_latex_cell(row, row.cells[place]) for place in places)} \\\\[2pt]"
+                    for row in rows
+                ),
+                r"    \bottomrule",
+                r"  \end{tabularx}",
+                *(_below(sentences) if last else ()),
+                r"\end{table}",
+            ]
+        )
+
+
+def _pages(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the rows of each table: as many as fit on a page, with intervals and long names on lines of their own."""
+    pages: list[list[Row]] = [[]]
+    lines = 0
+    for row in rows:
+        takes = max(2, -(-len(row.label) // LETTERS_A_LINE))
+        if pages[-1] and lines + takes > LINES_A_PAGE:
+            pages.append([])
+            lines = 0
+        pages[-1].append(row)
+        lines += takes
+    return pages
+
+
+def _alignment(column: Column) -> str:
+    if column.key == "candidate":
+        return r">{\raggedright\arraybackslash}X"
+    return "r" if column.numeric else "l"
+
+
+def _latex_cell(row: Row, cell: Cell) -> str:
+    if cell.text == row.label:
+        return BOLD.format(_breakable(cell.text)) if row.mark else _breakable(cell.text)
+    return _stacked([latex_text(cell.text or "-"), *([latex_text(f"({cell.note})")] if cell.note else [])])
+
+
+def _stacked(lines: Sequence[str]) -> str:
+    """Return lines that stand below each other in one cell."""
+    if len(lines) == 1:
+        return lines[0]
+    below = r" \\ ".join(lines)
+    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{below}\end{{tabular}}"
+
+
+def _breakable(name: str) -> str:
+    """Return a name that LaTeX may break, rather after a sign than within a word, and only if it must."""
+    parts, letters = [], 0
+    for one, following in itertools.pairwise(f"{name} ".replace("\n", " ")):
+        parts.append(latex_text(one))
+        letters = letters + 1 if one.isalnum() else 0
+        if following.isalnum() and one != " ":
+            if letters == 0:
+                parts.append(BREAK_AFTER_SIGN)
+            elif letters % LETTERS == 0:
+                parts.append(BREAK_IN_WORD)
+    return "".join(parts)
+
+
+BREAK_AFTER_SIGN, BREAK_IN_WORD = r"\penalty50 ", r"\penalty500 "
+
+
+def _below(sentences: Sequence[str]) -> Iterator[str]:
+    if sentences:
+        more = [f"And {len(sentences) - TOLD_BELOW} more."] if len(sentences) > TOLD_BELOW else []
+        yield rf"  \par\smallskip\raggedright {' '.join([*sentences[:TOLD_BELOW], *more])}"
 
 
 def to_csv(table: Standings) -> str:
@@ -100,7 +209,7 @@ def to_csv(table: Standings) -> str:
         for column, cell, has_interval in zip(table.columns, row.cells, bounded, strict=True):
             cells.append(_number(cell) if column.numeric else harmless(cell.text))
             if has_interval:
-                cells += ["", ""] if cell.interval is None else [repr(cell.interval.low), repr(cell.interval.high)]
+                cells += ["", ""] if cell.interval is None else [repr(end) for end in cell.interval]
         writer.writerow([*cells, row.mark, harmless(row.unranked)])
     return buffer.getvalue()
 
@@ -172,5 +281,4 @@ def _number(cell: Cell) -> str:
 
 
 def _figure(cell: Cell) -> dict[str, Any]:
-    bounds: Sequence[float] | None = None if cell.interval is None else (cell.interval.low, cell.interval.high)
-    return {"value": cell.value, "text": cell.text, "note": cell.note or None, "interval": bounds}
+    return {"value": cell.value, "text": cell.text, "note": cell.note or None, "interval": cell.interval}

@@ -36,13 +36,13 @@ def _table(title: str, first: str, *others: str) -> Table:
 
 
 def standings_table(verdict: Verdict) -> Table:
-    """Return the judged candidates, best first, with intervals and tie groups."""
+    """Return the judged candidates, best first, with intervals and tie groups; the last may be without a rank."""
     title = "Test accuracy; 95 % interval for new seeds and pictures"
     shown = _table(title, "candidate", "ties", "test", "interval", "seeds", "rank")
     for one in verdict.candidates:
         ranks = "-" if one.ranks is None else _ranks(*one.ranks)
         shown.add_row(
-            Text(clean(one.candidate)), one.ties, percent(one.test_accuracy), _interval(one), _seeds(one), ranks
+            Text(clean(one.candidate)), one.ties or "-", percent(one.test_accuracy), _interval(one), _seeds(one), ranks
         )
     return shown
 
@@ -68,7 +68,11 @@ def recommendation_table(found: Recommendation) -> Table:
         costs = found.costs.get(one.candidate_id, {})
         cells = [amount(name, costs[name]) if name in costs else "?" for name in known]
         shown.add_row(
-            Text(clean(one.candidate)), _fit(found, one.candidate_id), one.ties, percent(one.test_accuracy), *cells
+            Text(clean(one.candidate)),
+            _fit(found, one.candidate_id),
+            one.ties or "-",
+            percent(one.test_accuracy),
+            *cells,
         )
     return shown
 
@@ -77,6 +81,8 @@ def _fit(found: Recommendation, candidate: str) -> str:
     fit = found.fits[candidate]
     if candidate == found.pick:
         return "use this"
+    if found.verdict.standing(candidate).unranked and found.verdict.ranked:
+        return "not ranked"
     return "fits" if fit.fits else "does not fit" if fit.misses else "not known"
 
 

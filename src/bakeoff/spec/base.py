@@ -60,6 +60,10 @@ class Document(Spec):
             content = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise SpecError(f"{where} must be TOML, but {error}") from error
+        except RecursionError as error:
+            raise SpecError(
+                f"{where} must be TOML of a study, but its lists lie in each other hundreds deep"
+            ) from error
         return cls.from_mapping(content, where=where)
 
     @classmethod

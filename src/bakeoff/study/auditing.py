@@ -20,6 +20,7 @@ from bakeoff.study.evidence.assembly import evidence_after, evidence_before
 from bakeoff.study.folder import DATABASE, Study, claimed
 from bakeoff.study.planned import Plan
 from bakeoff.study.planning import plan, plan_folder
+from bakeoff.study.reading import Reading
 from bakeoff.training.setup import split_indices
 
 OnStage = Callable[[str, int, int | None], None]
@@ -102,34 +103,34 @@ def stop_if_wasted(planned: Plan, findings: Sequence[Finding]) -> None:
 
 def conclude(planned: Plan, store: Store, probes: Probes) -> list[Finding]:
     """Audit a study at the end of a command that ran it, and keep what was found with it."""
-    study, trained = planned.study, bool((store.runs_frame()["status"] == RunStatus.DONE).any())
+    trained = bool((store.runs_frame()["status"] == RunStatus.DONE).any())
     probes = _completed(planned, probes, trained=trained, deep=False, on_stage=None)
     store.set_note(PROBES, kept.probes_to_json(probes))
-    findings = audit(evidence_after(Study(planned.folder), store, probes, ""))
-    store.set_note(FINDINGS, kept.findings_to_json(findings, _state_of(study, store)))
+    reading = Reading(Study(planned.folder), store)
+    findings = audit(evidence_after(reading, probes, ""))
+    store.set_note(FINDINGS, kept.findings_to_json(findings, _state_of(reading)))
     return findings
 
 
-def findings_of(study: Study, known: tuple[str, list[Finding]] | None = None) -> tuple[str, list[Finding]]:
-    """Return what the audit says of a study's folder: what it said before, where nothing has changed since.
+def findings_of(reading: Reading, known: tuple[str, list[Finding]] | None = None) -> tuple[str, list[Finding]]:
+    """Return what the audit says of a study: what it said before, where nothing has changed since.
 
     Args:
-        study: The folder.
+        reading: The study as it stands.
         known: What this returned before, if it did.
 
     Returns:
         A name of the state that the folder is in, and the findings.
     """
-    with Store.open_read_only(study.folder / DATABASE) as store:
-        state = _state_of(study.spec, store)
-        if known is not None and known[0] == state:
-            return known
-        said = kept.findings_from_json(store.note(FINDINGS), state)
-        if said is not None:
-            return state, said
-        probes = kept.probes_from_json(store.note(PROBES))
-        why = "it was run before bakeoff kept what it measures"
-        return state, audit(evidence_after(study, store, probes, why))
+    state = _state_of(reading)
+    if known is not None and known[0] == state:
+        return known
+    with Store.open_read_only(reading.study.folder / DATABASE) as store:
+        said, probes = store.note(FINDINGS), kept.probes_from_json(store.note(PROBES))
+    findings = kept.findings_from_json(said, state)
+    if findings is None:
+        findings = audit(evidence_after(reading, probes, "it was run before bakeoff kept what it measures"))
+    return state, findings
 
 
 def audit_file(
@@ -196,12 +197,12 @@ def audit_folder(
             probes = _completed(planned, probes, trained=trained, deep=deep, on_stage=on_stage)
         except BakeoffError as error:
             why = str(error)
-    with Store.open_read_only(folder / DATABASE) as store:
-        findings = audit(evidence_after(study, store, probes, why))
+    reading = study.reading()
+    findings = audit(evidence_after(reading, probes, why))
     with contextlib.suppress(StudyError), claimed(folder), Store.create_or_open(folder / DATABASE) as store:
         if probes is not None:
             store.set_note(PROBES, kept.probes_to_json(probes))
-        store.set_note(FINDINGS, kept.findings_to_json(findings, _state_of(study.spec, store)))
+        store.set_note(FINDINGS, kept.findings_to_json(findings, _state_of(reading)))
     return Audited(study.spec, labels(study.spec.candidates), findings)
 
 
@@ -239,10 +240,9 @@ def kept_probes(folder: Path) -> Probes | None:
         return None  # whoever opens the database to write to it says what is wrong with it
 
 
-def _state_of(study: ResolvedStudy, store: Store) -> str:
+def _state_of(reading: Reading) -> str:
     """Return a name of what findings depend on: the rules, what was declared, how each run stands, what was measured."""
-    runs = store.runs_frame()
-    standing = [[run["run_id"], run["status"], str(run["finished_at"])] for run in runs.to_dict("records")]
-    return content_id(
-        [kept.FINDINGS_FORMAT, study.audit.model_dump(mode="json"), standing, json.dumps(store.costs(), sort_keys=True)]
-    )
+    runs = zip(*(reading.runs[name] for name in ("run_id", "status", "finished_at")), strict=True)
+    standing = [[run, status, str(finished)] for run, status, finished in runs]
+    declared = reading.study.spec.audit.model_dump(mode="json")
+    return content_id([kept.FINDINGS_FORMAT, declared, standing, json.dumps(reading.measured, sort_keys=True)])

@@ -52,7 +52,7 @@ def measure_costs(planned: Plan, store: Store, *, on_stage: OnStage, warn: Calla
         on_stage: Told of the progress.
         warn: Told which candidate could not be measured, and why.
     """
-    known = known_costs(store)
+    known = known_costs(store.costs())
     runs = _finished(planned, store)
     new = _measured(planned, store, [run for run in runs if run.candidate.id not in known], on_stage, warn)
     if new:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from bakeoff.analysis import costs, ranking
+from bakeoff.analysis import ranking
 from bakeoff.analysis.time_to_accuracy import time_to_accuracy, usual_targets
-from bakeoff.audit import Finding, Ranking, unranked
+from bakeoff.audit import Finding, Ranking
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.files import write_atomically
 from bakeoff.records import Cost
@@ -22,13 +22,14 @@ from bakeoff.store import Store
 if TYPE_CHECKING:
     from bakeoff.analysis.recommendation import Recommendation
     from bakeoff.analysis.verdict import Verdict
+    from bakeoff.study.reading import Reading
 
 STUDY_FILE = "study.toml"
 
 DATABASE = "results.sqlite"
 
-STATISTICS = "S"
-"""What the ids of the audit's rules on statistics begin with."""
+LARGEST_FILE = 16 * 2**20
+"""Bytes of a study file that is read: about 100,000 candidates."""
 
 
 class Study:
@@ -46,7 +47,12 @@ class Study:
             raise StudyError(
                 f"a study folder must hold {STUDY_FILE}, but {folder} has none; give the folder that `bakeoff run` named"
             )
-        self._said: tuple[str, list[Finding]] | None = None
+        self.said: tuple[str, list[Finding]] | None = None
+        """What the audit said last, with a name of the state that it said it of."""
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise StudyError(
+                f"{path} must be a study of at most {LARGEST_FILE:,} bytes, but has {size:,}; take it from a copy of the study"
+            )
         try:
             self.spec = ResolvedStudy.from_toml(path.read_text(encoding="utf-8"), where=str(path))
         except (SpecError, OSError, UnicodeDecodeError) as error:
@@ -61,6 +67,17 @@ class Study:
     def protocol(self) -> ProtocolName:
         """What candidates got equal shares of; under `time` and `flops`, `spec.budget` has what each was granted."""
         return self.spec.protocol
+
+    def reading(self) -> Reading:
+        """Return the results as they stand now; of a study that is running, all that is to agree is taken from one.
+
+        Raises:
+            StudyError: If the database cannot be read.
+        """
+        from bakeoff.study.reading import Reading  # SciPy's statistics take as long to load as all the rest
+
+        with Store.open_read_only(self.folder / DATABASE) as store:
+            return Reading(self, store)
 
     def _frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         with Store.open_read_only(self.folder / DATABASE) as store:
@@ -77,27 +94,19 @@ class Study:
     def costs(self) -> dict[str, Cost]:
         """Return what candidates cost, by candidate id; nothing of those not measured."""
         with Store.open_read_only(self.folder / DATABASE) as store:
-            return known_costs(store)
+            return known_costs(store.costs())
 
     def findings(self) -> list[Finding]:
         """Return what the audit says of the study, what fires first."""
-        from bakeoff.study.auditing import findings_of  # torch loads with it
-
-        self._said = findings_of(self, self._said)
-        return self._said[1]
+        return self.reading().findings
 
     def table(self) -> pd.DataFrame:
         """Return one row a candidate, best first: accuracies over seeds with their 95 % intervals, and costs.
 
-        A candidate that an open error of the audit touches has no rank; `unranked` says why. Where runs were tested on
-        different pictures, test accuracies have no interval.
+        A candidate that an open error of the audit touches, or of which no seed has finished, has no rank; `unranked` says
+        why. Where runs were tested on different pictures, test accuracies have no interval.
         """
-        from bakeoff.study.judging import (
-            table_with_intervals,
-        )  # SciPy's statistics take as long to load as all the rest
-
-        table = ranking.with_costs(ranking.rank(*self._frames(), unranked=self.unranked()), self.costs())
-        return table_with_intervals(self, table)
+        return self.reading().table
 
     def unranked(self, by: Ranking = Ranking.ACCURACY) -> dict[str, str]:
         """Return the candidates that open errors of the audit take out of a ranking, by id, with the reason.
@@ -105,7 +114,7 @@ class Study:
         Args:
             by: Which ranking: by accuracy or by cost.
         """
-        return unranked(self.findings(), [candidate.id for candidate in self.spec.candidates], by)
+        return self.reading().unranked(by)
 
     def curves(self) -> pd.DataFrame:
         """Return the epoch records in long form: candidate, seed, epoch and the metrics."""
@@ -113,10 +122,7 @@ class Study:
 
     def remarks(self) -> list[str]:
         """Return what a reader of the table must know of how it came about."""
-        runs, epochs = self._frames()
-        known, labels = self.costs(), dict(zip(runs["candidate_id"], runs["label"], strict=True))
-        named = {label: known[candidate] for candidate, label in labels.items() if candidate in known}
-        return ranking.remarks(runs, epochs) + costs.remarks(named)
+        return self.reading().remarks
 
     def verdict(
         self, *, excluded: Mapping[str, str] | None = None, smallest_difference: float | None = None
@@ -125,20 +131,14 @@ class Study:
 
         Args:
             excluded: Candidates that are not to be judged, by id, with the reason; default those that errors of the audit
-                touch. Errors on the statistics exclude none: the verdict keeps to those rules by itself.
+                touch. Errors on the statistics exclude none: whom they touch is compared, but not ranked.
             smallest_difference: Of accuracies that counts; a share, default what the study declares.
 
         Raises:
             StudyError: If runs were tested on different pictures.
             SpecError: If the smallest difference is not above 0.
         """
-        from bakeoff.study.judging import verdict_of  # SciPy's statistics take as long to load as all the rest
-
-        if excluded is None:
-            told = [finding for finding in self.findings() if not finding.rule.startswith(STATISTICS)]
-            excluded = unranked(told, [candidate.id for candidate in self.spec.candidates])
-        smallest = self.spec.audit.smallest_difference if smallest_difference is None else smallest_difference
-        return verdict_of(self, excluded, smallest)
+        return self.reading().judged(excluded=excluded, smallest_difference=smallest_difference)
 
     def recommend(
         self,
@@ -168,8 +168,7 @@ class Study:
             StudyError: If runs were tested on different pictures.
             SpecError: If a limit is not above 0.
         """
-        from bakeoff.analysis.budget import Budget, costs_of
-        from bakeoff.analysis.recommendation import recommend
+        from bakeoff.analysis.budget import Budget
 
         budget = Budget(
             max_latency=max_latency,
@@ -179,11 +178,9 @@ class Study:
             max_train_time=max_train_time,
             min_accuracy=min_accuracy,
         )
-        verdict = self.verdict(excluded=excluded, smallest_difference=smallest_difference)
-        doubted = self.unranked(Ranking.COST)
-        with Store.open_read_only(self.folder / DATABASE) as store:
-            measured = {one: costs for one, costs in store.costs().items() if one not in doubted}
-        return recommend(verdict, costs_of(self.table(), measured), budget)
+        reading = self.reading()
+        verdict = reading.judged(excluded=excluded, smallest_difference=smallest_difference)
+        return reading.recommended(verdict, budget)
 
     def time_to_accuracy(self, targets: Sequence[float] | None = None) -> pd.DataFrame:
         """Return the training time that each candidate takes to reach validation accuracies, misses as infinity.
@@ -201,10 +198,14 @@ class Study:
         return f"Study({str(self.folder)!r})"
 
 
-def known_costs(store: Store) -> dict[str, Cost]:
-    """Return the costs in a database, by candidate id; one that another version wrote short of a figure is unknown."""
+def known_costs(measured: Mapping[str, dict[str, Any]]) -> dict[str, Cost]:
+    """Return the costs in a database, by candidate id; one that another version wrote short of a figure is unknown.
+
+    Args:
+        measured: As `Store.costs` gives them.
+    """
     found = {}
-    for candidate_id, plain in store.costs().items():
+    for candidate_id, plain in measured.items():
         with suppress(ValueError):
             found[candidate_id] = Cost.from_json(plain)
     return found

@@ -23,6 +23,7 @@ from bakeoff.records import RunStatus
 from bakeoff.spec import ViewSpec, labels
 from bakeoff.study.auditing import kept_probes
 from bakeoff.study.folder import Study, predictions_path
+from bakeoff.study.reading import Reading
 from bakeoff.training.setup import split_indices
 
 VIEWED = 8
@@ -37,13 +38,16 @@ LARGEST = 96
 Indices = NDArray[np.int64]
 
 
-def shown(study: Study, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Pictures:
+def shown(
+    study: Study, *, reading: Reading | None = None, data_dir: Path | None = None, cache_dir: Path | None = None
+) -> Pictures:
     """Return what there is to be seen of a study's pictures.
 
     Nothing is downloaded for it; pictures that have left the cache are decoded again.
 
     Args:
         study: The folder.
+        reading: The study as it stands, if it was read already.
         data_dir: Where downloaded data sets are kept.
         cache_dir: Where decoded pictures are kept.
 
@@ -58,7 +62,7 @@ def shown(study: Study, *, data_dir: Path | None = None, cache_dir: Path | None 
     if dataset.fingerprint != spec.fingerprint:
         return Pictures(missing=f"The pictures at {spec.source} are no longer those that the study was made with.")
     views = tuple(_views(study, dataset))
-    best = _best_two(study, dataset)
+    best = _best_two(reading or study.reading(), dataset)
     if not best:
         return Pictures(
             views=views, missing="Mistakes are shown once a run has finished and its predictions are there."
@@ -144,14 +148,13 @@ class _Predicted:
     """Of the predicted class; NaN where a network's answer was not finite."""
 
 
-def _best_two(study: Study, dataset: Dataset) -> list[_Predicted]:
+def _best_two(reading: Reading, dataset: Dataset) -> list[_Predicted]:
     """Return the two candidates that lead the table and have predictions for these pictures."""
-    runs, table = study.runs(), study.table()
-    done = runs[runs["status"] == RunStatus.DONE]
+    done, folder = reading.runs[reading.runs["status"] == RunStatus.DONE], reading.study.folder
     found: list[_Predicted] = []
-    for row in table.to_dict("records"):
+    for row in reading.ranking.to_dict("records"):
         mine = done.loc[done["candidate_id"] == row["candidate_id"], "run_id"].tolist()
-        together = _together(str(row["candidate"]), [predictions_path(study.folder, run) for run in mine], dataset)
+        together = _together(str(row["candidate"]), [predictions_path(folder, run) for run in mine], dataset)
         if together is not None:
             found.append(together)
         if len(found) == 2:

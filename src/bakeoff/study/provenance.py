@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from bakeoff.execution.machine import usable_cores
 from bakeoff.store import Store
 
@@ -109,6 +111,6 @@ def write_down(store: Store) -> None:
 def commands_of(store: Store) -> list[Provenance]:
     """Return the commands that trained a study, the first one first; none where nobody wrote them down."""
     try:
-        return [Provenance(**one) for one in json.loads(store.note(COMMANDS) or "[]")]
-    except (ValueError, TypeError):  # another bakeoff's
+        return TypeAdapter(list[Provenance]).validate_json(store.note(COMMANDS) or "[]")
+    except ValidationError:  # another bakeoff's
         return []

@@ -31,15 +31,31 @@ class News:
 
     @property
     def reason(self) -> str | None:
-        """Why there is no page, if there is none."""
+        """Why what is shown is not what the folder holds, if so; a page cannot be drawn of a folder that cannot be read."""
         return self.trouble or self.fault
+
+    @property
+    def live(self) -> bool:
+        """Whether what is shown is what the folder holds."""
+        return self.reason is None
+
+    @property
+    def line(self) -> str:
+        """How new what is shown is, in a sentence."""
+        if self.live:
+            return "Live: what is recorded appears here within two seconds."
+        if self.standing is None and self.page is None:
+            return "Nothing to show yet: it appears here by itself."
+        return "Not live: this is the last that could be shown. It goes on by itself as soon as it can."
 
     def plain(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         return {
             "page": self.page,
             "standing": self.standing,
-            "troubles": [said for said in (self.trouble, self.fault, self.notice) if said is not None],
+            "live": self.live,
+            "line": self.line,
+            "troubles": [said for said in (self.reason, self.notice) if said is not None],
         }
 
 

@@ -59,7 +59,7 @@
   }
 
   function show(news) {
-    say('line', 'Live: what is recorded appears here within two seconds.');
+    say('line', news.line);
     showStanding(news.standing);
     showTroubles(news);
     if (news.page && news.page !== shown) {

@@ -8,6 +8,7 @@ keep the driver from folding its write-ahead log into the database when it ends.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from datetime import datetime
@@ -33,6 +34,9 @@ REFRESH = 5.0
 YOUNG = 0.1
 """Seconds in which a file may change twice with the same time of change: file systems count in ticks of up to 10 ms."""
 
+WORKERS_TOLD = re.compile("[1-9][0-9]{0,3}")
+"""How the driver writes down how many runs go at once."""
+
 Mark = tuple[int, int, int]
 """A file's number, size and time of change in nanoseconds."""
 
@@ -44,6 +48,9 @@ class Marks(NamedTuple):
     database: Mark | None
     log: Mark | None
     """Of the write-ahead log, where the latest records are; None while it is empty."""
+
+    folder: bool
+    """Whether it is there."""
 
     young: bool
     """Whether the last change is so recent that another could have left the same marks. They change once more when it
@@ -62,7 +69,7 @@ def marks_of(folder: Path) -> Marks:
     log = _mark(folder / f"{DATABASE}-wal")
     log = None if log is None or log[1] == 0 else log
     newest = max((mark[2] for mark in (study, database, log) if mark is not None), default=0)
-    return Marks(study, database, log, time.time() - newest / 1e9 < YOUNG)
+    return Marks(study, database, log, _mark(folder) is not None, time.time() - newest / 1e9 < YOUNG)
 
 
 def _mark(path: Path) -> Mark | None:
@@ -136,7 +143,7 @@ class Monitor:
     def _read(self, marks: Marks, now: float) -> None:
         if marks.study is None:
             self._told_at = now
-            self._board.post(trouble=clean(self._absent()))
+            self._board.post(trouble=clean(self._absent(marks)))
             return
         try:
             rows = self._rows_now(marks)
@@ -165,7 +172,7 @@ class Monitor:
         with Store.open_read_only(self._folder / DATABASE) as store:
             rows = store.progress_frame()
             workers = store.note(WORKERS)
-        self._workers = int(workers) if workers and workers.isdecimal() else None
+        self._workers = int(workers) if workers and WORKERS_TOLD.fullmatch(workers) else None
         return rows if len(rows) else rows_of(study)
 
     def _hear(self, rows: pd.DataFrame, marks: Marks, now: float) -> bool:
@@ -183,7 +190,7 @@ class Monitor:
 
     def _tell(self, marks: Marks, now: float, **changes: str | None) -> None:
         self._told_at = now
-        if self._rows is None:
+        if self._rows is None or marks.study is None:  # of a study that is gone nobody knows what time is left
             self._board.post(**changes)
             return
         since = {key: now - run.at for key, run in self._heard.items()}
@@ -191,7 +198,12 @@ class Monitor:
         current = standing(self._study, self._rows, workers=self._workers, since=since, silent_for=silent_for)
         self._board.post(standing=told(current), **changes)
 
-    def _absent(self) -> str:
+    def _absent(self, marks: Marks) -> str:
+        if self._rows is not None and not marks.folder:
+            return (
+                f"The study's folder {self._folder} is gone since {_clock()}: it was moved or deleted. What is shown is the last "
+                "that was read; bring the folder back, or start `bakeoff watch` with its new place."
+            )
         if self._rows is not None:
             return f"Since {_clock()} there is no study in {self._folder} any more. What is shown is the last that was read."
         return f"There is no study in {self._folder} yet. It is shown here as soon as `bakeoff run` has planned it."

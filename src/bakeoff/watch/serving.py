@@ -13,6 +13,7 @@ from bakeoff.records import RunStatus
 from bakeoff.report.page import scripts
 from bakeoff.reporting import Looked, look, page_of
 from bakeoff.study.folder import STUDY_FILE, Study
+from bakeoff.study.reading import Reading
 from bakeoff.watch.live import live_parts
 from bakeoff.watch.server import WatchServer
 
@@ -63,13 +64,12 @@ class Looks:
         self._key: tuple[object, ...] = ()
         self._looked: Looked | None = None
 
-    def of(self, study: Study) -> Looked:
-        """Return what there is to be seen of a study now."""
-        runs = study.runs()
-        done = frozenset(runs[runs["status"] == RunStatus.DONE]["run_id"])
-        key = (study.spec.id, done, frozenset(study.unranked()))  # who is best is among those ranked
+    def of(self, reading: Reading) -> Looked:
+        """Return what there is to be seen of a study as it stands."""
+        done = frozenset(reading.runs[reading.runs["status"] == RunStatus.DONE]["run_id"])
+        key = (reading.study.spec.id, done, frozenset(reading.unranked()))  # who is best is among those ranked
         if self._looked is None or key != self._key:
-            self._key, self._looked = key, look(study, self._data_dir)
+            self._key, self._looked = key, look(reading, self._data_dir)
         return self._looked
 
 
@@ -82,8 +82,8 @@ def server_of(folder: Path, port: int | None, data_dir: Path | None = None) -> W
     looks = Looks(data_dir)
 
     def draw(version: str) -> str:
-        study, added = Study(folder), live_parts(version, scripts())
-        return page_of(study, head=added.head, top=added.top, looked=looks.of(study))
+        reading, added = Study(folder).reading(), live_parts(version, scripts())
+        return page_of(reading, looks.of(reading), head=added.head, top=added.top)
 
     return WatchServer(folder, draw, scripts=scripts(), port=port)
 

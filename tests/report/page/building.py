@@ -12,6 +12,9 @@ import pandas as pd
 from PIL import Image
 
 from bakeoff.analysis import ranking
+from bakeoff.analysis.certainty import with_intervals
+from bakeoff.analysis.contenders import contenders
+from bakeoff.analysis.cube import Cube
 from bakeoff.analysis.per_class import ClassFacts
 from bakeoff.analysis.pictures import Disagreement, Mistake, Pictures, ViewsShown
 from bakeoff.report.page import Material
@@ -35,7 +38,9 @@ def material(folder: Path, *runs: Run, **more: Any) -> Material:
 
 
 def of_frames(runs: pd.DataFrame, epochs: pd.DataFrame, **more: Any) -> Material:
-    table = ranking.with_costs(ranking.rank(runs, epochs), more.get("costs", {}))
+    ranked = ranking.rank(runs, epochs)
+    known = contenders(ranked, runs, epochs, Cube.empty())
+    table = with_intervals(ranking.with_costs(ranked, more.get("costs", {})), known)
     given = {"study": resolved(), "version": "0", "recommendation": None, "remarks": ranking.remarks(runs, epochs)}
     return Material(runs=runs, epochs=epochs, table=table, **(given | more))
 

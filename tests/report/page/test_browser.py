@@ -23,6 +23,7 @@ from tests.report.page.building import (
 )
 from tests.report.page.test_document import ODD, hostile, large
 from tests.stored import Network, bits, stored_study
+from tests.synthetic import Run
 
 PATIENCE = 15_000
 """Milliseconds that something may take on a busy machine."""
@@ -84,7 +85,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     names = [one.name for one in networks]
     pictures = pictures_of("good", "thrifty", "cat", "dog", views_of(*names))
-    known = material_of(stored_study(folder / "study", networks))
+    known = material_of(stored_study(folder / "study", networks).reading())
     return written(folder, replace(known, pictures=pictures, classes=classes_of(["cat", "dog"], *names)))
 
 
@@ -180,6 +181,35 @@ def test_a_curve_is_lifted_out_by_its_name_and_hidden_by_a_click_on_it(seen: Ope
     assert seen.page.evaluate(count) == before
 
 
+def colours(seen: Opened) -> dict[str, str]:
+    """The colour of each candidate's curve, by name."""
+    entries = seen.page.locator("#curves-legend button").all()
+    return {
+        one.locator("bdi").inner_text(): one.locator("line").evaluate("(line) => line.style.stroke") for one in entries
+    }
+
+
+def test_a_candidate_keeps_its_colour_and_stays_hidden_while_its_rank_changes(
+    seen: Opened, tmp_path: Path, path: Path
+) -> None:
+    def ranked(*best: str) -> str:
+        runs = [Run(candidate=name, val=(0.1, 0.2, 0.9 - 0.1 * best.index(name))) for name in ("a", "b", "c")]
+        return document(page_facts(material(tmp_path / "".join(best), *runs)))
+
+    put_in_place(seen, ranked("a", "b", "c"))
+    before = colours(seen)
+    seen.page.locator("#curves-legend button").first.click()
+    put_in_place(seen, ranked("c", "b", "a"))
+    after, pressed = colours(seen), seen.page.locator("#curves-legend button[aria-pressed=false]")
+    assert list(before) == ["a", "b", "c"]
+    assert list(after) == ["c", "b", "a"]
+    assert before == after
+    assert len(set(after.values())) == 3
+    assert pressed.all_inner_texts() == ["a"]
+    pressed.click()
+    put_in_place(seen, path.read_text(encoding="utf-8"))
+
+
 def test_what_is_under_the_pointer_is_told(seen: Opened) -> None:
     seen.see("#trades-plot")
     point = seen.page.locator("#trades-plot .scatterlayer .trace .point").last.bounding_box()
@@ -201,6 +231,7 @@ def test_files_in_the_page_can_be_saved(seen: Opened) -> None:
         seen.page.locator("[data-file='epochs.csv']").click()
     assert coming.value.suggested_filename == "known-epochs.csv"
     text = Path(coming.value.path()).read_text(encoding="utf-8")
+    assert text == seen.page.locator("[id='file-epochs.csv']").text_content()
     assert text.startswith("run_id,epoch,")
     assert len(text.splitlines()) == 1 + 15
 
@@ -230,7 +261,9 @@ def test_without_programs_it_can_still_be_read(chromium: Any, path: Path) -> Non
     page.goto(path.as_uri())
     assert page.locator("#candidates tbody tr").count() == 3
     assert not page.locator("#filter").is_visible()
-    assert "need JavaScript" in page.locator("#curves").inner_text()
+    assert "their numbers are in epochs.csv below" in page.locator("#curves").inner_text()
+    page.locator("#made summary", has_text="epochs.csv").click()
+    assert page.locator("[id='file-epochs.csv']").inner_text().startswith("run_id,epoch,")
     context.close()
 
 
@@ -240,7 +273,9 @@ def test_hostile_names_are_shown_as_text_everywhere(chromium: Any, tmp_path: Pat
         page.see(box)
     assert page.page.evaluate("window.hacked") is None
     assert page.page.locator("#curves-legend bdi").first.inner_text() == clean(HOSTILE)
-    assert page.page.locator("#confusion-plot .xtick text").first.text_content() == clean(HOSTILE)[:17] + "…"
+    beside = page.page.locator("#confusion-plot .xtick text").first.text_content()
+    assert beside.endswith("…")
+    assert clean(HOSTILE).startswith(beside.removesuffix("…"))
     assert page.page.locator("svg a, svg tspan[style]").count() == 0
     assert page.complaints == []
     page.page.context.close()

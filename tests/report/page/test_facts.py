@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import re
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from bakeoff.report.page.standings import Cell
 from bakeoff.reporting import material_of
 from bakeoff.study import Study
 from tests.costs import a_cost
-from tests.report.page.building import classes_of, material, views_of
+from tests.report.page.building import classes_of, material, pictures_of, resolved, views_of
 from tests.stored import Network, bits, stored_study
 from tests.synthetic import Run
 
@@ -41,7 +43,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture(scope="module")
 def of_judged(judged: Study) -> PageFacts:
-    return page_facts(material_of(judged))
+    return page_facts(material_of(judged.reading()))
 
 
 def cell(facts: PageFacts, candidate: str, column: str) -> Cell:
@@ -90,7 +92,9 @@ def test_two_of_which_nothing_is_shown_are_not_called_tied(tmp_path: Path) -> No
         Network(name=name, correct=bits(share, seed=1, seeds=2), validation=share)
         for name, share in (("a", 0.9), ("b", 0.6))
     ]
-    marks = [row.mark for row in page_facts(material_of(stored_study(tmp_path / "s", networks))).standings.rows]
+    marks = [
+        row.mark for row in page_facts(material_of(stored_study(tmp_path / "s", networks).reading())).standings.rows
+    ]
     assert marks == ["not told apart", "not told apart"]
 
 
@@ -98,7 +102,9 @@ def test_a_winner_is_marked_as_one(tmp_path: Path) -> None:
     networks = [
         Network(name=name, correct=bits(share, seed=1), validation=share) for name, share in (("a", 0.9), ("b", 0.6))
     ]
-    marks = [row.mark for row in page_facts(material_of(stored_study(tmp_path / "s", networks))).standings.rows]
+    marks = [
+        row.mark for row in page_facts(material_of(stored_study(tmp_path / "s", networks).reading())).standings.rows
+    ]
     assert marks == ["winner", ""]
 
 
@@ -187,7 +193,7 @@ def test_the_front_is_that_of_the_recommendation(judged: Study, of_judged: PageF
 def test_without_a_verdict_points_are_shown_and_no_front(tmp_path: Path) -> None:
     trade = page_facts(material(tmp_path, Run())).trades[0]
     assert trade.front == ()
-    assert not trade.points[0].judged
+    assert not trade.points[0].ranked
 
 
 # Classes and pictures
@@ -251,5 +257,84 @@ def test_the_files_in_the_page_are_the_databases_tables(tmp_path: Path) -> None:
     epochs, runs, table = (pd.read_csv(io.StringIO(held[f"{name}.csv"])) for name in ("epochs", "runs", "table"))
     pd.testing.assert_frame_equal(epochs, known.epochs, check_dtype=False)
     assert list(runs["test_accuracy"]) == list(known.runs["test_accuracy"])
-    assert list(table["val_accuracy"]) == pytest.approx(list(known.table["val_accuracy"]))
+    assert list(table["val"]) == pytest.approx(list(known.table["val_accuracy"]))
     assert held["study.toml"] == known.study.to_toml()
+
+
+# What the audit says of a verdict
+
+
+def told(folder: Path, *findings: Finding) -> list[str]:
+    return page_facts(material(folder, Run(), findings=findings)).audit.sentences()
+
+
+def a_finding(rule: str, state: State, message: str = "") -> Finding:
+    return Finding(rule=rule, title="", state=state, severity=Severity.ERROR, message=message)
+
+
+def test_rules_that_were_not_run_are_never_told_as_if_they_had_passed(tmp_path: Path) -> None:
+    waiting = [a_finding(f"X{place}", State.NOT_RUN, "no run has finished") for place in range(3)]
+    other = a_finding("Y1", State.NOT_RUN, "costs were not measured.")
+    reasons = "3: no run has finished; 1: costs were not measured"
+    assert told(tmp_path) == ["The study was not audited."]
+    assert told(tmp_path, *waiting, other) == [
+        f"The audit has not judged yet: none of its 4 rules could be asked ({reasons})."
+    ]
+    assert told(tmp_path, *waiting, other, a_finding("Z1", State.PASS)) == [
+        "No error or warning is open of the 1 rule that was asked.",
+        f"4 of 5 rules were not run ({reasons}).",
+    ]
+
+
+def test_beside_an_open_error_only_what_was_not_run_is_told(tmp_path: Path) -> None:
+    fires = a_finding("A1", State.FIRES)
+    assert told(tmp_path, fires, a_finding("A1", State.NOT_RUN, "one candidate has no runs")) == []
+    assert told(tmp_path, fires, a_finding("B1", State.NOT_RUN, "why")) == ["1 of 2 rules was not run (1: why)."]
+    silenced = replace(fires, silenced="known")
+    assert told(tmp_path, silenced) == ["No error or warning is open of the 1 rule that was asked."]
+
+
+def test_a_study_file_in_the_page_hides_nothing_and_says_the_same(tmp_path: Path) -> None:
+    study = resolved(description="a\u202eb\xa0\u200d🐎, tab\t and é")
+    held = {one.name: one.text for one in page_facts(material(tmp_path, Run(), study=study)).downloads}
+    assert held["study.toml"].replace("\n", "").isprintable()
+    assert tomllib.loads(held["study.toml"]) == tomllib.loads(study.to_toml())
+
+
+# One way to say a thing
+
+
+def test_a_class_without_a_name_is_told_in_one_way_everywhere(tmp_path: Path) -> None:
+    pictures = pictures_of("alpha", "beta", "9", "4")
+    facts = page_facts(material(tmp_path, Run(), classes=classes_of(["9", "cat"], "alpha"), pictures=pictures))
+    assert facts.classes.names == ("class 9", "cat")
+    assert facts.gallery.mistakes[0].lines[:2] == ("is class 9", "taken for class 4")
+    assert facts.gallery.disagreements[0].lines == ("is class 9", "alpha: class 9", "beta: class 4")
+
+
+def test_no_sentence_of_the_verdict_is_said_again_as_advice(tmp_path: Path) -> None:
+    networks = [
+        Network(name=name, correct=bits(0.9, seed=place, pictures=500, blur=0.2), validation=0.9 - place / 100)
+        for place, name in enumerate("abc")
+    ]
+    facts = page_facts(material_of(stored_study(tmp_path / "s", networks).reading()))
+    assert len(facts.said.verdict) > 2
+    sentences = [part for told in (*facts.said.verdict, *facts.said.advice) for part in re.split(r"(?<=\.) ", told)]
+    assert len(set(sentences)) == len(sentences)
+
+
+def test_an_interval_beside_a_p_value_is_explained_and_alone_is_not(tmp_path: Path, of_judged: PageFacts) -> None:
+    assert "after Holm" not in " ".join(of_judged.said.verdict)
+    assert of_judged.said.on_p_values == ""
+    networks = [
+        Network(name=name, correct=bits(share, seed=1), validation=share) for name, share in (("a", 0.9), ("b", 0.6))
+    ]
+    facts = page_facts(material_of(stored_study(tmp_path / "s", networks).reading()))
+    assert "p < 0.001 after Holm, the larger of two tests" in " ".join(facts.said.verdict)
+    assert "it can be above 0.05 where the interval leaves out 0" in facts.said.on_p_values
+    assert page_facts(material(tmp_path / "t", Run())).said.on_p_values == ""
+
+
+def test_intervals_of_accuracies_end_at_0_and_100_percent(tmp_path: Path) -> None:
+    facts = page_facts(material(tmp_path, Run(seed=0, val=(0.1, 0.2, 0.98)), Run(seed=1, val=(0.1, 0.2, 0.9))))
+    assert cell(facts, "alpha", "val").note.endswith("to 100.00")

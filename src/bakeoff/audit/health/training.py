@@ -14,6 +14,7 @@ from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import listed, percent
 from bakeoff.records import Health, RunStatus
 from bakeoff.spec import ResolvedStudy
+from bakeoff.words import class_name
 
 CHANCE_QUANTILE = 0.999
 """Of the binomial distribution of the accuracy of a network that guesses: 13.0, 11.3 and 10.9 % of 1,000, 5,000 and
@@ -108,7 +109,7 @@ def _guesses(health: Health, data: DataProbe | None) -> str | None:
     chance = sum(one * other for one, other in zip(predicted, true, strict=True)) / pictures**2
     limit = _quantile(pictures, chance)
     top = max(range(len(predicted)), key=lambda place: predicted[place])
-    name = f"class {top}" if data is None else f"'{data.classes[top]}'"
+    name = f"'{class_name(top if data is None else data.classes[top])}'"
     blank = health["blank_accuracy"]
     if pictures - predicted[top] < COLLAPSED * (pictures - true[top]):
         return f"{name} is the answer to {percent(predicted[top] / pictures)} of {pictures:,} {health['predicted_on']} pictures"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bakeoff.analysis.per_class import ClassFacts
 from bakeoff.analysis.pictures import Disagreement, Mistake, Pictures, ViewsShown
-from bakeoff.report.page.words import shown
+from bakeoff.report.page.words import class_shown, shown
 
 MOST_CELLS = 200_000
 """Cells of all confusion matrices together that the page carries: about 600 kB. The best candidates come first."""
@@ -53,7 +53,7 @@ def class_facts(found: Sequence[ClassFacts], order: Sequence[str]) -> Classes:
     known = sorted(found, key=lambda one: places.get(one.candidate_id, len(places)))
     most = max(1, MOST_CELLS // max(1, len(known[0].classes) ** 2))
     return Classes(
-        names=tuple(shown(name) for name in known[0].classes),
+        names=tuple(class_shown(name) for name in known[0].classes),
         confusions=tuple(
             Confusion(
                 candidate_id=one.candidate_id,
@@ -155,7 +155,7 @@ def _alike(views: Sequence[ViewsShown], kind: str, order: Sequence[str]) -> list
 
 
 def _mistake(one: Mistake) -> Thumbnail:
-    truth, predicted = shown(one.truth), shown(one.predicted)
+    truth, predicted = class_shown(one.truth), class_shown(one.predicted)
     return Thumbnail(
         source=_address(one.png),
         alt=f"test picture {one.picture}: {truth}, taken for {predicted}",
@@ -164,7 +164,7 @@ def _mistake(one: Mistake) -> Thumbnail:
 
 
 def _disagreement(one: Disagreement, best: str | None, other: str | None) -> Thumbnail:
-    truth, first, second = shown(one.truth), shown(one.first), shown(one.second)
+    truth, first, second = (class_shown(name) for name in (one.truth, one.first, one.second))
     return Thumbnail(
         source=_address(one.png),
         alt=f"test picture {one.picture}: {truth}, {first} to {shown(best or 'one')}, {second} to {shown(other or 'the other')}",

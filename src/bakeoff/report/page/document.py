@@ -17,7 +17,7 @@ from bakeoff.report.page.facts import PageFacts
 from bakeoff.report.page.payload import payload
 from bakeoff.words import percent
 
-SCRIPTS = ("base", "theme", "table", "figures", "curves", "trades", "classes", "downloads", "start")
+SCRIPTS = ("base", "theme", "table", "figures", "labels", "curves", "trades", "classes", "downloads", "start")
 """The page's programs, in the order in which they need each other."""
 
 

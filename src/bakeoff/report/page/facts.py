@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bakeoff.analysis.effects import EffectGrid, Influence
-from bakeoff.analysis.wording import not_judged
 from bakeoff.report.page.classes import Classes, Gallery, class_facts, gallery
 from bakeoff.report.page.curves import Course, courses
 from bakeoff.report.page.downloads import Download, downloads
 from bakeoff.report.page.made import how_made
 from bakeoff.report.page.material import Material
+from bakeoff.report.page.said import Said, said_of
 from bakeoff.report.page.standings import Standings, standings
 from bakeoff.report.page.told import Audit, audit_told
 from bakeoff.report.page.trades import Trade, trades
@@ -31,20 +32,15 @@ class PageFacts:
     summary: str
     """How much was compared, in a line."""
 
-    verdict: tuple[str, ...]
-    """Sentences: who is better, or why there is no winner."""
-
-    not_judged: tuple[str, ...]
-    """Sentences: whom nothing is said of, and why."""
-
-    advice: tuple[str, ...]
-    """Sentences: what to use, beyond what the verdict says."""
-
+    said: Said
     protocol: str
     """What candidates got equal shares of."""
 
     standings: Standings
     remarks: tuple[str, ...]
+    looks: Mapping[str, int]
+    """By candidate id, its place in the study, which decides its colour: ranks change while a study runs."""
+
     courses: tuple[Course, ...]
     """In the order of the table."""
 
@@ -55,7 +51,6 @@ class PageFacts:
     gallery: Gallery
     audit: Audit
     made: tuple[tuple[str, str], ...]
-    study_file: str
     downloads: tuple[Download, ...]
 
 
@@ -65,45 +60,31 @@ def page_facts(material: Material) -> PageFacts:
     Args:
         material: What is known of it.
     """
-    study, table = material.study, material.table
-    verdict = None if material.recommendation is None else material.recommendation.verdict
+    study, table, found = material.study, material.table, material.recommendation
     order = [str(one) for one in table["candidate_id"]]
     labels = dict(zip(order, (str(one) for one in table["candidate"]), strict=True))
     took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
-    said, advice, left = _sentences(material)
+    ranked = standings(table, None if found is None else found.verdict)
     return PageFacts(
         name=shown(study.name),
         version=material.version,
         description=clean(study.description),
         summary=_summary(material),
-        verdict=said,
-        not_judged=left,
-        advice=advice,
+        said=said_of(found, material.no_verdict),
         protocol=protocol_words(study),
-        standings=standings(table, material.runs, material.epochs, verdict),
+        standings=ranked,
         remarks=tuple(clean(one) for one in [*budget_words(study, took)[1:], *material.remarks]),
+        looks={one: place for place, one in enumerate(material.runs["candidate_id"].unique())},
         courses=tuple(courses(material.runs, material.epochs, order, _training_macs(material))),
-        trades=tuple(trades(table, material.recommendation)),
+        trades=tuple(trades(table, found)),
         grids=tuple(material.grids),
         influences=tuple(material.influences),
         classes=class_facts(material.classes, order),
         gallery=gallery(material.pictures, order),
         audit=audit_told(material.findings, labels),
         made=tuple(how_made(material)),
-        study_file=clean(study.to_toml()),
-        downloads=tuple(downloads(material)),
+        downloads=tuple(downloads(material, ranked)),
     )
-
-
-def _sentences(material: Material) -> tuple[tuple[str, ...], ...]:
-    """Return the verdict, what the recommendation says beyond it, and who was not judged."""
-    found = material.recommendation
-    if found is None:
-        why = material.no_verdict or "nothing can be judged"
-        return (clean(f"There is no verdict: {why.rstrip('.')}."),), (), ()
-    said, left = found.verdict.sentences(), not_judged(found.verdict)
-    advice = [one for one in found.sentences() if one not in said]
-    return tuple(clean(one) for one in said if one not in left), tuple(map(clean, advice)), tuple(map(clean, left))
 
 
 def _summary(material: Material) -> str:

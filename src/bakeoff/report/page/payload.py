@@ -28,17 +28,15 @@ def payload(facts: PageFacts) -> dict[str, Any]:
     places = {row.candidate_id: place for place, row in enumerate(facts.standings.rows)}
     return {
         "study": facts.name,
-        "candidates": [[row.label, row.model] for row in facts.standings.rows],
+        "candidates": [[row.label, row.model, facts.looks[row.candidate_id]] for row in facts.standings.rows],
         "courses": [_course(one, places) for one in facts.courses],
         "trades": [_trade(one, places) for one in facts.trades],
         "classes": {
             "names": facts.classes.names,
             "confusions": [
-                {"c": places.get(one.candidate_id), "label": one.label, "counts": one.counts}
-                for one in facts.classes.confusions
+                {"id": one.candidate_id, "label": one.label, "counts": one.counts} for one in facts.classes.confusions
             ],
         },
-        "files": {one.name: [one.kind, one.text] for one in facts.downloads},
     }
 
 
@@ -73,9 +71,10 @@ def _trade(one: Trade, places: Mapping[str, int]) -> dict[str, Any]:
                 rounded(point.low),
                 rounded(point.high),
                 None if point.dominated_by is None else places[point.dominated_by],
-                int(point.judged),
+                int(point.ranked),
             ]
             for point in one.points
         ],
         "front": [places[candidate] for candidate in one.front],
+        "named": [places[candidate] for candidate in one.named],
     }

@@ -6,12 +6,9 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from bakeoff.analysis.statistics.intervals import Interval, seed_interval
-from bakeoff.analysis.verdict import Standing, Verdict
-from bakeoff.records import RunStatus
+from bakeoff.analysis.verdict import Verdict
 from bakeoff.report.page.words import number_or_none, shown
 from bakeoff.words import brief, count, duration, percent, size
 
@@ -29,8 +26,8 @@ class Cell:
     note: str = ""
     """A second line: how sure it is."""
 
-    interval: Interval | None = None
-    """The numbers of that line, for an accuracy."""
+    interval: tuple[float, float] | None = None
+    """The ends of an accuracy's interval, as shares in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +98,18 @@ ALWAYS = ("rank", "candidate", "test", "runs", "training", "parameters", "macs")
 """Columns that are there even if no candidate has anything to tell in them."""
 
 
-def standings(table: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame, verdict: Verdict | None) -> Standings:
+def standings(table: pd.DataFrame, verdict: Verdict | None) -> Standings:
     """Return the table of a study.
 
     Args:
-        table: As `Study.table` gives it, with or without costs.
-        runs: As `Store.runs_frame` gives them.
-        epochs: As `Store.epochs_frame` gives them.
-        verdict: That judges accuracy; None where there is none.
+        table: As `Study.table` gives it.
+        verdict: That judges accuracy, from the same reading; None where there is none.
     """
-    finished = _finished(runs, epochs)
-    judged = {} if verdict is None else {one.candidate_id: one for one in verdict.candidates}
-    telling = len({one.ties for one in judged.values()}) > 1  # one letter for all says nothing
+    ties = {} if verdict is None else {one.candidate_id: one.ties for one in verdict.ranked}
+    if len(set(ties.values())) < 2:  # one letter for all says nothing
+        ties = {}
     known = table.to_dict("records")
-    cells = [
-        _cells(row, finished.get(row["candidate_id"], []), judged.get(row["candidate_id"]), telling=telling)
-        for row in known
-    ]
+    cells = [_cells(row, ties.get(row["candidate_id"], "")) for row in known]
     columns = tuple(one for one in COLUMNS if one.key in ALWAYS or any(row[one.key].text for row in cells))
     marks = _marks(verdict)
     return Standings(
@@ -130,34 +122,9 @@ def standings(table: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame, ver
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    """What one finished run came to."""
-
-    val_accuracy: float | None
-    seconds_to_best: float | None
-
-
-def _finished(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, list[_Finished]]:
-    """Return the finished runs of each candidate that have records."""
-    records = {str(run): group.sort_values("epoch") for run, group in epochs.groupby("run_id", sort=False)}
-    found: dict[str, list[_Finished]] = {}
-    for run in runs[runs["status"] == RunStatus.DONE].to_dict("records"):
-        if run["run_id"] in records:
-            found.setdefault(run["candidate_id"], []).append(_one_finished(records[run["run_id"]]))
-    return found
-
-
-def _one_finished(records: pd.DataFrame) -> _Finished:
-    accuracy = pd.to_numeric(records["val_accuracy"])
-    seconds = (records["seconds_train"] + records["seconds_wait"]).cumsum()
-    to_best = None if accuracy.isna().all() else number_or_none(seconds.iloc[int(np.nanargmax(accuracy))])
-    return _Finished(number_or_none(accuracy.iloc[-1]), to_best)
-
-
 def _marks(verdict: Verdict | None) -> dict[str, str]:
-    """Return who has won, or among those that none is better than who is equivalent to all others and who is not."""
-    if verdict is None or len(verdict.candidates) < 2:
+    """Return who of those ranked has won, or whom none is better than: equivalent to all others of them, or not."""
+    if verdict is None or len(verdict.ranked) < 2:
         return {}
     if verdict.winner is not None:
         return {verdict.winner: "winner"}
@@ -180,25 +147,20 @@ def _row(row: Mapping[Hashable, Any], cells: tuple[Cell, ...], mark: str) -> Row
     )
 
 
-def _cells(
-    row: Mapping[Hashable, Any], finished: list[_Finished], standing: Standing | None, *, telling: bool
-) -> dict[str, Cell]:
+def _cells(row: Mapping[Hashable, Any], ties: str) -> dict[str, Cell]:
     """Return a candidate's figures by column."""
     rank = None if pd.isna(row["rank"]) else int(row["rank"])
-    validation = [one.val_accuracy for one in finished if one.val_accuracy is not None]
-    to_best = [one.seconds_to_best for one in finished if one.seconds_to_best is not None]
     ended = ", ".join(f"{row[end]} {end}" for end in ("diverged", "failed") if row[end])
-    ties = standing.ties if standing is not None and telling else ""
     return {
         "rank": Cell("-" if rank is None else str(rank), rank),
         "candidate": Cell(shown(row["candidate"]), shown(row["candidate"]).casefold()),
         "ties": Cell(ties, ties or None),
-        "val": _accuracy(row["val_accuracy"], seed_interval(validation)),
-        "test": _accuracy(row["test_accuracy"], None if standing is None else standing.interval),
+        "val": _accuracy(row, "val_accuracy"),
+        "test": _accuracy(row, "test_accuracy"),
         "runs": Cell(
             str(row["done"]) if row["done"] == row["runs"] else f"{row['done']}/{row['runs']}", row["done"], ended
         ),
-        "to_best": _figure(sum(to_best) / len(to_best) if to_best else None, duration),
+        "to_best": _figure(row["seconds_to_best"], duration),
         "training": _figure(row["seconds_train"], duration),
         "parameters": _figure(row["parameters"], count),
         "macs": _figure(row["macs"], count),
@@ -209,12 +171,13 @@ def _cells(
     }
 
 
-def _accuracy(share: Any, interval: Interval | None) -> Cell:
-    number = number_or_none(share)
+def _accuracy(row: Mapping[Hashable, Any], name: str) -> Cell:
+    number, low, high = (number_or_none(row[key]) for key in (name, f"{name}_low", f"{name}_high"))
     if number is None:
         return Cell("", None)
-    note = "" if interval is None else f"{100 * interval.low:.2f} to {100 * interval.high:.2f}"
-    return Cell(percent(number), number, note, interval)
+    if low is None or high is None:
+        return Cell(percent(number), number)
+    return Cell(percent(number), number, f"{100 * low:.2f} to {100 * high:.2f}", (low, high))
 
 
 def _p95(row: Mapping[Hashable, Any]) -> str:

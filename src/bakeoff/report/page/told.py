@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bakeoff.audit import Finding, State
 from bakeoff.report.page.words import shown
-from bakeoff.words import clean
+from bakeoff.words import clean, plural
+
+REASONS = 3
+"""Reasons why rules were not run that are told in one sentence; the findings tell all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +41,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """All that the audit says: what fires, the worst first; what could not be asked; what passes."""
+    """All that the audit says: what fires, the worst first; what was not run; what passes."""
 
     firing: tuple[Told, ...]
     not_run: tuple[Told, ...]
@@ -47,6 +51,42 @@ class Audit:
     def open(self) -> tuple[Told, ...]:
         """Errors and warnings that nobody has given a reason not to heed."""
         return tuple(one for one in self.firing if one.silenced is None and one.severity != "note")
+
+    @property
+    def rules(self) -> Mapping[str, State]:
+        """What came of each rule: one that fires for a candidate does not pass for another."""
+        told = ((State.FIRES, self.firing), (State.NOT_RUN, self.not_run), (State.PASS, self.passed))
+        found: dict[str, State] = {}
+        for state, those in told:
+            for one in those:
+                found.setdefault(one.rule, state)
+        return found
+
+    def counted(self, state: State) -> int:
+        """Return of how many rules this came."""
+        return sum(one == state for one in self.rules.values())
+
+    def sentences(self) -> list[str]:
+        """Return how far the audit qualifies a verdict, beyond what is open: a rule that was not run is no rule that passed."""
+        rules, left = len(self.rules), self.counted(State.NOT_RUN)
+        if not rules:
+            return ["The study was not audited."]
+        if left == rules:
+            return [f"The audit has not judged yet: none of its {rules} rules could be asked ({self._reasons()})."]
+        asked = f"{plural(rules - left, 'rule')} that {'was' if rules - left == 1 else 'were'} asked"
+        said = [] if self.open else [f"No error or warning is open of the {asked}."]
+        if left:
+            were = "was" if left == 1 else "were"
+            said.append(f"{left} of {plural(rules, 'rule')} {were} not run ({self._reasons()}).")
+        return said
+
+    def _reasons(self) -> str:
+        """Return why rules were not run, the commonest reason first."""
+        first = {one.rule: one.message for one in reversed(self.not_run) if self.rules[one.rule] is State.NOT_RUN}
+        known = Counter(first.values()).most_common()
+        told = [f"{count}: {reason.rstrip('.')}" for reason, count in known[:REASONS]]
+        rest = sum(count for _, count in known[REASONS:])
+        return "; ".join([*told, *([f"{rest}: other reasons"] if rest else [])])
 
 
 def audit_told(findings: Sequence[Finding], labels: Mapping[str, str]) -> Audit:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bakeoff.analysis.budget import NAMES
 from bakeoff.analysis.recommendation import Recommendation
+from bakeoff.report.naming import order_of_names
 from bakeoff.report.page.words import number_or_none
 
 
@@ -26,10 +27,10 @@ class Point:
 
     high: float | None
     dominated_by: str | None
-    """Id of a candidate that makes it pointless; None if there is none, or it was not judged."""
+    """Id of a candidate that makes it pointless; None if there is none, or it is not ranked."""
 
-    judged: bool
-    """Whether the statistics were asked about it."""
+    ranked: bool
+    """Whether a choice is made among it and others; where nobody is ranked, among all that were judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,10 @@ class Trade:
 
     points: tuple[Point, ...]
     front: tuple[str, ...]
-    """Ids of the judged candidates that none makes pointless, cheapest first."""
+    """Ids of the ranked candidates that none makes pointless, cheapest first."""
+
+    named: tuple[str, ...]
+    """Ids of all points in the order in which they are named, as far as names fit: the winner, the front, the others."""
 
     unknown: tuple[str, ...]
     """Ids of candidates with an accuracy whose cost was not measured."""
@@ -71,6 +75,7 @@ def trades(table: pd.DataFrame, found: Recommendation | None) -> list[Trade]:
 def _trade(cost: str, costs: Mapping[str, float], accuracy: Mapping[str, float], found: Recommendation | None) -> Trade:
     front = None if found is None else found.fronts.get(cost)
     judged = {} if found is None else {one.candidate_id: one for one in found.verdict.candidates}
+    ranked = set() if found is None else {one.candidate_id for one in found.verdict.contending}
     points = []
     for one, value in costs.items():
         interval = judged[one].interval if one in judged else None
@@ -82,12 +87,15 @@ def _trade(cost: str, costs: Mapping[str, float], accuracy: Mapping[str, float],
                 low=None if interval is None else interval.low,
                 high=None if interval is None else interval.high,
                 dominated_by=None if front is None else front.dominated.get(one),
-                judged=one in judged,
+                ranked=one in ranked,
             )
         )
     return Trade(
         cost=cost,
         points=tuple(points),
         front=() if front is None else front.on,
+        named=order_of_names(
+            costs, accuracy, () if front is None else front.on, None if found is None else found.verdict.winner
+        ),
         unknown=tuple(one for one in accuracy if one not in costs),
     )

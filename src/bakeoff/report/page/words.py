@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bakeoff.words import clean
+from bakeoff.words import class_name, clean
 
 LONGEST = 200
 """Characters of a name that are shown."""
@@ -15,6 +15,11 @@ def shown(name: object) -> str:
     """Return a name as one line of text, nothing in it obeyed, not too long to be laid out."""
     text = clean(str(name)).replace("\n", " ")
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def class_shown(name: object) -> str:
+    """Return a class's name as the page has it."""
+    return shown(class_name(name))
 
 
 def number_or_none(value: Any) -> float | None:

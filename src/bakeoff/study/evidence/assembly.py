@@ -12,10 +12,9 @@ from bakeoff.errors import StudyError
 from bakeoff.predictions import Predictions, load_predictions
 from bakeoff.records import RunStatus
 from bakeoff.spec import labels
-from bakeoff.store import Store
-from bakeoff.study.folder import Study, predictions_path
-from bakeoff.study.judging import verdict_of
+from bakeoff.study.folder import predictions_path
 from bakeoff.study.planned import Plan
+from bakeoff.study.reading import Reading
 
 NOT_TRAINED = "nothing was trained yet"
 NOT_FINISHED = "no run has finished"
@@ -42,19 +41,18 @@ def evidence_before(planned: Plan, probes: Probes) -> Evidence:
     )
 
 
-def evidence_after(folder: Study, store: Store, probes: Probes | None, why: str) -> Evidence:
+def evidence_after(reading: Reading, probes: Probes | None, why: str) -> Evidence:
     """Return all that a study's folder tells.
 
     Args:
-        folder: The study's.
-        store: Its database.
+        reading: The study as it stands.
         probes: What was measured of it, if it was.
         why: Why it was not.
     """
-    study, runs, epochs = folder.spec, store.runs_frame(), store.epochs_frame()
+    study, runs, epochs = reading.study.spec, reading.runs, reading.epochs
     done = runs.loc[runs["status"] == RunStatus.DONE, "run_id"].tolist()
-    predictions = KeptPredictions(folder.folder, done)
-    verdict, why_none = _verdict(folder, done)
+    predictions = KeptPredictions(reading.study.folder, done)
+    verdict, why_none = _verdict(reading, done)
     decided = study.validation > 0 or (None if probes is None else probes.data.own_validation)
     if decided is None and len(epochs):
         decided = bool(epochs["val_accuracy"].notna().any())
@@ -65,7 +63,7 @@ def evidence_after(folder: Study, store: Store, probes: Probes | None, why: str)
         epochs=epochs,
         predictions=predictions if len(predictions) else None,
         verdict=verdict,
-        costs=store.costs() or None,
+        costs=reading.measured or None,
         views=None if probes is None else probes.views,
         networks=None if probes is None else probes.networks,
         data=None if probes is None else probes.data,
@@ -85,12 +83,12 @@ def evidence_after(folder: Study, store: Store, probes: Probes | None, why: str)
     )
 
 
-def _verdict(folder: Study, done: Sequence[str]) -> tuple[Verdict | None, str]:
+def _verdict(reading: Reading, done: Sequence[str]) -> tuple[Verdict | None, str]:
     """Return the verdict on all candidates, or None and why there is none."""
     if not done:
         return None, NOT_FINISHED
     try:
-        return verdict_of(folder, {}, folder.spec.audit.smallest_difference), ""
+        return reading.verdict_on_all, ""
     except StudyError as error:
         return None, str(error)
 

@@ -11,8 +11,16 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+// A candidate's place in the study, which stays while its place in the table changes.
+function number(place) {
+  return facts.candidates[place][2];
+}
+
 function look(place) {
-  return { colour: colour(`--series-${place % 8}`), dash: DASHES[Math.floor(place / 8) % DASHES.length], symbol: SYMBOLS[place % 8] };
+  const own = number(place);
+  const round = Math.floor(own / 8);
+  const name = `--series-${own % 8}`;
+  return { name, colour: colour(name), dash: DASHES[round % DASHES.length], symbol: SYMBOLS[(own + round) % SYMBOLS.length] };
 }
 
 function label(place) {

@@ -1,5 +1,5 @@
 let courseOf = new Map();
-const hidden = new Set();
+const hidden = new Set();  // numbers of candidates
 
 // An exponential mean that starts without a bias to zero (as Adam's): only for the eye, and off unless asked for.
 function smoothed(values, weight) {
@@ -29,7 +29,7 @@ function curveTraces(kind, axis) {
   const weight = Number($('curves-smoothing').value);
   const traces = [];
   for (const place of shownCourses()) {
-    if (hidden.has(place)) continue;
+    if (hidden.has(number(place))) continue;
     const course = courseOf.get(place);
     const style = look(place);
     for (const metric of splitsShown(kind)) {
@@ -100,7 +100,7 @@ function swatch(place) {
   svg.setAttribute('aria-hidden', 'true');
   const line = document.createElementNS('http://www.w3.org/2000/svg', 'line');
   for (const [name, value] of Object.entries({ x1: 0, x2: 26, y1: 4, y2: 4, 'stroke-width': 3, 'stroke-dasharray': STROKES[style.dash] })) line.setAttribute(name, value);
-  line.style.stroke = `var(--series-${place % 8})`;
+  line.style.stroke = `var(${style.name})`;
   svg.append(line);
   return svg;
 }
@@ -112,12 +112,12 @@ function legendEntry(place, redraw) {
   name.textContent = label(place);
   button.type = 'button';
   button.append(swatch(place), name);
-  button.setAttribute('aria-pressed', String(!hidden.has(place)));
+  button.setAttribute('aria-pressed', String(!hidden.has(number(place))));
   for (const enter of ['mouseenter', 'focus']) button.addEventListener(enter, () => highlight(place));
   for (const leave of ['mouseleave', 'blur']) button.addEventListener(leave, () => highlight(null));
   button.addEventListener('click', () => {
-    if (!hidden.delete(place)) hidden.add(place);
-    button.setAttribute('aria-pressed', String(!hidden.has(place)));
+    if (!hidden.delete(number(place))) hidden.add(number(place));
+    button.setAttribute('aria-pressed', String(!hidden.has(number(place))));
     redraw();
   });
   item.append(button);

@@ -1,6 +1,6 @@
 function save(name) {
-  const [kind, text] = facts.files[name];
-  const address = URL.createObjectURL(new Blob([text], { type: `${kind};charset=utf-8` }));
+  const { dataset, textContent } = $(`file-${name}`);
+  const address = URL.createObjectURL(new Blob([textContent], { type: `${dataset.kind};charset=utf-8` }));
   const link = document.createElement('a');
   link.href = address;
   link.download = `${facts.study.replace(/[^\w.-]+/g, '-')}-${name}`;

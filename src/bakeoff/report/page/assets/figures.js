@@ -2,6 +2,8 @@
 
 let figures = [];
 let seen = null;
+let sized = null;
+let printing = false;
 const CONFIG = {
   displaylogo: false, responsive: true, scrollZoom: false,
   modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d'],
@@ -15,6 +17,7 @@ function addFigure(box, draw) {
 
 function drawFigure(figure) {
   figure.drawn = true;
+  figure.width = figure.box.clientWidth;
   figure.draw(figure.box);
 }
 
@@ -36,9 +39,9 @@ function layoutOf(x, y, more) {
   }, more);
 }
 
-// Labels under the pointer are ours, not Plotly's: their text is never read as markup.
+// Labels under the pointer are ours, not Plotly's: their text is never read as markup. Returns what is kept once all stands.
 function plot(box, traces, layout, told, touched) {
-  Plotly.react(box, traces, layout, CONFIG);
+  const drawn = Plotly.react(box, traces, layout, CONFIG);
   box.removeAllListeners('plotly_hover');
   box.removeAllListeners('plotly_unhover');
   box.on('plotly_hover', (event) => {
@@ -50,6 +53,7 @@ function plot(box, traces, layout, told, touched) {
     $('tip').hidden = true;
     if (touched) touched(null);
   });
+  return drawn;
 }
 
 function showTip(text, event) {
@@ -62,7 +66,24 @@ function showTip(text, event) {
   tip.style.top = `${above ? event.clientY - tip.offsetHeight - 12 : event.clientY + 18}px`;
 }
 
+// A square figure's height depends on its width: it is drawn anew for another.
+function followWidths() {
+  if (sized) sized.disconnect();
+  sized = new ResizeObserver((entries) => {
+    for (const entry of entries) {
+      const figure = figures.find((one) => one.box === entry.target);
+      if (figure && figure.drawn && !printing && figure.width !== figure.box.clientWidth) drawFigure(figure);
+    }
+  });
+  figures.filter(isSquare).forEach((figure) => sized.observe(figure.box));
+}
+
+function isSquare(figure) {
+  return figure.box.classList.contains('square');
+}
+
 function startFigures() {
+  followWidths();
   if (seen) seen.disconnect();
   seen = new IntersectionObserver((entries) => {
     for (const entry of entries) {
@@ -76,21 +97,24 @@ function startFigures() {
 function startPrinting() {
   let before = null;
   window.addEventListener('beforeprint', () => {
+    printing = true;
     before = document.documentElement.dataset.theme;
     setTheme('light');
-    document.querySelectorAll('details').forEach((one) => { one.dataset.was = one.open ? 'open' : ''; one.open = true; });
+    document.querySelectorAll('details:not(.unprinted)').forEach((one) => { one.dataset.was = one.open ? 'open' : ''; one.open = true; });
     for (const figure of figures) {
       drawFigure(figure);
-      Plotly.relayout(figure.box, { autosize: false, width: 640, height: 380 });
+      const height = isSquare(figure) ? 640 + figure.box.clientHeight - figure.box.clientWidth : 380; // its margins stay
+      Plotly.relayout(figure.box, { autosize: false, width: 640, height });
     }
   });
   window.addEventListener('afterprint', () => {
     setTheme(before);
-    document.querySelectorAll('details').forEach((one) => { one.open = one.dataset.was === 'open'; });
+    document.querySelectorAll('details:not(.unprinted)').forEach((one) => { one.open = one.dataset.was === 'open'; });
     for (const figure of figures) {
       figure.box.replaceChildren();
       Plotly.purge(figure.box);
       drawFigure(figure);
     }
+    printing = false;
   });
 }

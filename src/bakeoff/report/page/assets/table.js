@@ -32,7 +32,7 @@ function shownPlaces() {
 function filterBy(text) {
   const words = text.toLocaleLowerCase().split(/\s+/).filter(Boolean);
   for (const row of $('candidates').tBodies[0].rows) {
-    const name = facts.candidates[row.dataset.place].join(' ').toLocaleLowerCase();
+    const name = facts.candidates[row.dataset.place].slice(0, 2).join(' ').toLocaleLowerCase();
     row.hidden = !words.every((word) => name.includes(word));
   }
   const places = shownPlaces();

@@ -1,0 +1,170 @@
+"""A study's results as they stood at one moment, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import pandas as pd
+
+from bakeoff.analysis import costs, ranking
+from bakeoff.analysis.budget import Budget, costs_of
+from bakeoff.analysis.certainty import with_intervals
+from bakeoff.analysis.contenders import Contender, contenders
+from bakeoff.analysis.cube import Cube, load_cube
+from bakeoff.analysis.recommendation import Recommendation, recommend
+from bakeoff.analysis.verdict import Verdict, judge
+from bakeoff.audit import Finding, Ranking, unranked
+from bakeoff.errors import StudyError
+from bakeoff.records import Cost, RunStatus
+from bakeoff.store import Store
+from bakeoff.study.folder import Study, known_costs, predictions_path
+
+STATISTICS = "S"
+"""What the ids of the audit's rules on statistics begin with."""
+
+
+class Reading:
+    """A study's results as they stood at one moment: read once, so that all that is told of them agrees.
+
+    What follows from them is worked out when it is first asked for, and kept.
+    """
+
+    def __init__(self, study: Study, store: Store) -> None:
+        """Read a study's results.
+
+        Args:
+            study: Whose results they are.
+            store: Its database.
+        """
+        self.study = study
+        self.runs: pd.DataFrame = store.runs_frame()
+        """One row a run."""
+        self.epochs: pd.DataFrame = store.epochs_frame()
+        """One row an epoch record."""
+        self.measured = store.costs()
+        """What candidates cost as the database has it, by candidate id."""
+        self.costs: dict[str, Cost] = known_costs(self.measured)
+        """What candidates cost, by id; nothing of those not measured."""
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """What the audit says, what fires first."""
+        from bakeoff.study.auditing import findings_of  # torch loads with it
+
+        self.study.said = findings_of(self, self.study.said)
+        return self.study.said[1]
+
+    def unranked(self, by: Ranking = Ranking.ACCURACY) -> dict[str, str]:
+        """Return the candidates that open errors of the audit take out of a ranking, by id, with the reason."""
+        return unranked(self.findings, self._candidates, by)
+
+    @cached_property
+    def ranking(self) -> pd.DataFrame:
+        """One row a candidate, best first, those that are not ranked last; see `analysis.ranking.rank`."""
+        return ranking.rank(self.runs, self.epochs, self.unranked())
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The ranking with intervals of accuracies, and costs; see `Study.table`."""
+        try:
+            known = self.contenders
+        except (
+            StudyError
+        ):  # runs on different pictures: the verdict says so, and what was trained is shown all the same
+            known = contenders(self.ranking, self.runs, self.epochs, Cube.empty())
+        return with_intervals(ranking.with_costs(self.ranking, self.costs), known)
+
+    @cached_property
+    def cube(self) -> Cube:
+        """Which test pictures each finished run got right.
+
+        Raises:
+            StudyError: If runs were tested on different pictures.
+        """
+        done = self.runs[self.runs["status"] == RunStatus.DONE]
+        accuracies = {str(run["run_id"]): float(run["test_accuracy"]) for run in done.to_dict("records")}
+        return load_cube({run: predictions_path(self.study.folder, run) for run in accuracies}, accuracies)
+
+    @cached_property
+    def contenders(self) -> list[Contender]:
+        """The candidates with what the statistics need of them, in the order of the ranking.
+
+        Raises:
+            StudyError: If runs were tested on different pictures.
+        """
+        return contenders(self.ranking, self.runs, self.epochs, self.cube)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader of the table must know of how it came about."""
+        labels = dict(zip(self.runs["candidate_id"], self.runs["label"], strict=True))
+        named = {label: self.costs[candidate] for candidate, label in labels.items() if candidate in self.costs}
+        return ranking.remarks(self.runs, self.epochs) + costs.remarks(named)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What the study shows about its candidates' accuracy, on the terms that it declares.
+
+        Raises:
+            StudyError: If runs were tested on different pictures.
+        """
+        return self.judged()
+
+    def judged(self, *, excluded: Mapping[str, str] | None = None, smallest_difference: float | None = None) -> Verdict:
+        """Return the verdict on other terms than those that the study declares; see `Study.verdict`."""
+        apart: Mapping[str, str] = {}
+        if excluded is None:
+            graver = [finding for finding in self.findings if not finding.rule.startswith(STATISTICS)]
+            apart = self.unranked()
+            excluded = {one: apart[one] for one in unranked(graver, self._candidates)}
+        if not excluded and not apart and smallest_difference is None:
+            return self.verdict_on_all
+        return self._judged(self.contenders, excluded, apart, smallest_difference)
+
+    @cached_property
+    def verdict_on_all(self) -> Verdict:
+        """The verdict as it is where the audit takes nobody out, which its own rules on statistics ask about.
+
+        Raises:
+            StudyError: If runs were tested on different pictures.
+        """
+        everyone = contenders(ranking.rank(self.runs, self.epochs), self.runs, self.epochs, self.cube)
+        return self._judged(everyone, {}, {}, None)
+
+    def _judged(
+        self,
+        known: list[Contender],
+        excluded: Mapping[str, str],
+        apart: Mapping[str, str],
+        smallest_difference: float | None,
+    ) -> Verdict:
+        declared = self.study.spec.audit.smallest_difference
+        names = {run["run_id"]: f"{run['label']} seed {run['seed']}" for run in self.runs.to_dict("records")}
+        return judge(
+            known,
+            excluded=excluded,
+            unranked=apart,
+            smallest_difference=declared if smallest_difference is None else smallest_difference,
+            ranked_by=ranking.ranked_by(self.epochs),
+            missing=[f"{names[run]}: {reason}" for run, reason in self.cube.missing.items()],
+        )
+
+    @cached_property
+    def recommendation(self) -> Recommendation:
+        """Which candidate to use where nothing is limited.
+
+        Raises:
+            StudyError: If runs were tested on different pictures.
+        """
+        return self.recommended(self.verdict, Budget())
+
+    def recommended(self, verdict: Verdict, budget: Budget) -> Recommendation:
+        """Return which candidate to use under a budget; costs that the audit doubts count as not measured."""
+        doubted = self.unranked(Ranking.COST)
+        trusted = {one: known for one, known in self.measured.items() if one not in doubted}
+        return recommend(verdict, costs_of(self.table, trusted), budget)
+
+    @property
+    def _candidates(self) -> list[str]:
+        return [candidate.id for candidate in self.study.spec.candidates]
