@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bakeoff.records import Conditions, Cost, Energy, Noise, Timing
+from bakeoff.cost_records import Conditions, Cost, Energy, Noise, Timing
 
 
 def a_cost(**changes: Any) -> Cost:

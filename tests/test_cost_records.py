@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bakeoff.records import Cost
+from bakeoff.cost_records import Cost
 from tests.costs import a_cost
 
 

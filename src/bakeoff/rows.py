@@ -18,8 +18,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy import JSON, ColumnElement, DateTime, Float, Integer
 from typing_extensions import TypedDict
 
+from bakeoff.cost_records import Cost
 from bakeoff.errors import StudyError
-from bakeoff.records import Cost, Health, Numerics, RunStatus
+from bakeoff.records import Health, Numerics, RunStatus
 from bakeoff.spec.base import OptimizerName
 
 REPAIR = (

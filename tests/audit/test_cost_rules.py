@@ -11,7 +11,8 @@ import pytest
 
 from bakeoff.audit import Finding, Severity, State, accounting, audit, cost
 from bakeoff.audit.finding import Ranking
-from bakeoff.records import Cost, RunStatus
+from bakeoff.cost_records import Cost
+from bakeoff.records import RunStatus
 from tests.audit.studies import evidence, study
 from tests.costs import a_cost
 from tests.synthetic import Run, frames

@@ -10,7 +10,7 @@ import pytest
 from bakeoff.cost import turns
 from bakeoff.cost.effort import QUICK, Span
 from bakeoff.cost.turns import Unmeasured, measure
-from bakeoff.records import Cost
+from bakeoff.cost_records import Cost
 from tests.cost.works import a_work
 
 TINY = replace(

@@ -15,8 +15,9 @@ from bakeoff.cost import turns
 from bakeoff.cost.effort import FULL, QUICK, Effort
 from bakeoff.cost.messages import Work
 from bakeoff.cost.turns import Unmeasured
+from bakeoff.cost_records import Cost
 from bakeoff.errors import SpecError
-from bakeoff.records import Cost, RunStatus
+from bakeoff.records import RunStatus
 from bakeoff.store import Store
 from bakeoff.study import Outcome, Plan, Study
 from bakeoff.study.costs import measure_costs, profile

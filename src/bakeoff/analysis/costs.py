@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bakeoff.records import COMPARED, Cost
+from bakeoff.cost_records import COMPARED, Cost
 
 CALLS_FOR_P95 = 59
 """Fewer calls than ln 0.05 / ln 0.95 give no upper bound at 95 % confidence for the 95th percentile: even the slowest of

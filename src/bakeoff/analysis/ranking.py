@@ -7,7 +7,8 @@ from typing import Literal
 
 import pandas as pd
 
-from bakeoff.records import Cost, RunStatus
+from bakeoff.cost_records import Cost
+from bakeoff.records import RunStatus
 
 NO_SEED = "no seed has finished"
 """Why a candidate is neither ranked nor judged, where nothing graver is said of it."""

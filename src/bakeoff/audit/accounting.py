@@ -14,7 +14,8 @@ from bakeoff.audit.cost import known_costs
 from bakeoff.audit.finding import Finding, Ranking, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import listed, named, percent
-from bakeoff.records import Cost, RunStatus
+from bakeoff.cost_records import Cost
+from bakeoff.records import RunStatus
 from bakeoff.spec import ResolvedStudy
 from bakeoff.words import duration
 

@@ -18,7 +18,7 @@ from bakeoff.audit.evidence import AbsentError
 from bakeoff.audit.finding import Finding, Ranking, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import by_value, listed, named, percent
-from bakeoff.records import COMPARED, Cost
+from bakeoff.cost_records import COMPARED, Cost
 from bakeoff.spec import ResolvedStudy
 
 MISCOUNTED = 0.02

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from bakeoff.cost.effort import Effort
 from bakeoff.cost.messages import EnergyTurn, LatencyTurn, Prepared, TrainTurn, Work
 from bakeoff.cost.samples import drift, quantile, quantile_interval, spread
+from bakeoff.cost_records import Conditions, Cost, Energy, Noise, Timing
 from bakeoff.execution.machine import usable_cores
-from bakeoff.records import Conditions, Cost, Energy, Noise, Timing
 
 LATE = 0.95
 """The quantile that stands for the tail of the latency."""

@@ -21,10 +21,10 @@ from bakeoff.cost.conditions import load_average, processor_time
 from bakeoff.cost.effort import Effort, Span
 from bakeoff.cost.figures import Measured, Surroundings, cost_of
 from bakeoff.cost.messages import BatchTurn, EnergyTurn, LatencyTurn, Prepared, TrainTurn, Work, command, work_to_line
+from bakeoff.cost_records import Cost
 from bakeoff.execution import program
 from bakeoff.execution.local import environment
 from bakeoff.execution.machine import available_memory
-from bakeoff.records import Cost
 
 ENOUGH = 1.05
 """Doubling a batch must bring so many times the pictures a second, or it is not worth it."""

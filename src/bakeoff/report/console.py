@@ -16,7 +16,7 @@ from rich.text import Text
 from bakeoff.analysis.ranking import rank
 from bakeoff.audit import Finding
 from bakeoff.audit.kept import plain
-from bakeoff.records import Cost
+from bakeoff.cost_records import Cost
 from bakeoff.report.audit import reasons
 from bakeoff.words import brief, class_name, clean, count, duration, harmless, size, with_spread
 

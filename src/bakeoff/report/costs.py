@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakeoff.analysis.costs import remarks
-from bakeoff.records import Cost
+from bakeoff.cost_records import Cost
 from bakeoff.words import brief, clean, count, plural, size
 
 FORMULAS = (

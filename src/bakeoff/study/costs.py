@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from bakeoff.cost_records import Cost
 from bakeoff.data.cache import cache_root
 from bakeoff.execution.machine import usable_cores
-from bakeoff.records import Cost, Numerics, RunStatus
+from bakeoff.records import Numerics, RunStatus
 from bakeoff.spec import CandidateSpec, DataFacts, RunSpec, StudySpec
 from bakeoff.store import Store
 from bakeoff.study.folder import known_costs

@@ -13,9 +13,9 @@ from filelock import FileLock, Timeout
 from bakeoff.analysis import ranking
 from bakeoff.analysis.time_to_accuracy import time_to_accuracy, usual_targets
 from bakeoff.audit import Finding, Ranking
+from bakeoff.cost_records import Cost
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.files import write_atomically
-from bakeoff.records import Cost
 from bakeoff.spec import ProtocolName, ResolvedStudy
 from bakeoff.store import Store
 

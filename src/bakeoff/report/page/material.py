@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bakeoff.audit import Finding
-from bakeoff.records import Cost
+from bakeoff.cost_records import Cost
 from bakeoff.spec import ResolvedStudy
 
 if TYPE_CHECKING:
