@@ -32,7 +32,12 @@ def _one_thread() -> Iterator[None]:
 
 def networks(loss: float | None, pictures: int = 64) -> dict[str, NetworkProbe]:
     probe = NetworkProbe(
-        map_side=4, initial_loss=loss, repeat_difference=0.0, company_difference=0.0, pictures=pictures
+        map_side=4,
+        initial_loss=loss,
+        repeat_difference=0.0,
+        company_difference=0.0,
+        foreign_gradient=0.0,
+        pictures=pictures,
     )
     return {candidate.id: probe for candidate in study().candidates}
 

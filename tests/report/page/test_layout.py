@@ -70,7 +70,7 @@ def test_of_few_candidates_each_point_has_its_name(seen: Opened) -> None:
     assert not any(meet(one, other) for one, other in itertools.combinations(names, 2))
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, pytest.param(390, marks=pytest.mark.nightly)])
 def test_of_80_candidates_those_are_named_whose_names_lie_on_nothing(seen: Opened, tmp_path: Path, width: int) -> None:
     seen.page.set_viewport_size({"width": width, "height": 900})
     shown(seen, tmp_path, of_frames(*large(80, 1, 2), remarks=[]), "#trades-plot")
@@ -93,7 +93,7 @@ def test_names_follow_when_the_figure_is_zoomed(seen: Opened, tmp_path: Path) ->
     assert not any(meet(one, other) for one, other in itertools.combinations(names, 2))
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, pytest.param(390, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(
     "names",
     [

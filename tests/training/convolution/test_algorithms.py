@@ -22,7 +22,10 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2}
 @st.composite
 def axes(draw: st.DrawFn) -> Axis:
     kernel, dilation = draw(st.integers(1, 5)), draw(st.integers(1, 3))
-    axis = Axis(draw(st.integers(1, 9)), kernel, draw(st.integers(1, 4)), draw(st.integers(0, 4)), dilation)
+    # Padding of at most half of what the kernel spans, as layers have. With more of it, PyTorch's own convolution leaves
+    # outputs unwritten now and then (one channel of 1x4 pixels, 4x4 taps, 3 of padding, torch 2.14 on AVX512_BF16).
+    padding = draw(st.integers(0, dilation * (kernel - 1) // 2))
+    axis = Axis(draw(st.integers(1, 9)), kernel, draw(st.integers(1, 4)), padding, dilation)
     assume(axis.output >= 1)
     return axis
 
