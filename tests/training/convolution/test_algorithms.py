@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 from bakeoff.training.convolution import winograd
 from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorithm, serving
 from bakeoff.training.convolution.geometry import Axis, Geometry, Pass
+from bakeoff.training.convolution.library import Library
 from bakeoff.training.convolution.winograd import WINOGRAD, unavailable
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2}
@@ -22,10 +24,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2}
 @st.composite
 def axes(draw: st.DrawFn) -> Axis:
     kernel, dilation = draw(st.integers(1, 5)), draw(st.integers(1, 3))
-    # Padding of at most half of what the kernel spans, as layers have. With more of it, PyTorch's own convolution leaves
-    # outputs unwritten now and then (one channel of 1x4 pixels, 4x4 taps, 3 of padding, torch 2.14 on AVX512_BF16).
-    padding = draw(st.integers(0, dilation * (kernel - 1) // 2))
-    axis = Axis(draw(st.integers(1, 9)), kernel, draw(st.integers(1, 4)), padding, dilation)
+    axis = Axis(draw(st.integers(1, 9)), kernel, draw(st.integers(1, 4)), draw(st.integers(0, 4)), dilation)
     assume(axis.output >= 1)
     return axis
 
@@ -41,12 +40,7 @@ def geometries(draw: st.DrawFn) -> Geometry:
     )
     dtype = draw(st.sampled_from([torch.float32, torch.float32, torch.float64, torch.bfloat16]))
     whole = Geometry(draw(st.integers(1, 4)), inputs, outputs, groups, draw(axes()), draw(axes()), dtype)
-    # As layers compute it. Where taps only meet padding, PyTorch's own convolution is wrong now and then: it leaves
-    # gradients unwritten in bfloat16, was off on a 1x1 map in float32, and where no tap at all meets a pixel the process
-    # dies (torch 2.14 on AVX512_BF16).
-    trimmed = whole.trimmed
-    assume(all(len(axis.live) == axis.kernel for axis in (trimmed.rows, trimmed.columns)))
-    return trimmed
+    return whole.trimmed  # as layers compute it
 
 
 def tensors(geometry: Geometry) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -90,10 +84,12 @@ def computed(algorithm: Algorithm, geometry: Geometry, task: Pass) -> torch.Tens
             return algorithm.weight_gradient(gradient, inputs, geometry)
 
 
-def assert_conforms(geometry: Geometry) -> None:
+def assert_conforms(geometry: Geometry, algorithms: Collection[Algorithm] = tuple(ALGORITHMS.values())) -> None:
     expected = reference(geometry)
     for task in Pass:
         for algorithm in serving(geometry, task):
+            if algorithm not in algorithms:
+                continue
             found = computed(algorithm, geometry, task)
             assert found.dtype is geometry.dtype
             assert found.is_contiguous(memory_format=torch.channels_last)
@@ -107,10 +103,16 @@ def assert_conforms(geometry: Geometry) -> None:
             )
 
 
+# PyTorch's own convolution is asked for the layers of known networks alone. On odd shapes of few channels it leaves outputs
+# and gradients unwritten, or writes beyond its memory (1x1 at strides of 2 and 1 from 5 to 2 channels, bfloat16; one channel of
+# 6x5 pixels under 1x5 taps, float32; torch 2.14 on AVX512_BF16).
+OURS = [algorithm for algorithm in ALGORITHMS.values() if not isinstance(algorithm, Library)]
+
+
 @settings(max_examples=200)
 @given(geometries())
-def test_every_algorithm_conforms_to_pytorch(geometry: Geometry) -> None:
-    assert_conforms(geometry)
+def test_every_algorithm_of_ours_conforms_to_pytorch(geometry: Geometry) -> None:
+    assert_conforms(geometry, OURS)
 
 
 @st.composite
