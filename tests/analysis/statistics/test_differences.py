@@ -98,7 +98,8 @@ def test_the_gap_on_new_pictures_by_hand() -> None:
     assert found.floor_variance == pytest.approx(max(0, of_pictures - 0.02 / 2 - 0.04 / 2))
     assert found.p == pytest.approx(2 * stats.t.sf(0.5 / found.standard_error, found.freedom))
     low, high = stats.t.interval(0.9, found.freedom, 0.5, found.standard_error)
-    assert (found.interval(0.9).low, found.interval(0.9).high) == pytest.approx((low, high))
+    assert (found.interval(0.9).low, found.interval(0.9).high) == pytest.approx((max(low, -1), min(high, 1)))
+    assert found.interval(0.5).high < 1 < high  # at the higher level alone it would reach beyond what can be
 
 
 def test_without_seed_noise_the_gap_is_agrestis_and_mins_up_to_their_two_pictures() -> None:

@@ -61,9 +61,9 @@ class Gap:
     pictures: int
 
     def interval(self, level: float = 0.95) -> Interval:
-        """Return the t interval of this level."""
+        """Return the t interval of this level, within the differences that two accuracies can have."""
         half = t_quantile(level, self.freedom) * self.standard_error
-        return Interval(self.value - half, self.value + half, level)
+        return Interval(max(-1.0, self.value - half), min(1.0, self.value + half), level)
 
     @property
     def p(self) -> float:
