@@ -158,3 +158,19 @@ def test_how_it_was_made_is_what_the_commands_wrote_down(study: Study, monkeypat
     made = material_of(study.reading()).made
     assert made.command == "bakeoff run --seeds 0 'my study' (and 1 more that went on with it)"
     assert {"Python", "torch", "bakeoff"} <= set(made.versions)
+
+
+@pytest.mark.parametrize("name", ["results.sqlite", "results.sqlite-wal", "study.toml", "predictions/a.npz", "link"])
+@pytest.mark.parametrize("form", ["html", "csv", "png"])
+def test_a_report_never_takes_the_place_of_the_studys_own_files(tmp_path: Path, name: str, form: str) -> None:
+    folder = stored_study(tmp_path / "own", [Network(name="a", correct=bits(0.5, seeds=1, pictures=40))]).folder
+    (folder / "link").symlink_to(folder / DATABASE)
+    before = (folder / DATABASE).read_bytes(), (folder / "study.toml").read_bytes()
+    assert command("report", str(folder), "--format", form, "--out", str(folder / name)) == 2
+    assert ((folder / DATABASE).read_bytes(), (folder / "study.toml").read_bytes()) == before
+
+
+def test_a_report_may_lie_beside_the_studys_own_files(tmp_path: Path) -> None:
+    folder = stored_study(tmp_path / "own", [Network(name="a", correct=bits(0.5, seeds=1, pictures=40))]).folder
+    assert command("report", str(folder), "--format", "csv", "--out", str(folder / "mine.csv")) == 0
+    assert (folder / "mine.csv").is_file()

@@ -135,6 +135,17 @@ def test_a_reader_sees_what_the_writer_has_written_so_far(path: Path) -> None:
         assert reader.statuses() == {"alpha/0": RunStatus.RUNNING}
 
 
+def test_the_first_start_of_a_run_stays_however_often_it_is_resumed(path: Path) -> None:
+    with Store.create_or_open(path) as store:
+        store.add_runs([planned(Run())])
+        store.mark("alpha/0", RunStatus.RUNNING)
+        first = store.runs_frame()["started_at"].tolist()
+        store.mark("alpha/0", RunStatus.PENDING)
+        store.mark("alpha/0", RunStatus.RUNNING)
+        assert store.runs_frame()["started_at"].tolist() == first
+        assert first[0] is not None
+
+
 def test_a_reader_cannot_write(path: Path) -> None:
     with Store.create_or_open(path) as store:
         fill(store, [Run()])

@@ -44,7 +44,7 @@ def write_page(study: Study, out: Path | None = None, *, data_dir: Path | None =
     Raises:
         StudyError: If the study cannot be read, or the file cannot be written.
     """
-    path, reading = study.folder / PAGE if out is None else out, study.reading()
+    path, reading = _place(study, study.folder / PAGE if out is None else out), study.reading()
     write_atomically(path, page_of(reading, look(reading, data_dir)).encode("utf-8"))
     return path
 
@@ -75,7 +75,7 @@ def write_table(study: Study, kind: str, out: Path | None = None) -> Path:
     Raises:
         StudyError: If the study cannot be read, or the file cannot be written.
     """
-    path = (study.folder / PAGE).with_name(TABLES[kind]) if out is None else out
+    path = _place(study, (study.folder / PAGE).with_name(TABLES[kind]) if out is None else out)
     write_atomically(path, table_of(study.reading(), kind).encode("utf-8"))
     return path
 
@@ -114,7 +114,7 @@ def draw_figures(study: Study, kind: str | None = None, out: Path | None = None)
         MissingExtraError: If matplotlib is not installed.
         StudyError: If the study cannot be read, has nothing to draw yet, or a file cannot be written.
     """
-    folder = (study.folder / PAGE).with_name("figures") if out is None else out
+    folder = _place(study, (study.folder / PAGE).with_name("figures") if out is None else out)
     reading, kinds = study.reading(), KINDS if kind is None else [kind]
     drawn = figures(reading.runs, reading.epochs, folder, kinds, of_cifar10=of_cifar10(study))
     if not drawn.paths:
@@ -123,6 +123,13 @@ def draw_figures(study: Study, kind: str | None = None, out: Path | None = None)
             "a run has finished an epoch: `bakeoff show` tells how far each has come"
         )
     return drawn
+
+
+def _place(study: Study, out: Path) -> Path:
+    """Return where to write, if that takes nothing away from the study."""
+    if study.owns(out):
+        raise StudyError(f"a report must leave the study's own files alone, but got '{out}'; give another name")
+    return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,7 +142,8 @@ class Store:
 
     def mark(self, run_id: str, status: RunStatus, *, message: str | None = None, traceback: str | None = None) -> None:
         """Store how a run stands now."""
-        times = {"started_at": _now()} if status is RunStatus.RUNNING else {}
+        # The first start stays, however often a run is resumed.
+        times = {"started_at": func.coalesce(RUNS.c.started_at, _now())} if status is RunStatus.RUNNING else {}
         self._set(run_id, status=status.value, message=message, traceback=traceback, **times)
 
     def record_epoch(self, run_id: str, record: EpochRecord) -> None:

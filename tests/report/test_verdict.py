@@ -14,14 +14,16 @@ from bakeoff.analysis.recommendation import recommend
 from bakeoff.analysis.seed_plan import plan_seeds, spread_of
 from bakeoff.analysis.verdict import judge
 from bakeoff.report.verdict import (
+    HEADERS,
+    RecommendationTable,
     as_json,
-    recommendation_table,
     seed_plan_sentences,
     seed_plan_tables,
     standings_table,
     time_to_accuracy_table,
 )
 from bakeoff.study import Study
+from bakeoff.words import clean
 from tests.analysis.people import contender
 from tests.stored import Network, bits, stored_study
 
@@ -55,7 +57,7 @@ def test_hostile_names_are_shown_and_not_obeyed(study: Study) -> None:
     found = study.recommend()
     for table in (
         standings_table(found.verdict),
-        recommendation_table(found),
+        RecommendationTable(found),
         time_to_accuracy_table(study.time_to_accuracy()),
     ):
         text = shown(table)
@@ -64,17 +66,24 @@ def test_hostile_names_are_shown_and_not_obeyed(study: Study) -> None:
 
 
 def test_a_recommendation_shows_what_fits_and_what_is_not_known(study: Study) -> None:
-    text = shown(recommendation_table(study.recommend(max_latency=0.05)))
+    text = shown(RecommendationTable(study.recommend(max_latency=0.05)))
     assert "use this" in text
     assert "not known" in text
     assert "?" in text
-    assert "does not fit" in shown(recommendation_table(study.recommend(max_latency=0.001)))
+    assert "does not fit" in shown(RecommendationTable(study.recommend(max_latency=0.001)))
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_tables_fit_the_terminal(study: Study, width: int) -> None:
-    text = shown(standings_table(study.verdict()), recommendation_table(study.recommend()), width=width)
+    text = shown(standings_table(study.verdict()), RecommendationTable(study.recommend()), width=width)
     assert max(map(len, text.splitlines())) <= width
+
+
+def test_names_are_whole_and_limited_costs_are_there_in_the_narrowest_terminal(study: Study) -> None:
+    text = shown(RecommendationTable(study.recommend(max_train_time=1e6)), width=60)
+    for standing in study.verdict().candidates:
+        assert clean(standing.candidate) in text
+    assert HEADERS["seconds_train"] in text
 
 
 def test_times_to_an_accuracy_show_misses(study: Study) -> None:
@@ -118,6 +127,6 @@ def test_who_is_not_ranked_has_neither_rank_nor_ties_nor_a_place_in_the_budget()
     verdict = judge(people, unranked={"x": "S1 too few seeds"})
     row = next(line.split() for line in shown(standings_table(verdict)).splitlines() if "the x" in line)
     assert (row[2], row[-1]) == ("-", "-")
-    budget = shown(recommendation_table(recommend(verdict, {}, Budget())))
+    budget = shown(RecommendationTable(recommend(verdict, {}, Budget())))
     assert "not ranked" in next(line for line in budget.splitlines() if "the x" in line)
     assert "use this" in next(line for line in budget.splitlines() if "the y" in line)

@@ -166,6 +166,18 @@ def test_a_study_from_before_there_was_an_audit_says_what_it_cannot_know(whole: 
     assert all("before bakeoff kept" in one.message for one in found if one.rule == "D1")
 
 
+def test_errors_that_another_version_found_stay_where_nothing_can_be_asked_anew(whole: Study, tmp_path: Path) -> None:
+    study = old(whole, tmp_path)
+    probes, found = notes_of(whole)
+    assert probes is not None
+    assert found is not None
+    with Store.create_or_open(study.folder / DATABASE) as store:
+        store.set_note(auditing.PROBES, probes.replace(f'"format": {kept.PROBES_FORMAT}', '"format": 1'))
+        store.set_note(auditing.FINDINGS, json.dumps(json.loads(found) | {"of": "a state as that version named it"}))
+    assert states(study.findings()) == states(whole.findings())
+    assert study.unranked() == whole.unranked()
+
+
 def test_the_audit_measures_what_an_old_study_lacks_and_keeps_it(whole: Study, tmp_path: Path) -> None:
     study = old(whole, tmp_path)
     audited = audit_folder(study.folder)

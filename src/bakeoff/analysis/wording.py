@@ -180,7 +180,8 @@ def open_words(pair: Pair) -> str:
             f"about {plural(needed.further, 'more seed')} of each would settle it",
         )
         if min(pair.comparison.seeds) < asked:
-            return f"A verdict on a gap of this size asks for {asked} seeds of each: {more}."
+            enough = min(pair.comparison.seeds) + needed.further <= asked
+            return f"A verdict on a gap of this size asks for {asked} seeds of each{'' if enough else ', and this one for more'}: {more}."
         return f"This does not make them equal: {more}."
     if needed.pictures is not None:
         return f"This does not make them equal, and no number of seeds settles it on so few pictures: about {needed.pictures:,} would."

@@ -17,6 +17,8 @@ from bakeoff.audit.statistics import s1_seeds, s2_claims, s3_resolution, s4_stab
 from bakeoff.records import RunStatus
 from bakeoff.spec import ResolvedStudy
 
+ENDED = (RunStatus.DONE, RunStatus.DIVERGED, RunStatus.FAILED)
+
 
 @rule(
     "S1",
@@ -33,7 +35,7 @@ def seeds(
     """Every candidate must have several seeds: those that finished, or before training those that are planned."""
     counts = {candidate.id: len(study.seeds_of(candidate.id)) for candidate in study.candidates}
     seconds = None
-    if runs is not None and epochs is not None and len(epochs):
+    if runs is not None and epochs is not None and (len(epochs) or runs["status"].isin(ENDED).any()):
         done = runs[runs["status"] == RunStatus.DONE].groupby("candidate_id").size()
         counts = {str(one): int(count) for one, count in done.items()}
         seconds = _seconds_per_run(runs, epochs)

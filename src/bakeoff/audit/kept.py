@@ -42,13 +42,13 @@ def findings_to_json(findings: Sequence[Finding], of: str) -> str:
     return json.dumps({"of": of, "findings": plain(findings)})
 
 
-def findings_from_json(text: str | None, of: str) -> list[Finding] | None:
-    """Read what `findings_to_json` wrote of the same thing, or return None."""
+def findings_from_json(text: str | None, of: str | None = None) -> list[Finding] | None:
+    """Read what `findings_to_json` wrote, of one thing alone if it is named, or return None."""
     if text is None:
         return None
     try:
         content = json.loads(text)
-        return _FINDINGS.validate_python(content["findings"]) if content["of"] == of else None
+        return _FINDINGS.validate_python(content["findings"]) if of in (None, content["of"]) else None
     except (ValueError, ValidationError, KeyError, TypeError, RecursionError):
         return None
 

@@ -57,8 +57,10 @@ def s6_winners_curse(
             )
             evidence = {"reported": reported, "mean": float(np.mean(values)), "seeds": len(values)}
             return fires(common, Severity.WARNING, message, evidence, "Report the mean: the best seed is not a method.")
-    if validation is None or test_pictures is None or validation_pictures is None:
+    if validation is None:
         return not_run(common, Severity.WARNING, "there is no validation split to hold the test accuracy against")
+    if test_pictures is None or validation_pictures is None:
+        return not_run(common, Severity.WARNING, "it is not known on how many pictures accuracies were measured")
     return _validation_against_test(common, finished, validation, test_pictures, validation_pictures, labels)
 
 

@@ -40,7 +40,7 @@ def print_left_out(reasons: list[str]) -> None:
         errors().print(reason, style="yellow", markup=False, highlight=False)
 
 
-def print_table(folder: Path) -> None:
+def print_table(folder: Path, *, written: bool = True) -> None:
     """Print what a study has found: its ranking, its verdict, what qualifies them."""
     from bakeoff.report.audit import audit_report
     from bakeoff.report.console import ranked_table
@@ -62,4 +62,5 @@ def print_table(folder: Path) -> None:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)
     for line in audit_report(reading.findings):
         console.print(line)
-    console.print(f"Written to {folder}", markup=False, highlight=False, soft_wrap=True)
+    if written:
+        console.print(f"Written to {folder}", markup=False, highlight=False, soft_wrap=True)

@@ -35,7 +35,7 @@ def show(
     from bakeoff.study import Study
 
     if not csv and not json:
-        print_table(folder)
+        print_table(folder, written=False)
         if targets is not None:
             accuracies = [units.share(one, "--targets") for one in word_list(targets) or []]
             output().print(time_to_accuracy_table(Study(folder).time_to_accuracy(accuracies)))

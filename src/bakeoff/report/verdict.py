@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +16,7 @@ from bakeoff.analysis.budget import amount
 from bakeoff.analysis.recommendation import Recommendation
 from bakeoff.analysis.seed_plan import SeedPlan, Spread
 from bakeoff.analysis.verdict import Standing, Verdict
+from bakeoff.report.console import NAME_WIDTH
 from bakeoff.words import clean, duration, percent, plural
 
 HEADERS = {
@@ -59,10 +61,26 @@ def _ranks(low: int, high: int) -> str:
     return str(low) if low == high else f"{low}-{high}"
 
 
-def recommendation_table(found: Recommendation) -> Table:
-    """Return how each judged candidate stands to the budget, best first."""
-    limits = found.budget.limits()
-    known = [name for name in HEADERS if name in limits or any(name in costs for costs in found.costs.values())]
+class RecommendationTable:
+    """How each judged candidate stands to the budget, best first; a narrow terminal goes without costs that are not limited."""
+
+    def __init__(self, found: Recommendation) -> None:
+        self._found = found
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        limits, costs = self._found.budget.limits(), self._found.costs.values()
+        known = [name for name in HEADERS if name in limits or any(name in of_one for of_one in costs)]
+        longest = max((len(clean(one.candidate)) for one in self._found.verdict.candidates), default=0)
+        spare = max(0, longest - NAME_WIDTH)
+        for unneeded in [*(name for name in reversed(known) if name not in limits), None]:
+            shown = _budget_table(self._found, known)
+            if console.measure(shown, options=options.update(width=10_000)).maximum - spare <= options.max_width:
+                break
+            known = [name for name in known if name != unneeded]
+        yield shown
+
+
+def _budget_table(found: Recommendation, known: list[str]) -> Table:
     shown = _table("Candidates and the budget", "candidate", "", "ties", "test", *(HEADERS[name] for name in known))
     for one in found.verdict.candidates:
         costs = found.costs.get(one.candidate_id, {})

@@ -115,6 +115,8 @@ def conclude(planned: Plan, store: Store, probes: Probes) -> list[Finding]:
 def findings_of(reading: Reading, known: tuple[str, list[Finding]] | None = None) -> tuple[str, list[Finding]]:
     """Return what the audit says of a study: what it said before, where nothing has changed since.
 
+    Where another version of bakeoff measured the study, it is what that version said; `audit_folder` measures anew.
+
     Args:
         reading: The study as it stands.
         known: What this returned before, if it did.
@@ -126,8 +128,13 @@ def findings_of(reading: Reading, known: tuple[str, list[Finding]] | None = None
     if known is not None and known[0] == state:
         return known
     with Store.open_read_only(reading.study.folder / DATABASE) as store:
-        said, probes = store.note(FINDINGS), kept.probes_from_json(store.note(PROBES))
+        said, measured = store.note(FINDINGS), store.note(PROBES)
+    probes = kept.probes_from_json(measured)
     findings = kept.findings_from_json(said, state)
+    if findings is None and measured is not None and probes is None:
+        findings = kept.findings_from_json(
+            said
+        )  # what another version found cannot be asked anew, but must not be lost
     if findings is None:
         findings = audit(evidence_after(reading, probes, "it was run before bakeoff kept what it measures"))
     return state, findings

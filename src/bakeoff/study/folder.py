@@ -28,6 +28,9 @@ STUDY_FILE = "study.toml"
 
 DATABASE = "results.sqlite"
 
+OWN = (STUDY_FILE, "lock", "checkpoints", "predictions")
+"""In a study's folder, what belongs to it besides the database and its logs."""
+
 LARGEST_FILE = 16 * 2**20
 """Bytes of a study file that is read: about 100,000 candidates."""
 
@@ -67,6 +70,14 @@ class Study:
     def protocol(self) -> ProtocolName:
         """What candidates got equal shares of; under `time` and `flops`, `spec.budget` has what each was granted."""
         return self.spec.protocol
+
+    def owns(self, path: Path) -> bool:
+        """Whether a path, links followed, is among the files that the study consists of, which no report may replace."""
+        place, home = path.resolve(), self.folder.resolve()
+        if home not in place.parents:
+            return False
+        name = place.relative_to(home).parts[0]
+        return name in OWN or name.startswith(DATABASE)
 
     def reading(self) -> Reading:
         """Return the results as they stand now; of a study that is running, all that is to agree is taken from one.

@@ -81,7 +81,7 @@ def guessing(
         touched, (worst, why) = [run for run, _ in found], found[0]
         yield guessing.fires(
             graded(touched, of),
-            f"{labels[candidate]}, {of_runs(touched, of)}: {why}.",
+            f"{labels[candidate]}, {of_runs(touched, of)}{_such_as(touched, worst)}: {why}.",
             candidates=[candidate],
             evidence={
                 "runs": len(of),
@@ -99,6 +99,10 @@ def guessing(
         )
     if unscored:
         yield guessing.not_run("their runs ended before anything was scored", candidates=unscored)
+
+
+def _such_as(touched: Sequence[SeenRun], one: SeenRun) -> str:
+    return f", such as seed {one.seed}" if len(touched) > 1 else ""
 
 
 def _guesses(health: Health, data: DataProbe | None) -> str | None:
