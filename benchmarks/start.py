@@ -35,7 +35,7 @@ LOADS = (
 
 def note_one_start(began: float, command: list[str]) -> None:
     """Run the command in this process, print when each stage was reached, and stop it at the first step."""
-    from bakeoff.cli import main as bakeoff
+    from bakeoff.cli import main as run_the_command
     from bakeoff.report.progress import StudyProgress
 
     reached: dict[str, float] = {"the command is read": time.time() - began}
@@ -59,7 +59,7 @@ def note_one_start(began: float, command: list[str]) -> None:
     bakeoff.report.progress.StudyProgress = Noting  # type: ignore[misc]
     sys.argv = ["bakeoff", *command]
     try:
-        bakeoff()
+        run_the_command()
     finally:
         sys.stdout.write("\n" + json.dumps(reached))
 
