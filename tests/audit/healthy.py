@@ -31,8 +31,8 @@ from bakeoff.training.setup import split_indices
 from tests.audit.made_up import Outcome, plan_runs, write_outcomes
 from tests.training.tiny import trained
 
-FIRST = 100
-"""Number of the first study that counts; some below were looked at while the generator was written."""
+FIRST = 200
+"""Number of the first study that counts: rules were tuned on those below, H9 on 100 to 199."""
 
 STUDIES = 100
 
