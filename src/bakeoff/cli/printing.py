@@ -62,5 +62,4 @@ def print_table(folder: Path, *, written: bool = True) -> None:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)
     for line in audit_report(reading.findings):
         console.print(line)
-    if written:
-        console.print(f"Written to {folder}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{'Written to' if written else 'Kept in'} {folder}", markup=False, highlight=False, soft_wrap=True)
