@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -27,8 +26,8 @@ main()
 
 def records_on(page: str) -> int:
     """How many epoch records a page holds."""
-    found = re.search(r'<script type="application/json" id="facts">(.*?)</script>', page, re.DOTALL)
-    return 0 if found is None else json.loads(found[1])["files"]["epochs.csv"][1].count("\n") - 1
+    found = re.search(r'<pre [^>]*id="file-epochs.csv"[^>]*>(.*?)</pre>', page, re.DOTALL)
+    return 0 if found is None else found[1].count("\n") - 1
 
 
 def records_in(folder: Path) -> int:
