@@ -50,8 +50,19 @@ def test_one_seed_against_five_is_an_error() -> None:
 
 def test_fewer_than_five_seeds_are_a_warning_with_the_time_that_more_would_take() -> None:
     finding = s1_seeds(seeds={"a": 3, "b": 4, "c": 5}, labels=LABELS, seconds_per_run={"a": 100, "b": 50, "c": 9})
-    fired(finding, Severity.WARNING, "3 of the 5 seeds", "2 more seeds of each (about 4 min 10 s of training in all)")
+    fired(
+        finding,
+        Severity.WARNING,
+        "the a has 3 of the 5 seeds",
+        "2 more seeds of each (about 4 min 10 s of training in all)",
+    )
     assert finding.candidates == ("a", "b")
+
+
+def test_of_candidates_with_too_few_seeds_those_with_the_fewest_are_counted_and_no_others() -> None:
+    finding = s1_seeds(seeds={"a": 2, "b": 4, "c": 2}, labels=LABELS)
+    fired(finding, Severity.WARNING, "the a and 1 other candidate have 2 of the 5 seeds")
+    assert finding.candidates == ("a", "b", "c")
 
 
 def test_five_seeds_each_pass() -> None:

@@ -74,8 +74,8 @@ def s1_seeds(
     message = (
         f"{labels[who]} has {plural(fewest, 'seed')}: networks of one candidate differ by chance, and one says nothing of the next."
         if single
-        else f"{labels[who]}{_others(len(few) - 1)} {fewest} of the {SEEDS_FOR_A_VERDICT} seeds that a verdict asks for "
-        "(3 do for gaps above 2 points)."
+        else f"{_with_others(labels[who], list(few.values()).count(fewest) - 1)} {fewest} of the {SEEDS_FOR_A_VERDICT} seeds "
+        "that a verdict asks for (3 do for gaps above 2 points)."
     )
     advice = (
         f"{plural(max(missing.values()), 'more seed')} of each{_time(missing, seconds_per_run)} would allow a verdict."
@@ -84,8 +84,8 @@ def s1_seeds(
     return fires(common, Severity.ERROR if single else Severity.WARNING, message, evidence, advice, touched)
 
 
-def _others(more: int) -> str:
-    return f" and {plural(more, 'other candidate')} have no more than" if more else " has"
+def _with_others(name: str, more: int) -> str:
+    return f"{name} and {plural(more, 'other candidate')} have" if more else f"{name} has"
 
 
 def _time(missing: Mapping[str, int], seconds_per_run: Mapping[str, float] | None) -> str:
