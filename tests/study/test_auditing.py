@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -166,7 +166,13 @@ def test_a_study_from_before_there_was_an_audit_says_what_it_cannot_know(whole: 
     assert all("before bakeoff kept" in one.message for one in found if one.rule == "D1")
 
 
-def test_errors_that_another_version_found_stay_where_nothing_can_be_asked_anew(whole: Study, tmp_path: Path) -> None:
+def _gone() -> NoReturn:
+    raise StudyError("the pictures must be where they were")
+
+
+def test_errors_that_another_version_found_stay_where_nothing_can_be_asked_anew(
+    whole: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = old(whole, tmp_path)
     probes, found = notes_of(whole)
     assert probes is not None
@@ -176,6 +182,10 @@ def test_errors_that_another_version_found_stay_where_nothing_can_be_asked_anew(
         store.set_note(auditing.FINDINGS, json.dumps(json.loads(found) | {"of": "a state as that version named it"}))
     assert states(study.findings()) == states(whole.findings())
     assert study.unranked() == whole.unranked()
+    # Nor where `bakeoff audit` cannot measure: the pictures are gone.
+    monkeypatch.setattr(auditing, "plan_folder", lambda *_, **__: _gone())
+    assert states(audit_folder(study.folder).findings) == states(whole.findings())
+    assert states(study.findings()) == states(whole.findings())
 
 
 def test_the_audit_measures_what_an_old_study_lacks_and_keeps_it(whole: Study, tmp_path: Path) -> None:

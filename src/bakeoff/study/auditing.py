@@ -129,15 +129,28 @@ def findings_of(reading: Reading, known: tuple[str, list[Finding]] | None = None
         return known
     with Store.open_read_only(reading.study.folder / DATABASE) as store:
         said, measured = store.note(FINDINGS), store.note(PROBES)
-    probes = kept.probes_from_json(measured)
     findings = kept.findings_from_json(said, state)
-    if findings is None and measured is not None and probes is None:
-        findings = kept.findings_from_json(
-            said
-        )  # what another version found cannot be asked anew, but must not be lost
     if findings is None:
+        findings = _of_another_version(said, measured)
+    if findings is None:
+        probes = kept.probes_from_json(measured)
         findings = audit(evidence_after(reading, probes, "it was run before bakeoff kept what it measures"))
     return state, findings
+
+
+def _of_another_version(said: str | None, measured: str | None) -> list[Finding] | None:
+    """Return what another version of bakeoff found in what it measured, which cannot be asked anew but must not be lost.
+
+    Args:
+        said: The note of findings.
+        measured: The note of probes.
+
+    Returns:
+        None where there is no such thing: nothing was measured, or what was measured can be read.
+    """
+    if measured is None or kept.probes_from_json(measured) is not None:
+        return None
+    return kept.findings_from_json(said)
 
 
 def audit_file(
@@ -196,14 +209,17 @@ def audit_folder(
     """
     study, why = Study(folder), ""
     with Store.open_read_only(folder / DATABASE) as store:
-        probes = kept.probes_from_json(store.note(PROBES))
+        said, measured = store.note(FINDINGS), store.note(PROBES)
         trained = bool((store.runs_frame()["status"] == RunStatus.DONE).any())
+    probes = kept.probes_from_json(measured)
     if probes is None or (trained and probes.baseline is None) or (deep and not _deep(probes)):
         try:
             planned = plan_folder(folder, data_dir=data_dir, cache_dir=cache_dir, on_stage=on_stage)
             probes = _completed(planned, probes, trained=trained, deep=deep, on_stage=on_stage)
         except BakeoffError as error:
             why = str(error)
+    if probes is None and (earlier := _of_another_version(said, measured)) is not None:
+        return Audited(study.spec, labels(study.spec.candidates), earlier)
     reading = study.reading()
     findings = audit(evidence_after(reading, probes, why))
     with contextlib.suppress(StudyError), claimed(folder), Store.create_or_open(folder / DATABASE) as store:
