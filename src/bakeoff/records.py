@@ -23,6 +23,10 @@ class RunStatus(StrEnum):
     """Ended by an error; the message is kept."""
 
 
+ENDED = (RunStatus.DONE, RunStatus.DIVERGED, RunStatus.FAILED)
+"""How runs end that no time is left for; a failed one waits for the next command."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numerics:
     """All that decides a number's last bits besides the run's specification.

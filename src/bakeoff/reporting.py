@@ -142,7 +142,7 @@ class Looked:
 
 def look(reading: Reading, data_dir: Path | None = None) -> Looked:
     """Look at a study's pictures, and at what each candidate takes for what."""
-    pictures = pictures_shown(reading.study, reading=reading, data_dir=data_dir)
+    pictures = pictures_shown(reading, data_dir=data_dir)
     return Looked(classes=class_facts_of(reading), pictures=pictures)
 
 

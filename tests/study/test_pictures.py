@@ -88,7 +88,7 @@ def _store_run(
 
 @pytest.fixture(scope="module")
 def pictures(whole: Study) -> Pictures:
-    return shown(whole)
+    return shown(whole.reading())
 
 
 def test_every_candidate_shows_the_same_pictures_through_both_views(whole: Study, pictures: Pictures) -> None:
@@ -168,18 +168,20 @@ def test_a_study_is_of_cifar10_by_its_source_or_by_its_classes_and_size(
 def test_pictures_that_are_gone_or_others_are_told(whole: Study, tmp_path: Path) -> None:
     study = Study(whole.folder)
     study.spec = study.spec.model_copy(update={"source": str(tmp_path / "gone")})
-    gone = shown(study)
+    gone = shown(study.reading())
     assert gone.views == gone.mistakes == ()
     assert gone.missing is not None
     assert "cannot be shown" in gone.missing
     study.spec = whole.spec.model_copy(update={"fingerprint": "another"})
-    assert shown(study) == Pictures(missing="The pictures at digits are no longer those that the study was made with.")
+    assert shown(study.reading()) == Pictures(
+        missing="The pictures at digits are no longer those that the study was made with."
+    )
 
 
 def test_nothing_is_downloaded_to_show_pictures(whole: Study, tmp_path: Path) -> None:
     study = Study(whole.folder)
     study.spec = study.spec.model_copy(update={"source": "cifar10", "size": 32})
-    said = shown(study, data_dir=tmp_path, cache_dir=tmp_path).missing
+    said = shown(study.reading(), data_dir=tmp_path, cache_dir=tmp_path).missing
     assert said is not None
     assert "does not hold it" in said
 
@@ -187,7 +189,7 @@ def test_nothing_is_downloaded_to_show_pictures(whole: Study, tmp_path: Path) ->
 def test_without_predictions_views_are_shown_all_the_same(whole: Study, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(whole.folder, folder, ignore=shutil.ignore_patterns("predictions", "checkpoints"))
-    found = shown(Study(folder))
+    found = shown(Study(folder).reading())
     assert len(found.views) == 4
     assert found.mistakes == found.disagreements == ()
     assert found.missing is not None

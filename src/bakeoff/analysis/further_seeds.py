@@ -60,9 +60,8 @@ def further_seeds(verdict: Verdict, attempted: Mapping[str, int], *, most: int =
 def _open(verdict: Verdict) -> list[Pair]:
     if len(verdict.candidates) < 2:
         return []
-    leader = verdict.unbeaten()[
-        0
-    ]  # with a candidate that is not ranked a pair is open too: its seeds are what it lacks
+    leader = verdict.unbeaten()[0]
+    # With a candidate that is not ranked a pair is open too: its seeds are what it lacks.
     pairs = [pair for pair in verdict.pairs if leader in (pair.comparison.first, pair.comparison.second)]
     return [pair for pair in pairs if pair.decision is Decision.NO_WINNER]
 

@@ -10,11 +10,9 @@ import pandas as pd
 
 from bakeoff.analysis.ranking import curves
 from bakeoff.errors import SpecError
-from bakeoff.records import RunStatus
+from bakeoff.records import ENDED
 
 COLUMNS = ["candidate", "candidate_id", "target", "seconds", "epoch", "hits", "seeds"]
-
-ENDED = (RunStatus.DONE, RunStatus.DIVERGED, RunStatus.FAILED)
 
 SHARES = (0.9, 0.95, 0.99)
 """Of the best candidate's accuracy: the targets where none was fixed beforehand."""

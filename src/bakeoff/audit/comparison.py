@@ -14,10 +14,8 @@ from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.selection import s6_winners_curse
 from bakeoff.audit.statistics import s1_seeds, s2_claims, s3_resolution, s4_stability, s5_multiplicity
-from bakeoff.records import RunStatus
+from bakeoff.records import ENDED, RunStatus
 from bakeoff.spec import ResolvedStudy
-
-ENDED = (RunStatus.DONE, RunStatus.DIVERGED, RunStatus.FAILED)
 
 
 @rule(

@@ -46,6 +46,13 @@ RECORD_COLUMNS = (
 RUN_COLUMNS = ("candidate_id", "model", "seed", "status", "message", "test_loss", "test_accuracy", "parameters", "macs")
 
 
+def fits(table: Table, names: Iterable[str], console: Console, options: ConsoleOptions) -> bool:
+    """Whether a table fits a terminal; of the names in its first column, which fold, `NAME_WIDTH` columns must."""
+    longest = max((len(clean(name)) for name in names), default=0)
+    spare = max(0, longest - NAME_WIDTH)
+    return console.measure(table, options=options.update(width=10_000)).maximum - spare <= options.max_width
+
+
 class RankedTable:
     """The ranking, best first; where the terminal is narrow, the least important columns are left out."""
 
@@ -55,11 +62,9 @@ class RankedTable:
         self._ties = ties
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        longest = max((len(clean(label)) for label in self._table["candidate"]), default=0)
-        spare = max(0, longest - NAME_WIDTH)
         for dropped in range(len(DROPPED_FIRST) + 1):
             shown = self._without(DROPPED_FIRST[:dropped])
-            if console.measure(shown, options=options.update(width=10_000)).maximum - spare <= options.max_width:
+            if fits(shown, self._table["candidate"], console, options):
                 break
         yield shown
 

@@ -16,7 +16,7 @@ from bakeoff.analysis.budget import amount
 from bakeoff.analysis.recommendation import Recommendation
 from bakeoff.analysis.seed_plan import SeedPlan, Spread
 from bakeoff.analysis.verdict import Standing, Verdict
-from bakeoff.report.console import NAME_WIDTH
+from bakeoff.report.console import fits
 from bakeoff.words import clean, duration, percent, plural
 
 HEADERS = {
@@ -70,13 +70,12 @@ class RecommendationTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         limits, costs = self._found.budget.limits(), self._found.costs.values()
         known = [name for name in HEADERS if name in limits or any(name in of_one for of_one in costs)]
-        longest = max((len(clean(one.candidate)) for one in self._found.verdict.candidates), default=0)
-        spare = max(0, longest - NAME_WIDTH)
-        for unneeded in [*(name for name in reversed(known) if name not in limits), None]:
-            shown = _budget_table(self._found, known)
-            if console.measure(shown, options=options.update(width=10_000)).maximum - spare <= options.max_width:
+        dropped_first = [name for name in reversed(known) if name not in limits]
+        names = [one.candidate for one in self._found.verdict.candidates]
+        for dropped in range(len(dropped_first) + 1):
+            shown = _budget_table(self._found, [name for name in known if name not in dropped_first[:dropped]])
+            if fits(shown, names, console, options):
                 break
-            known = [name for name in known if name != unneeded]
         yield shown
 
 

@@ -38,23 +38,20 @@ LARGEST = 96
 Indices = NDArray[np.int64]
 
 
-def shown(
-    study: Study, *, reading: Reading | None = None, data_dir: Path | None = None, cache_dir: Path | None = None
-) -> Pictures:
+def shown(reading: Reading, *, data_dir: Path | None = None, cache_dir: Path | None = None) -> Pictures:
     """Return what there is to be seen of a study's pictures.
 
     Nothing is downloaded for it; pictures that have left the cache are decoded again.
 
     Args:
-        study: The folder.
-        reading: The study as it stands, if it was read already.
+        reading: The study as it stands.
         data_dir: Where downloaded data sets are kept.
         cache_dir: Where decoded pictures are kept.
 
     Returns:
         With `missing` where pictures are gone, have changed, or nobody has predicted anything of them yet.
     """
-    spec = study.spec
+    study, spec = reading.study, reading.study.spec
     try:
         dataset = prepare(spec.source, size=spec.size, data_dir=data_dir, cache_dir=cache_dir, may_download=False)
     except BakeoffError as error:
@@ -62,7 +59,7 @@ def shown(
     if dataset.fingerprint != spec.fingerprint:
         return Pictures(missing=f"The pictures at {spec.source} are no longer those that the study was made with.")
     views = tuple(_views(study, dataset))
-    best = _best_two(reading or study.reading(), dataset)
+    best = _best_two(reading, dataset)
     if not best:
         return Pictures(
             views=views, missing="Mistakes are shown once a run has finished and its predictions are there."

@@ -70,9 +70,7 @@ class Reading:
         """The ranking with intervals of accuracies, and costs; see `Study.table`."""
         try:
             known = self.contenders
-        except (
-            StudyError
-        ):  # runs on different pictures: the verdict says so, and what was trained is shown all the same
+        except StudyError:  # runs on different pictures: the verdict says so, and the rest is shown all the same
             known = contenders(self.ranking, self.runs, self.epochs, Cube.empty())
         return with_intervals(ranking.with_costs(self.ranking, self.costs), known)
 

@@ -9,13 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.records import RunStatus
+from bakeoff.records import ENDED, RunStatus
 from bakeoff.spec import ResolvedStudy, labels
 from bakeoff.study.machine import makespan
 from bakeoff.words import clean, duration, plural
-
-ENDED = (RunStatus.DONE, RunStatus.DIVERGED, RunStatus.FAILED)
-"""What no time is left for; a failed run waits for the next command."""
 
 SILENCE = 60.0
 """Seconds without any record that are nothing to speak of."""
