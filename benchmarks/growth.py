@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import os
 import statistics
 import tempfile
@@ -25,7 +24,7 @@ from contender import Work
 from PIL import Image
 from rich import box
 from rich.table import Table
-from throughput import CONSOLE, HERE, Block, Running, hardware
+from throughput import CONSOLE, Block, Running, hardware, keep
 
 from bakeoff.data import prepare
 
@@ -133,9 +132,7 @@ def main() -> None:
             "hardware": hardware(),
             "results": results,
         }
-        path = HERE / "results" / f"{given.save}.json"
-        path.write_text(json.dumps(kept, indent=1) + "\n")
-        CONSOLE.print(f"kept in {path}", highlight=False)
+        keep(given.save, kept)
 
 
 if __name__ == "__main__":

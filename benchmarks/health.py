@@ -3,7 +3,7 @@
     python benchmarks/health.py --data my_cifar10/
     python benchmarks/health.py --data my_cifar10/ --models resnet18,mobilenet_v2 --epochs 5 --save mine
 
-Health is what the audit later judges runs by: losses, gradients, updates, dead channels, clean training accuracy. Most
+Health is what the audit later judges runs by: losses, gradients, updates, dead channels, clean training accuracy. Many
 looks are a fixed number a run, so that the share falls with its length.
 """
 
@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
-import json
-import os
 import sys
 import tempfile
 import time
@@ -22,12 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from throughput import CONSOLE, HERE, hardware
+from throughput import CONSOLE, hardware, keep, keep_freed_memory
 
 from bakeoff.data import Dataset, prepare
 from bakeoff.data.cache import cache_root
-from bakeoff.execution.local import environment
-from bakeoff.execution.machine import usable_cores
 from bakeoff.records import Health, Numerics
 from bakeoff.spec import CandidateGrid, RunSpec, StudySpec
 from bakeoff.study.planning import facts_of, plan_resolved
@@ -35,8 +31,6 @@ from bakeoff.study.tuning import choose_numerics
 from bakeoff.training import trainer
 from bakeoff.training.health import Watch
 from bakeoff.training.loop import train
-
-ALLOCATOR = "MALLOC_TRIM_THRESHOLD_"
 
 
 class TimedWatch(Watch):
@@ -100,8 +94,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3, help="default %(default)s")
     parser.add_argument("--save", metavar="NAME", help="keep the results as benchmarks/results/NAME.json")
     arguments = parser.parse_args()
-    if ALLOCATOR not in os.environ:  # freed memory is kept, as in bakeoff's workers; that is decided at the start
-        os.execve(sys.executable, [sys.executable, *sys.argv], environment(usable_cores()))
+    keep_freed_memory()
     trainer.Watch = TimedWatch  # type: ignore[misc]
     dataset = prepare(arguments.data)
     study = StudySpec(
@@ -128,7 +121,7 @@ def main() -> None:
             "hardware": hardware(),
             "results": results,
         }
-        (HERE / "results" / f"{arguments.save}.json").write_text(json.dumps(content, indent=1) + "\n")
+        keep(arguments.save, content)
 
 
 if __name__ == "__main__":

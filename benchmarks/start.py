@@ -100,7 +100,7 @@ def main() -> None:
     stages = {name: statistics.median(start[name] for start in starts if name in start) for name in starts[0]}
     loading = loading_seconds()
 
-    from throughput import CONSOLE, HERE, hardware
+    from throughput import CONSOLE, hardware, keep  # not before: a start that is noted would find torch loaded
 
     table = Table(title="Seconds since the command (median)", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("stage")
@@ -118,7 +118,7 @@ def main() -> None:
             "starts": starts,
             "loading": loading,
         }
-        (HERE / "results" / f"{arguments.save}.json").write_text(json.dumps(content, indent=1) + "\n")
+        keep(arguments.save, content)
 
 
 if __name__ == "__main__":

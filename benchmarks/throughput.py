@@ -34,9 +34,11 @@ from bakeoff import cost, models
 from bakeoff.data import Dataset, prepare
 from bakeoff.errors import BakeoffError
 from bakeoff.execution.local import environment
+from bakeoff.execution.machine import usable_cores
 from bakeoff.training.precision import emulated
 
 HERE = Path(__file__).parent
+ALLOCATOR = "MALLOC_TRIM_THRESHOLD_"
 CONSOLE = Console()
 CONTENDERS = ("plain", "plain-autocast", "loader", "lightning", "timm", "bakeoff", "bakeoff-untuned")
 ROWS: dict[str, dict[str, Any]] = {
@@ -220,6 +222,20 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def keep(name: str, content: dict[str, Any]) -> None:
+    """Write a result among those that the project keeps."""
+    path = HERE / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    CONSOLE.print(f"kept in {path}", highlight=False)
+
+
+def keep_freed_memory() -> None:
+    """Start this program again with the allocator of bakeoff's workers, which is decided at the start."""
+    if ALLOCATOR not in os.environ:
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment(usable_cores()))
+
+
 def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
@@ -278,10 +294,7 @@ def main() -> None:
             "rows": {row: ROWS[row] for row in rows},
             "results": results,
         }
-        path = HERE / "results" / f"{given.save}.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(kept, indent=1) + "\n")
-        CONSOLE.print(f"kept in {path}", highlight=False)
+        keep(given.save, kept)
     if given.at_least is not None and _lowest(results) < given.at_least:
         sys.exit(1)
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import json
-import os
 import statistics
 import sys
 import tempfile
@@ -23,12 +21,10 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from throughput import HERE, hardware
+from throughput import hardware, keep, keep_freed_memory
 
 from bakeoff.data import Dataset, prepare
 from bakeoff.data.cache import cache_root
-from bakeoff.execution.local import environment
-from bakeoff.execution.machine import usable_cores
 from bakeoff.records import Numerics
 from bakeoff.spec import CandidateGrid, RunSpec, StudySpec
 from bakeoff.study.machine import resolve_device
@@ -38,8 +34,6 @@ from bakeoff.training.loop import train
 
 PAPER = 0.8212
 """Best test accuracy in the paper: ResNet-18 after 30 epochs."""
-
-ALLOCATOR = "MALLOC_TRIM_THRESHOLD_"
 
 CONSOLE = Console()
 
@@ -96,8 +90,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=["float32", "bfloat16"], help="default: bfloat16 on a GPU")
     parser.add_argument("--save", metavar="NAME", help="keep the results as benchmarks/results/NAME.json")
     arguments = parser.parse_args()
-    if ALLOCATOR not in os.environ:  # freed memory is kept, as in bakeoff's workers; that is decided at the start
-        os.execve(sys.executable, [sys.executable, *sys.argv], environment(usable_cores()))
+    keep_freed_memory()
     pictures = prepare(arguments.data)
     # The test set stands in for the validation set, so that it is scored after every epoch.
     dataset = dataclasses.replace(pictures, validation=pictures.test)
@@ -122,7 +115,7 @@ def main() -> None:
             "candidates": [candidate.model_dump(mode="json") for candidate in plan.study.candidates],
             "results": results,
         }
-        (HERE / "results" / f"{arguments.save}.json").write_text(json.dumps(content, indent=1) + "\n")
+        keep(arguments.save, content)
 
 
 def table(results: dict[str, list[dict[str, Any]]], target: float) -> Table:
