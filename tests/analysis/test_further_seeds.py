@@ -32,6 +32,7 @@ def standing(name: str, seeds: int) -> Standing:
         interval=None,
         seed_interval=None,
         noise=None,
+        seed_chances=(),
         ties="a",
         ranks=None,
     )

@@ -18,6 +18,7 @@ from bakeoff.analysis.statistics.intervals import (
     Interval,
     SeedNoise,
     accuracy_interval,
+    seed_chances,
     seed_interval,
     seed_noise,
 )
@@ -54,6 +55,9 @@ class Standing:
 
     noise: SeedNoise | None
     """How far the seeds lie apart and should; None for one seed or without predictions."""
+
+    seed_chances: tuple[float, ...]
+    """For each seed, how likely chance brings it so far from the others; none for one seed or without predictions."""
 
     ties: str
     """Letters; candidates that share none are separated. Nothing for one that is not ranked."""
@@ -235,6 +239,7 @@ def _standing(one: Contender, ties: str, ranks: tuple[int, int] | None, unranked
         interval=accuracy_interval(one.correct) if one.correct.size > 1 else None,
         seed_interval=seed_interval(accuracies),
         noise=seed_noise(one.correct) if len(one.correct) > 1 else None,
+        seed_chances=seed_chances(one.correct) if len(one.correct) > 1 else (),
         ties=ties,
         ranks=ranks,
         unranked=unranked,

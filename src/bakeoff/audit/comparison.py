@@ -101,6 +101,7 @@ def stability(*, labels: Mapping[str, str], runs: pd.DataFrame, verdict: Verdict
     yield s4_stability(
         accuracies={one.candidate_id: one.test_accuracies for one in verdict.candidates},
         noise={one.candidate_id: one.noise for one in verdict.candidates if one.noise is not None},
+        chances={one.candidate_id: one.seed_chances for one in verdict.candidates},
         labels=labels,
         seeds={str(one): [int(seed) for seed in group] for one, group in done.groupby("candidate_id")["seed"]},
     )

@@ -31,16 +31,14 @@ Labels = Mapping[str, str]
 Pair = tuple[str, str]
 """Ids of two candidates; where one is claimed to be better, it stands first."""
 
-UNSTABLE = 0.999
-"""Quantile of chi-square above which seeds lie farther apart than chance explains. One candidate in a thousand is
-called unstable by chance."""
+UNSTABLE = 0.001
+"""Chance that seeds which differ by chance alone are called unstable in a study: by both signs together, and of all its
+candidates and seeds (Bonferroni)."""
 
 LONELY = 5.0
-"""Robust standard deviations (1.4826 times the median deviation from the median) from which a seed stands apart."""
-
-LONELY_BY_CHANCE = 4.0
-"""And expected standard deviations: of five normal seeds one in nine studies has one beyond `LONELY`, since the median
-deviation of few seeds is often small; beyond both, one in two thousand has (simulated)."""
+"""Robust standard deviations (1.4826 times the median deviation from the median) from which a seed stands apart. Of
+five normal seeds one in nine studies has one beyond, since the median deviation of few seeds is often small; so chance
+must be ruled out besides."""
 
 LONELY_GAP = 0.01
 
@@ -199,6 +197,7 @@ def s4_stability(
     *,
     accuracies: Mapping[str, Sequence[float]],
     noise: Mapping[str, SeedNoise],
+    chances: Mapping[str, Sequence[float]],
     labels: Labels,
     seeds: Mapping[str, Sequence[int]] | None = None,
 ) -> Finding:
@@ -208,20 +207,23 @@ def s4_stability(
         accuracies: Test accuracies of each candidate's seeds, by id.
         noise: How far they should lie apart, by id, as `statistics.intervals.seed_noise` gives it; whoever is missing
             is not checked.
+        chances: How likely chance brings each seed so far from the others, as `statistics.intervals.seed_chances` gives
+            it, in the order of the accuracies.
         labels: Of the candidates.
         seeds: Their numbers, in the order of the accuracies, to name the one that stands apart.
     """
     common: dict[str, Any] = {
         "rule": "S4",
         "title": "stable seeds",
-        "threshold": f"variance seen / expected <= chi-square's quantile of {UNSTABLE:g} over its degrees of freedom; no seed alone",
+        "threshold": f"variance seen / expected and each seed's distance such as chance brings in all but {UNSTABLE:g} of studies",
         "blocks": "that the mean tells what to expect of the next seed",
     }
     checked = [one for one in accuracies if one in noise and len(accuracies[one]) >= 3]
     if not checked:
         return not_run(common, Severity.WARNING, "no candidate has three finished seeds with their predictions")
-    lonely = {one: place for one in checked if (place := _lonely(accuracies[one], noise[one])) is not None}
-    unstable = [one for one in checked if one in lonely or noise[one].ratio > _most_ratio(noise[one].seeds)]
+    granted = UNSTABLE / 2 / len(checked)  # to each of the two signs
+    lonely = {one: place for one in checked if (place := _lonely(accuracies[one], chances[one], granted)) is not None}
+    unstable = [one for one in checked if one in lonely or noise[one].ratio > _most_ratio(noise[one].seeds, granted)]
     worst = max(checked, key=lambda one: _comparable(noise[one].ratio))
     evidence: dict[str, Any] = {
         "checked": len(checked),
@@ -246,20 +248,21 @@ def s4_stability(
     return fires(common, Severity.WARNING, message, evidence, advice, candidates=tuple(unstable))
 
 
-def _most_ratio(seeds: int) -> float:
-    return float(stats.chi2.ppf(UNSTABLE, seeds - 1)) / (seeds - 1)
+def _most_ratio(seeds: int, granted: float) -> float:
+    """Return the ratio of variances that chance exceeds with the probability that it is granted."""
+    return float(stats.chi2.isf(granted, seeds - 1)) / (seeds - 1)
 
 
 def _comparable(ratio: float) -> float:
     return 0.0 if math.isnan(ratio) else ratio
 
 
-def _lonely(accuracies: Sequence[float], noise: SeedNoise) -> int | None:
+def _lonely(accuracies: Sequence[float], chances: Sequence[float], granted: float) -> int | None:
     """Return the place of the seed that stands apart from the others, if one does."""
     away = np.abs(np.asarray(accuracies, float) - np.median(accuracies))
-    bound = max(LONELY_GAP, LONELY * 1.4826 * float(np.median(away)), LONELY_BY_CHANCE * noise.expected_sd)
     place = int(away.argmax())
-    return place if away[place] > bound else None
+    stands_apart = away[place] > max(LONELY_GAP, LONELY * 1.4826 * float(np.median(away)))
+    return place if stands_apart and chances[place] < granted / len(accuracies) else None
 
 
 def s5_multiplicity(

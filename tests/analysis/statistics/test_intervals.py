@@ -14,6 +14,7 @@ from bakeoff.analysis.statistics.intervals import (
     Interval,
     accuracy_interval,
     satterthwaite,
+    seed_chances,
     seed_interval,
     seed_noise,
     wilson,
@@ -98,6 +99,36 @@ def test_equal_seeds_have_no_noise_and_no_ratio() -> None:
 def test_one_seed_has_no_noise() -> None:
     with pytest.raises(ValueError, match="two at least"):
         seed_noise(np.ones((1, 5), bool))
+
+
+@given(only_first=st.integers(0, 40), only_second=st.integers(0, 40), shared=st.integers(0, 10))
+def test_the_chances_of_two_seeds_are_mcnemars_exact_p(only_first: int, only_second: int, shared: int) -> None:
+    first = np.repeat([True, False, True, False], [only_first, only_second, shared, shared])
+    second = np.repeat([False, True, True, False], [only_first, only_second, shared, shared])
+    found = seed_chances(np.array([first, second]))
+    disputed = only_first + only_second
+    p = stats.binomtest(only_first, disputed).pvalue if disputed else 1.0
+    assert found == pytest.approx((p, p), rel=1e-6, abs=1e-12)
+
+
+def test_the_chances_of_a_seed_are_those_of_answers_dealt_out_at_random() -> None:
+    generator = np.random.default_rng(3)
+    networks = generator.random((4, 60)) < generator.beta(3, 1, 60)
+    networks[2, :12] = False
+    dealt = np.stack([generator.permuted(networks, axis=0).sum(axis=1) for _ in range(20_000)])[:, 0]
+    for own, found in zip(networks.sum(axis=1), seed_chances(networks), strict=True):
+        drawn = min(1.0, 2 * min((dealt <= own).mean(), (dealt >= own).mean()))
+        assert found == pytest.approx(drawn, abs=0.015)
+
+
+def test_seeds_that_agree_on_every_picture_are_what_chance_brings() -> None:
+    assert seed_chances(np.ones((3, 5), bool)) == (1, 1, 1)
+
+
+def test_the_chances_of_far_tails_keep_their_size() -> None:
+    networks = np.ones((5, 10_000), bool)
+    networks[0, :40] = False  # all forty wrong answers on one of five seeds: twice 0.2 ** 40 is next to nothing
+    assert 0 <= seed_chances(networks)[0] < 1e-9
 
 
 def test_satterthwaites_freedom_is_welchs_for_two_variances() -> None:

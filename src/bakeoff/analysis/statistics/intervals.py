@@ -112,6 +112,33 @@ def seed_noise(correct: Bits) -> SeedNoise:
     return SeedNoise(seeds, math.sqrt(seen), math.sqrt(expected), math.sqrt(max(0.0, seen - expected)))
 
 
+def seed_chances(correct: Bits) -> tuple[float, ...]:
+    """Return, for each seed, how likely chance alone brings it so far from the others: a two-sided probability.
+
+    Chance gives each picture's right answers to seeds at random. How many a seed then has is a sum of binomials, one
+    for each number of seeds that got a picture right, and its distribution is computed exactly, through its
+    characteristic function. Unlike a standard deviation it holds where only a handful of pictures tell seeds apart.
+    For two seeds it is McNemar's exact test.
+
+    Args:
+        correct: Shape (seeds, pictures), one seed at least.
+    """
+    seeds = len(correct)
+    right = correct.sum(axis=0)
+    disputed = (right > 0) & (right < seeds)
+    pictures = int(disputed.sum())
+    frequencies = np.exp(-2j * np.pi * np.arange(pictures + 1) / (pictures + 1))
+    transform = np.ones(pictures + 1, dtype=complex)
+    for number, count in enumerate(np.bincount(right[disputed], minlength=seeds)):
+        share = number / seeds
+        transform *= (1 - share + share * frequencies) ** count
+    chances = np.fft.ifft(transform).real.clip(0)
+    at_most = np.cumsum(chances)
+    at_least = np.cumsum(chances[::-1])[::-1]
+    own = correct[:, disputed].sum(axis=1)
+    return tuple(float(min(1.0, 2 * min(at_most[number], at_least[number]))) for number in own)
+
+
 def satterthwaite(total: float, uncertain: Iterable[tuple[float, float]]) -> float:
     """Return the degrees of freedom of a variance that was put together from estimates (Satterthwaite 1946).
 
