@@ -13,8 +13,9 @@ from torch import nn
 from bakeoff.audit import Severity, State
 from bakeoff.audit.evidence import NetworkProbe
 from bakeoff.records import OneBatch
-from bakeoff.training import loop, one_batch
+from bakeoff.training import one_batch
 from bakeoff.training.one_batch import overfit_one_batch, unlike_pictures, without_dropout
+from bakeoff.training.threads import with_threads
 from tests.audit.health_evidence import asked, data_probe, fired, health, only, told, trained_study
 from tests.audit.studies import evidence, study
 from tests.builders import one_run, random_pictures, small_dataset
@@ -26,7 +27,7 @@ DATASET = small_dataset()
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     """Several threads only wait for each other on networks as small as these."""
-    with loop._threads(1):
+    with with_threads(1):
         yield
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import special
+import scipy
 
 from bakeoff.analysis.statistics.differences import Gap
 from bakeoff.analysis.statistics.power import POWER, WORTHWHILE_SEEDS, first_that_holds, power
@@ -85,8 +85,8 @@ def settling(
 def _seen(gap: float, known: Gap, seeds: int, level: float) -> bool:
     """Return whether so many seeds likely bring both tests' p values below a level."""
     by_seeds = _seed_variance(known) / seeds
-    reach = special.ndtri(1 - level / 2) * math.sqrt(known.floor_variance + by_seeds)
-    if gap - special.ndtri(POWER) * math.sqrt(by_seeds) <= reach:
+    reach = scipy.special.ndtri(1 - level / 2) * math.sqrt(known.floor_variance + by_seeds)
+    if gap - scipy.special.ndtri(POWER) * math.sqrt(by_seeds) <= reach:
         return False
     spread = math.sqrt(_seed_variance(known) / 2)
     return spread == 0 or power(seeds, gap, spread, alpha=level) >= POWER
@@ -95,8 +95,8 @@ def _seen(gap: float, known: Gap, seeds: int, level: float) -> bool:
 def _ruled_out(gap: float, known: Gap, seeds: int, smallest: float, alpha: float) -> bool:
     """Return whether so many seeds likely bring the interval for new pictures within the smallest difference."""
     by_seeds = _seed_variance(known) / seeds
-    reach = special.ndtri(1 - alpha) * math.sqrt(known.floor_variance + by_seeds)
-    return bool(gap + special.ndtri(POWER) * math.sqrt(by_seeds) + reach < smallest)
+    reach = scipy.special.ndtri(1 - alpha) * math.sqrt(known.floor_variance + by_seeds)
+    return bool(gap + scipy.special.ndtri(POWER) * math.sqrt(by_seeds) + reach < smallest)
 
 
 def _seed_variance(known: Gap) -> float:
@@ -106,7 +106,7 @@ def _seed_variance(known: Gap) -> float:
 
 def _pictures(gap: float, known: Gap, smallest: float, alpha: float, pairs: int) -> int | None:
     by_picture = known.floor_variance * known.pictures
-    seen = by_picture * (special.ndtri(1 - alpha / pairs / 2) / gap) ** 2 if gap >= smallest else math.inf
-    ruled_out = by_picture * (special.ndtri(1 - alpha) / (smallest - gap)) ** 2 if gap < smallest else math.inf
+    seen = by_picture * (scipy.special.ndtri(1 - alpha / pairs / 2) / gap) ** 2 if gap >= smallest else math.inf
+    ruled_out = by_picture * (scipy.special.ndtri(1 - alpha) / (smallest - gap)) ** 2 if gap < smallest else math.inf
     needed = math.ceil(min(seen, ruled_out))
     return needed if needed > known.pictures else None

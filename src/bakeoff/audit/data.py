@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import scipy
+
 from bakeoff.audit import views
 from bakeoff.audit.evidence import DataProbe, NetworkProbe, Overlap
 from bakeoff.audit.finding import Finding, Severity
@@ -115,8 +117,6 @@ def integrity(*, data: DataProbe) -> Iterator[Finding]:
 
 
 def _odd_shares(data: DataProbe) -> Iterator[Finding]:
-    from scipy.stats import chi2_contingency  # loads slowly
-
     train = data.counts["train"]
     for split, counts in data.counts.items():
         if split == "train":
@@ -125,9 +125,11 @@ def _odd_shares(data: DataProbe) -> Iterator[Finding]:
             (count / sum(counts)) / (of_train / sum(train)) - 1 for count, of_train in zip(counts, train, strict=True)
         ]
         worst = max(range(len(odds)), key=lambda place: abs(odds[place]))
+        if abs(odds[worst]) <= ODD_SHARE:
+            continue
         name = class_name(data.classes[worst])
-        chance = float(chi2_contingency([train, counts]).pvalue)
-        if chance < ODD_COUNTS and abs(odds[worst]) > ODD_SHARE:
+        chance = float(scipy.stats.chi2_contingency([train, counts]).pvalue)
+        if chance < ODD_COUNTS:
             yield integrity.fires(
                 Severity.WARNING,
                 f"Classes have other shares in the {split} split than in training: '{name}' is {percent(abs(odds[worst]))} "

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from bakeoff.analysis.decision import ALPHA
 from bakeoff.analysis.settling import SEEDS_FOR_A_VERDICT
@@ -250,7 +250,7 @@ def s4_stability(
 
 def _most_ratio(seeds: int, granted: float) -> float:
     """Return the ratio of variances that chance exceeds with the probability that it is granted."""
-    return float(stats.chi2.isf(granted, seeds - 1)) / (seeds - 1)
+    return float(scipy.stats.chi2.isf(granted, seeds - 1)) / (seeds - 1)
 
 
 def _comparable(ratio: float) -> float:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from bakeoff.models.skeleton import forward, skeleton, trace
+from bakeoff.models.trial import forward, trace
 from bakeoff.spec import Recipe
 
 OPERATIONS = 2
@@ -101,9 +103,8 @@ def macs(network: nn.Module, size: int) -> int:
         network: Any network of pictures.
         size: Side of the input in pixels.
     """
-    bones = skeleton(network)
-    with FlopCounterMode(display=False) as counter:
-        forward(bones, size)
+    with _counting() as counter:
+        forward(network, size)
     return int(counter.get_total_flops()) // OPERATIONS
 
 
@@ -129,18 +130,29 @@ def layers(network: nn.Module, size: int) -> list[LayerCount]:
         network: Any network of pictures; it is left alone.
         size: Side of the input in pixels.
     """
-    bones = skeleton(network)
     shapes: dict[str, list[torch.Size]] = {}
 
     def note(name: str, _: nn.Module, __: torch.Size, after: torch.Size) -> None:
         shapes.setdefault(name, []).append(after)
 
-    with FlopCounterMode(display=False) as counter:
-        trace(bones, size, note)
-    own = _own(counter.get_flop_counts(), type(bones).__name__)
+    with _counting() as counter:
+        trace(network, size, note)
+    own = _own(counter.get_flop_counts(), type(network).__name__)
     order = [*shapes, *(name for name in own if name not in shapes)]
-    modules = dict(bones.named_modules())
+    modules = dict(network.named_modules())
     return [_layer(name, modules[name], own[name], shapes.get(name, [])) for name in order if own.get(name)]
+
+
+@contextmanager
+def _counting() -> Iterator[FlopCounterMode]:
+    """Count by torch's counter, with attention as the matrix products that it is: the counter does not know fused ones."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            yield counter
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 def _own(counts: Mapping[str, Mapping[Any, int]], root: str) -> dict[str, int]:

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 
 CONFIDENCE = 0.95
 
@@ -36,11 +37,11 @@ def quantile_interval(samples: Sequence[float], share: float, confidence: float 
     Returns:
         Both ends; None for one that so few samples cannot give.
     """
-    from scipy.stats import binom
-
     ordered, miss = sorted(samples), (1 - confidence) / 2
-    below = int(binom.ppf(miss, len(ordered), share))  # samples sure to lie below: the lower end is the last of them
-    above = int(binom.ppf(1 - miss, len(ordered), share)) + 1
+    below = int(
+        scipy.stats.binom.ppf(miss, len(ordered), share)
+    )  # samples sure to lie below: the lower end is the last of them
+    above = int(scipy.stats.binom.ppf(1 - miss, len(ordered), share)) + 1
     low = ordered[below - 1] if below >= 1 else None
     high = ordered[above - 1] if above <= len(ordered) else None
     return low, high

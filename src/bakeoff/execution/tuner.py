@@ -193,7 +193,7 @@ def _layers(job: Job) -> list[Layer]:
     from bakeoff import models
     from bakeoff.training import convolution
 
-    with torch.device("meta"):  # shapes are all that is needed
+    with torch.random.fork_rng(devices=[]):  # the weights are of no importance
         network = models.build(job.model, classes=job.classes, stem=job.stem, size=job.size).module
     return convolution.layers_of(network, batch=job.batch, size=job.size, dtype=getattr(torch, job.precision))
 

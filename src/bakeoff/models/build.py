@@ -10,8 +10,8 @@ from torch import nn
 
 from bakeoff.errors import SpecError
 from bakeoff.models import small_input
-from bakeoff.models.skeleton import FAILURES, first_line, forward
 from bakeoff.models.small_input import SMALLEST_MAP
+from bakeoff.models.trial import FAILURES, first_line, forward
 from bakeoff.models.zoo import MADE_SMALL, create
 
 

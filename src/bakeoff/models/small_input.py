@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bakeoff.models.skeleton import FAILURES, first_line, skeleton, trace
+from bakeoff.models.trial import FAILURES, first_line, trace
 
 SMALLEST_MAP = 4
 """Side that the last feature map must have."""
@@ -80,13 +80,21 @@ def last_map_side(network: nn.Module, size: int) -> int | None:
         network: Left as it is.
         size: Side of the input in pixels.
     """
+    sides: dict[str, int] = {}
+
+    def note(name: str, layer: nn.Module, before: torch.Size, after: torch.Size) -> None:
+        if _shows_feature_map(layer, before, after):
+            sides[name] = _side(after)
+
+    trace(network, size, note)
+    seen = list(sides.values())
+    if seen and seen[-1] >= SMALLEST_MAP:
+        return seen[-1]  # a map that came of it by another halving would have been seen, too
     try:
         _, last = find_halvings(network)
     except CannotAdaptError:
         return None
-    sides: dict[str, int] = {}
-    trace(skeleton(network), size, lambda name, layer, before, after: sides.update({name: _side(after)}))
-    return sides.get(last)
+    return sides.get(last, 1)
 
 
 def find_halvings(network: nn.Module) -> tuple[list[Halving], str]:
@@ -100,15 +108,14 @@ def find_halvings(network: nn.Module) -> tuple[list[Halving], str]:
 
     def note(name: str, layer: nn.Module, before: torch.Size, after: torch.Size) -> None:
         nonlocal last
-        # Maps of one pixel are no feature maps but gates (squeeze and excitation) or what comes after global pooling.
-        if len(before) != 4 or len(after) != 4 or _side(after) <= 1 or isinstance(layer, ADAPTIVE):
+        if not _shows_feature_map(layer, before, after):
             return
         last = name
         if _is_strided(layer) or _is_pool(layer, before, after):
             stages.setdefault(_side(before), []).append(name)
 
     try:
-        trace(skeleton(network), LARGE, note)
+        trace(network, LARGE, note)
     except FAILURES as error:
         raise CannotAdaptError(f"it takes inputs of one size only: {first_line(error)}") from error
     if not last:
@@ -125,6 +132,11 @@ def _shortfall(network: nn.Module, last: str, size: int) -> str:
         return f"fails: {first_line(error)}"
     side = sides.get(last, 0)
     return "" if side >= SMALLEST_MAP else f"ends in a {side}x{side} map"
+
+
+def _shows_feature_map(layer: nn.Module, before: torch.Size, after: torch.Size) -> bool:
+    """Tell feature maps from maps of one pixel, which are gates (squeeze and excitation) or come after global pooling."""
+    return len(before) == 4 and len(after) == 4 and _side(after) > 1 and not isinstance(layer, ADAPTIVE)
 
 
 def _is_strided(layer: nn.Module) -> bool:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.special import softmax
 
 from bakeoff.analysis.pictures import Disagreement, Mistake, Pictures, ViewsShown
 from bakeoff.data import Dataset, prepare
@@ -175,7 +175,7 @@ def _together(label: str, paths: Sequence[Path], dataset: Dataset) -> _Predicted
         if not _known(indices, true, dataset) or one.logits.shape != (len(indices), len(dataset.classes)):
             continue
         pictures, truth = indices, true
-        shares.append(softmax(one.logits[order].astype(np.float64), axis=1))
+        shares.append(scipy.special.softmax(one.logits[order].astype(np.float64), axis=1))
     if not shares:
         return None
     mean = np.mean(shares, axis=0)

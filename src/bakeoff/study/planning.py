@@ -179,6 +179,7 @@ def plan_resolved(
         SpecError: If a network cannot be built for these pictures, the device is not there, or `only` matches nothing.
     """
     from bakeoff import cost, models
+    from bakeoff.training.threads import with_threads
 
     if dataset.fingerprint != study.fingerprint:
         raise StudyError(
@@ -192,10 +193,11 @@ def plan_resolved(
         size = candidate.input_size(dataset.size)
         network = (candidate.model, candidate.stem, size, candidate.recipe.early_sizes)
         if network not in known:  # candidates of a sweep share theirs
-            built = models.build(candidate.model, classes=len(dataset.classes), stem=candidate.stem, size=size)
-            for side, _ in candidate.recipe.early_sizes:
-                models.check_early_size(built.module, candidate.model, side)
-            known[network] = (built.changes, cost.parameters(built.module), cost.macs(built.module, size))
+            with with_threads(1):  # of one picture; another core is busy with the loading of a worker
+                built = models.build(candidate.model, classes=len(dataset.classes), stem=candidate.stem, size=size)
+                for side, _ in candidate.recipe.early_sizes:
+                    models.check_early_size(built.module, candidate.model, side)
+                known[network] = (built.changes, cost.parameters(built.module), cost.macs(built.module, size))
         changes[candidate.id], parameters[candidate.id], macs[candidate.id] = known[network]
     names = labels(study.candidates)
     workers, threads = divide_cores(len(study.runs()), workers, device)

@@ -6,17 +6,15 @@ holds the whole history, then yields the epoch's record; resumed, it first yield
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
-
-import torch
 
 from bakeoff.data.dataset import Dataset
 from bakeoff.records import EpochRecord, Numerics, RunResult
 from bakeoff.spec import RunSpec
 from bakeoff.training import checkpoint as checkpoints
 from bakeoff.training.memory import MemoryShortError
+from bakeoff.training.threads import with_threads
 from bakeoff.training.trainer import Hooks, Trainer
 
 
@@ -49,7 +47,7 @@ def train(
     micro_batch = numerics.micro_batch
     while True:
         try:
-            with _threads(numerics.threads):
+            with with_threads(numerics.threads):
                 trainer = Trainer(run, dataset, numerics, micro_batch, state, folder, hooks)
                 for record in trainer.history[told:]:
                     told += 1
@@ -68,13 +66,3 @@ def train(
             state = checkpoints.load(folder, run.id, hooks.warn)
             if state is not None:
                 state.progress.micro_batch = micro_batch
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

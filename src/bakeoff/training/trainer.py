@@ -241,7 +241,7 @@ class Trainer:
                 seconds_wait += assembled - started
                 seconds_train += now - assembled
                 done.seconds_train, done.seconds_wait = seconds_train, seconds_wait
-                if now - reported > 0.2 or done.step == self.steps:
+                if now - reported > 0.2 or done.step in (first_step + 1, self.steps):
                     reported = now
                     self._report((done.step - first_step) * self.recipe.batch_size / (now - since))
                 stopping = self.hooks.stop()

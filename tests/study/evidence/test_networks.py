@@ -75,7 +75,7 @@ def test_draws_and_leaks_in_evaluation_are_seen(
     assert found.company_difference is not None
     assert (found.repeat_difference > 0) == repeated
     assert (found.company_difference > 1e-3) == leaks
-    assert found.map_side == (None if fault == "view" else 8)  # which cannot take another size
+    assert found.map_side == 8
 
 
 def test_scores_that_are_not_finite_are_none(monkeypatch: pytest.MonkeyPatch) -> None:

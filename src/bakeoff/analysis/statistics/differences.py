@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from bakeoff.analysis.statistics.intervals import (
     Accuracies,
@@ -68,7 +68,7 @@ class Gap:
     @property
     def p(self) -> float:
         """The two-sided p value of no difference."""
-        return float(2 * stats.t.sf(abs(self.value) / self.standard_error, self.freedom))
+        return float(2 * scipy.stats.t.sf(abs(self.value) / self.standard_error, self.freedom))
 
     @property
     def floor_variance(self) -> float:
@@ -120,7 +120,7 @@ def welch(first: Accuracies, second: Accuracies) -> Welch | None:
     parts = [(float(np.var(one, ddof=1)) / len(one), len(one) - 1.0) for one in (first, second)]
     total = sum(variance for variance, _ in parts)
     freedom = satterthwaite(total, parts)
-    return Welch(difference, freedom, float(2 * stats.t.sf(abs(difference) / math.sqrt(total), freedom)))
+    return Welch(difference, freedom, float(2 * scipy.stats.t.sf(abs(difference) / math.sqrt(total), freedom)))
 
 
 def permutation_p(first: Accuracies, second: Accuracies) -> float | None:
@@ -191,7 +191,7 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
     """
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     discordant = only_first + only_second
-    p = float(stats.binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
+    p = float(scipy.stats.binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
     return McNemar(only_first, only_second, p)
 
 

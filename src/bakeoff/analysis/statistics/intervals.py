@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 Accuracies = Sequence[float] | NDArray[np.float64]
 """One a seed, shares in [0, 1]."""
@@ -62,7 +62,7 @@ def wilson(right: int, pictures: int, *, level: float = 0.95) -> Interval:
     """
     if not 0 <= right <= pictures or pictures < 1:
         raise ValueError(f"0 <= right <= pictures and pictures >= 1 must hold, but got {right=}, {pictures=}")
-    return _score_interval(right / pictures, pictures, float(special.ndtri((1 + level) / 2)), level)
+    return _score_interval(right / pictures, pictures, float(scipy.special.ndtri((1 + level) / 2)), level)
 
 
 def _score_interval(share: float, pictures: float, quantile: float, level: float) -> Interval:
@@ -87,7 +87,7 @@ def seed_interval(accuracies: Accuracies, *, level: float = 0.95) -> Interval | 
 
 def t_quantile(level: float, freedom: float) -> float:
     """Return how many standard errors an interval of this level reaches to either side."""
-    return float(special.stdtrit(freedom, (1 + level) / 2))
+    return float(scipy.special.stdtrit(freedom, (1 + level) / 2))
 
 
 def seed_noise(correct: Bits) -> SeedNoise:

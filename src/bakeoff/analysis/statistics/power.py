@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from scipy import optimize, stats
+import scipy
 
 POWER = 0.8
 """The usual chance to see a difference that is there."""
@@ -39,9 +39,9 @@ def power(seeds: float, difference: float, sd: float, *, alpha: float = 0.05) ->
     """
     freedom = 2 * seeds - 2
     shift = difference / (sd * math.sqrt(2 / seeds))
-    critical = stats.t.isf(alpha / 2, freedom)
+    critical = scipy.stats.t.isf(alpha / 2, freedom)
     # The lower tail as the upper one of the mirrored distribution: SciPy 1.17 gives NaN for many of its tiny values.
-    return float(stats.nct.sf(critical, freedom, shift) + stats.nct.sf(critical, freedom, -shift))
+    return float(scipy.stats.nct.sf(critical, freedom, shift) + scipy.stats.nct.sf(critical, freedom, -shift))
 
 
 def seeds_needed(difference: float, sd: float, *, alpha: float = 0.05, chance: float = POWER) -> int | None:
@@ -74,7 +74,7 @@ def smallest_difference(seeds: int, sd: float, *, alpha: float = 0.05, chance: f
     most = 2.0  # in units of sd; doubled until it is enough
     while power(seeds, most, 1.0, alpha=alpha) < chance:
         most *= 2
-    found = optimize.brentq(lambda size: power(seeds, size, 1.0, alpha=alpha) - chance, 0.0, most)
+    found = scipy.optimize.brentq(lambda size: power(seeds, size, 1.0, alpha=alpha) - chance, 0.0, most)
     return float(found) * sd
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import integrate, special
+import scipy
 
 
 def expected_best(scores: Sequence[float], trials: int) -> float:
@@ -32,8 +32,8 @@ def expected_best(scores: Sequence[float], trials: int) -> float:
 def expected_maximum(number: int) -> float:
     """Return how far the best of so many equal candidates lies above their mean by luck, in standard deviations."""
     # The chance that all lie below a height is ndtr^m; the mean is the integral of what is missing to it on either side.
-    above = integrate.quad(lambda height: 1 - special.ndtr(height) ** number, 0, 12)[0]
-    below = integrate.quad(lambda height: special.ndtr(height) ** number, -12, 0)[0]
+    above = scipy.integrate.quad(lambda height: 1 - scipy.special.ndtr(height) ** number, 0, 12)[0]
+    below = scipy.integrate.quad(lambda height: scipy.special.ndtr(height) ** number, -12, 0)[0]
     return float(above - below)
 
 

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
+import scipy
 
 from bakeoff.audit.evidence import DataProbe
 from bakeoff.audit.finding import Finding, Severity
@@ -132,9 +133,7 @@ def _guesses(health: Health, data: DataProbe | None) -> str | None:
 
 
 def _quantile(pictures: int, chance: float) -> float:
-    from scipy.stats import binom  # loads slowly
-
-    return float(binom.ppf(CHANCE_QUANTILE, pictures, chance)) / pictures
+    return float(scipy.stats.binom.ppf(CHANCE_QUANTILE, pictures, chance)) / pictures
 
 
 @rule(

@@ -17,7 +17,8 @@ from bakeoff.training.convolution.winograd import WINOGRAD, unavailable
 class Algorithm(Protocol):
     """A way to compute some passes of some convolutions.
 
-    All tensors have the channels innermost in memory (`torch.channels_last`) and one dtype; what is returned has too.
+    All tensors have the channels innermost in memory (`torch.channels_last`) and one dtype; what is returned has too. A pass
+    that an algorithm never serves raises `NotImplementedError`.
     """
 
     name: str

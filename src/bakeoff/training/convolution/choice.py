@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from bakeoff.files import write_atomically
-from bakeoff.models.skeleton import skeleton, trace
+from bakeoff.models.trial import trace
 from bakeoff.training.convolution.algorithm import LIBRARY, Algorithm, serving
 from bakeoff.training.convolution.geometry import Geometry, Pass
 from bakeoff.training.convolution.layer import choosable
@@ -73,7 +73,7 @@ def layers_of(network: nn.Module, *, batch: int, size: int, dtype: torch.dtype) 
             geometry = Geometry.of(layer, torch.Size((batch, *inputs[1:])), dtype)
             found[name] = Layer(name, geometry, first=not found and inputs[1] == 3)
 
-    trace(skeleton(network), size, note)
+    trace(network, size, note)
     return list(found.values())
 
 

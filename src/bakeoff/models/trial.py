@@ -1,8 +1,11 @@
-"""Trying a network on one picture: on the network itself, or on a copy that has shapes but no numbers."""
+"""Trying a network on one blank picture.
+
+On the network itself, not on a copy of it on torch's meta device: one picture takes milliseconds, where each layer takes
+one there, and the first loads SymPy.
+"""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -15,37 +18,16 @@ FAILURES = (RuntimeError, ValueError, AssertionError)
 """What networks raise on inputs of a size that they cannot take."""
 
 
-def skeleton(network: nn.Module) -> nn.Module:
-    """Return a copy on torch's meta device, without copying a weight; the network is left alone.
-
-    Its batch normalisations pass maps on as they are: shapes stay true, and each would take milliseconds there.
-    """
-    # deepcopy takes what the memo holds in place of copying: empty tensors here.
-    memo: dict[int, object] = {}
-    for parameter in network.parameters():
-        memo[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), parameter.requires_grad)
-    for buffer in network.buffers():
-        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
-    bones = copy.deepcopy(network, memo)
-    for layer in bones.modules():
-        if type(layer) is nn.BatchNorm2d:
-            layer.forward = _as_it_is  # type: ignore[assignment, method-assign]
-    return bones
-
-
-def _as_it_is(maps: torch.Tensor) -> torch.Tensor:
-    return maps
-
-
 def forward(network: nn.Module, size: int) -> torch.Tensor:
     """Return what a network gives in evaluation for one blank picture with this many pixels a side."""
     device = next((parameter.device for parameter in network.parameters()), None)
-    was_training = network.training
+    modes = [(layer, layer.training) for layer in network.modules()]
     try:
         with torch.no_grad():
             output: torch.Tensor = network.eval()(torch.zeros(1, 3, size, size, device=device))
     finally:
-        network.train(was_training)
+        for layer, training in modes:
+            layer.training = training
     return output
 
 
