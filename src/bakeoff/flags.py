@@ -87,6 +87,9 @@ def _lay_over(content: dict[str, Any], flags: dict[str, Any]) -> None:
         else:
             content.setdefault("recipe", {})[key] = plain
             _forget(content, key)
+            for entry in content["candidates"]:
+                if "recipe" in entry:  # which stands in place of the study's
+                    entry[key] = plain
 
 
 def _forget(content: dict[str, Any], key: str) -> None:
