@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from bakeoff.data import Dataset, prepare
+from bakeoff.execution import local
 from bakeoff.execution.local import EarlyWorker, LocalExecutor
 from bakeoff.execution.messages import (
     Ended,
@@ -133,6 +136,27 @@ def test_a_run_whose_worker_is_killed_again_and_again_fails_and_the_next_goes_on
     assert [one.run_id for one in failed] == [doomed.run.id]
     assert "memory" in failed[0].message
     assert ended == [next_one.run.id]
+
+
+@pytest.mark.parametrize(
+    ("line", "then"),
+    [('{"kind": "Started", "run', "os.kill(os.getpid(), 9)"), ("no event\\n", "sys.stdin.read()")],
+    ids=["cut off by death", "of a worker that lives on"],
+)
+def test_a_line_that_cannot_be_read_is_its_workers_death(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, then: str
+) -> None:
+    program = f"import os, sys; sys.stdin.readline(); print('{line}', end='', flush=True); {then}"
+    monkeypatch.setattr(local, "command", lambda module: [sys.executable, "-c", program])
+    told: list[Event] = []
+    wanted = task(digits, tmp_path)
+    driver = threading.Thread(target=lambda: told.extend(LocalExecutor(1, 1).run([wanted])), daemon=True)
+    driver.start()
+    driver.join(60)
+    assert not driver.is_alive()
+    assert [type(event) for event in told] == [Warned, Failed]
+    assert isinstance(told[1], Failed)
+    assert "SIGKILL twice" in told[1].message
 
 
 def test_stop_saves_within_a_step_and_starts_nothing_new(digits: Dataset, tmp_path: Path) -> None:
