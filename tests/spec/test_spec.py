@@ -253,6 +253,8 @@ def test_by_default_evaluation_sees_the_whole_picture_at_the_size_of_training() 
         ("[recipe]\noptimizer = 'adma'", ["'adma'", "did you mean 'adam'"]),
         ("[recipe]\nlearning_rate = 0", ["recipe.learning_rate", "greater than 0", "got 0"]),
         ("[recipe]\nlearning_rate = [0.1, -0.5]", ["greater than 0", "got -0.5"]),
+        ("[recipe]\nlearning_rate = []", ["`recipe.learning_rate`", "at least 1 item", "got []"]),
+        ("[[candidates]]\nmodel = 'resnet18'\nmomentum = []", ["`candidates[0].momentum`", "at least 1 item"]),
         ("[recipe]\nlearning_rate = nan", ["recipe.learning_rate"]),
         ("[recipe]\nepochs = 0", ["recipe.epochs", "got 0"]),
         ("[view.train]\npadding = 4", ["`padding` needs a `crop`"]),

@@ -22,6 +22,12 @@ def test_cores_are_divided_so_that_none_has_two_jobs(monkeypatch: pytest.MonkeyP
     assert divide_cores(100, None, "cpu") == (2, 4)
 
 
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_worker_at_all_is_refused(workers: int) -> None:
+    with pytest.raises(SpecError, match=f"`workers` must be at least 1, but got {workers}; leave it out"):
+        divide_cores(4, workers, "cpu")
+
+
 @pytest.mark.parametrize(
     ("device", "said"), [("gpu", "auto, cpu, cuda"), ("cuda:x", "cuda:N"), ("tpu", "tpu"), ("cpu:0:1", "cpu:0:1")]
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -71,34 +71,40 @@ class Recipe(Spec):
         return self.model_copy(update={"early_sizes": () if side is None else ((side, 1.0),)})
 
 
+Value = TypeVar("Value")
+
+Axis = Value | Annotated[list[Value], Field(min_length=1)]
+"""One value, or several that are each tried."""
+
+
 class RecipeGrid(Spec):
     """How candidates are trained. A list is a grid axis: every combination becomes a candidate."""
 
-    optimizer: OptimizerName | list[OptimizerName] | None = None
+    optimizer: Axis[OptimizerName] | None = None
     """Default adam."""
 
-    learning_rate: Rate | list[Rate] | None = None
+    learning_rate: Axis[Rate] | None = None
     """Default by optimizer: `DEFAULT_LEARNING_RATES`."""
 
-    schedule: ScheduleName | list[ScheduleName] | None = None
+    schedule: Axis[ScheduleName] | None = None
     """Default cosine."""
 
-    epochs: PositiveInt | list[PositiveInt] | None = None
+    epochs: Axis[PositiveInt] | None = None
     """Default 10. Each length is a run of its own: under a schedule, 10 epochs are no prefix of 30."""
 
-    batch_size: PositiveInt | list[PositiveInt] | None = None
+    batch_size: Axis[PositiveInt] | None = None
     """Default 64."""
 
-    warmup_epochs: float | list[float] | None = None
+    warmup_epochs: Axis[float] | None = None
     """Epochs (or a part of one) over which the rate climbs from near 0. Default 0."""
 
-    weight_decay: Decay | list[Decay] | None = None
+    weight_decay: Axis[Decay] | None = None
     """Default 0. Decoupled for adamw, added to the gradient for the others; muon does not decay filters."""
 
-    momentum: float | list[float] | None = None
+    momentum: Axis[float] | None = None
     """Of SGD, default 0.9, and of Muon, default 0.6."""
 
-    label_smoothing: float | list[float] | None = None
+    label_smoothing: Axis[float] | None = None
     """Default 0."""
 
     early_sizes: EarlySizes | None = None

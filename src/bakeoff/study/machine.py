@@ -42,7 +42,12 @@ def divide_cores(runs: int, workers: int | None, device: str) -> tuple[int, int]
 
     One process with one thread a core trains small networks faster than one process with all cores, as long as there
     are as many runs.
+
+    Raises:
+        SpecError: If so many processes would be none.
     """
+    if workers is not None and workers < 1:
+        raise SpecError(f"`workers` must be at least 1, but got {workers}; leave it out for one a core")
     cores = usable_cores()
     if workers is None:
         workers = 1 if device != "cpu" else min(cores, runs, max(1, total_memory() // MEMORY_A_WORKER))
