@@ -6,9 +6,24 @@ import contextlib
 import errno
 import os
 import secrets
+import zipfile
+import zlib
 from pathlib import Path
 
 from bakeoff.errors import StudyError
+
+DAMAGED_ARRAYS = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    MemoryError,
+    RuntimeError,  # encrypted, or compressed in a way that is not read, as a single wrong bit may claim
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged `.npz` file raises, be it cut off, altered or none at all."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
