@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 
 from bakeoff.data import Dataset, prepare
 from bakeoff.execution import local
@@ -29,6 +30,7 @@ from bakeoff.execution.messages import (
     task_to_line,
 )
 from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
+from bakeoff.training import checkpoint
 from tests.builders import numerics, one_run
 
 RECORD = EpochRecord(
@@ -178,6 +180,18 @@ def test_an_error_in_a_run_is_told_with_its_traceback_and_the_worker_lives_on(di
     events = [event for event in LocalExecutor(1, 1).run([broken, fine]) if isinstance(event, Failed | Ended)]
     assert isinstance(events[0], Failed)
     assert "Traceback" in events[0].traceback
+    assert isinstance(events[1], Ended)
+
+
+def test_a_checkpoint_of_another_run_ends_its_run_alone(digits: Dataset, tmp_path: Path) -> None:
+    broken, fine = task(digits, tmp_path, 0), task(digits, tmp_path, 1)
+    other = checkpoint.Progress(run_id="another", micro_batch=1)
+    state = checkpoint.Checkpoint(progress=other, network={}, optimizer={}, rng={}, sums=torch.zeros(2))
+    checkpoint.save(tmp_path / broken.run.id, state)
+    events = [event for event in LocalExecutor(1, 1).run([broken, fine]) if isinstance(event, Failed | Ended)]
+    assert isinstance(events[0], Failed)
+    assert "a checkpoint must belong to its run" in events[0].message
+    assert not events[0].fatal
     assert isinstance(events[1], Ended)
 
 
