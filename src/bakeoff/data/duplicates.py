@@ -62,7 +62,7 @@ def _splits(dataset: Dataset) -> list[Pictures]:
 def _read(path: Path, fingerprint: str) -> Duplicates | None:
     """Read what was found before, or return None where that is missing, damaged or of other pictures."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             if str(stored["of"]) != _name(fingerprint):
                 return None
             return Duplicates(stored["groups"], stored["near"])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bakeoff.spec.base import Decay, OptimizerName, PositiveInt, Rate, ScheduleName, Side, Spec
 
@@ -71,44 +71,45 @@ class Recipe(Spec):
         return self.model_copy(update={"early_sizes": () if side is None else ((side, 1.0),)})
 
 
-Value = TypeVar("Value")
-
-Axis = Value | Annotated[list[Value], Field(min_length=1)]
-"""One value, or several that are each tried."""
-
-
 class RecipeGrid(Spec):
     """How candidates are trained. A list is a grid axis: every combination becomes a candidate."""
 
-    optimizer: Axis[OptimizerName] | None = None
+    optimizer: OptimizerName | list[OptimizerName] | None = None
     """Default adam."""
 
-    learning_rate: Axis[Rate] | None = None
+    learning_rate: Rate | list[Rate] | None = None
     """Default by optimizer: `DEFAULT_LEARNING_RATES`."""
 
-    schedule: Axis[ScheduleName] | None = None
+    schedule: ScheduleName | list[ScheduleName] | None = None
     """Default cosine."""
 
-    epochs: Axis[PositiveInt] | None = None
+    epochs: PositiveInt | list[PositiveInt] | None = None
     """Default 10. Each length is a run of its own: under a schedule, 10 epochs are no prefix of 30."""
 
-    batch_size: Axis[PositiveInt] | None = None
+    batch_size: PositiveInt | list[PositiveInt] | None = None
     """Default 64."""
 
-    warmup_epochs: Axis[float] | None = None
+    warmup_epochs: float | list[float] | None = None
     """Epochs (or a part of one) over which the rate climbs from near 0. Default 0."""
 
-    weight_decay: Axis[Decay] | None = None
+    weight_decay: Decay | list[Decay] | None = None
     """Default 0. Decoupled for adamw, added to the gradient for the others; muon does not decay filters."""
 
-    momentum: Axis[float] | None = None
+    momentum: float | list[float] | None = None
     """Of SGD, default 0.9, and of Muon, default 0.6."""
 
-    label_smoothing: Axis[float] | None = None
+    label_smoothing: float | list[float] | None = None
     """Default 0."""
 
     early_sizes: EarlySizes | None = None
     """Sides in pixels and shares of the epochs, `[[16, 0.5], [24, 0.25]]`: smaller inputs first. Default none."""
+
+    @field_validator("*")
+    @classmethod
+    def _something(cls, value: Any, info: ValidationInfo) -> Any:
+        if value == []:
+            raise ValueError(f"`{info.field_name}` must have at least one value, but got []; give one, or leave it out")
+        return value
 
 
 RECIPE_DEFAULTS: dict[str, Any] = {
