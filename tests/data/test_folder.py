@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,35 @@ def test_mean_and_deviation_are_those_of_all_training_pixels(make_folder: MakeFo
     pixels = np.asarray(dataset.train.pixels) / 255
     assert dataset.mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), abs=1e-12)
     assert dataset.std == pytest.approx(pixels.std(axis=(0, 1, 2)), abs=1e-12)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_decoders_end_together_and_ctrl_c_reaches_none_of_them(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    paths = sorted(make_folder({"train/a": 40}).rglob("*.png"))
+    started, sessions, start = [], [], decoders._started
+
+    def noted() -> subprocess.Popen[str]:
+        process = start()
+        started.append(process)
+        sessions.append(os.getsid(process.pid))
+        return process
+
+    def interrupted(done: int) -> None:
+        raise error
+
+    monkeypatch.setattr(decoders, "FEW", 0)
+    monkeypatch.setattr(decoders, "PICTURES_A_JOB", 1)
+    monkeypatch.setattr(decoders, "_cores", lambda: 2)
+    monkeypatch.setattr(decoders, "_started", noted)
+    before = threading.active_count()
+    with pytest.raises(error):
+        decoders.read_headers(paths, interrupted, decode=True)
+    assert threading.active_count() == before
+    assert 1 <= len(started) <= 2
+    assert all(process.returncode is not None for process in started)
+    assert os.getsid(0) not in sessions
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
