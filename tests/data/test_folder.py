@@ -82,6 +82,12 @@ def test_val_beside_test_is_the_validation_split(make_folder: MakeFolder, name: 
     assert counts(prepare(str(folder))) == {"train": [4, 4], "validation": [2, 2], "test": [3, 3]}
 
 
+def test_two_folders_of_validation_are_refused_by_name(make_folder: MakeFolder) -> None:
+    folder = make_folder({f"{split}/{one}": 4 for split in ("train", "val", "validation", "test") for one in "ab"})
+    with pytest.raises(DataError, match=r"one folder, but .* has val/ and validation/; move"):
+        prepare(str(folder))
+
+
 def test_val_alone_is_the_test_set_and_that_is_said(make_folder: MakeFolder) -> None:
     dataset = prepare(str(make_folder({"train/a": 4, "train/b": 4, "val/a": 2, "val/b": 3})))
     assert counts(dataset) == {"train": [4, 4], "test": [2, 3]}
