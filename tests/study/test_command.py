@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-import bakeoff
 from bakeoff.errors import SpecError
 from bakeoff.spec import StudySpec
-from bakeoff.study import Study, command, plan_command
+from bakeoff.study import command, plan_command
 from tests.study.tiny import TINY
 
 
@@ -58,11 +57,3 @@ def test_seeds_that_are_no_list_are_told(asked: list[dict[str, Any]], seeds: obj
     with pytest.raises(SpecError, match=r"`seeds` must be a list of whole numbers, but got .*; give \[0, 1, 2\]"):
         plan_command(None, {"seeds": seeds})
     assert not asked
-
-
-def test_python_goes_on_with_a_folder_and_refuses_other_settings(whole: Study) -> None:
-    again = bakeoff.run(str(whole.folder), device="cpu", costs=False, progress=False)
-    assert again.folder == whole.folder
-    assert again.spec == whole.spec
-    with pytest.raises(SpecError, match="--lrs came with"):
-        bakeoff.run(whole.folder, lrs=[0.1], progress=False)
