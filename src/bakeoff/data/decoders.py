@@ -75,7 +75,7 @@ def _work_through(
     def feed(decoder: _Decoder) -> None:
         try:
             with decoder:
-                while True:
+                while not stop.is_set():
                     try:
                         first = jobs.get_nowait()
                     except queue.Empty:
@@ -169,8 +169,6 @@ class _Decoder:
             process.kill()
 
     def work(self, job: dict[str, Any]) -> dict[str, Any]:
-        if self._stop.is_set():
-            raise _StoppedError
         if self._in_process:
             return work(job, {})
         answer = self._asked(job)
@@ -190,9 +188,9 @@ class _Decoder:
         return {"problems": problems, "headers": headers}
 
     def _asked(self, job: dict[str, Any]) -> dict[str, Any] | None:
-        if self._process is None:
+        if self._process is None and not self._stop.is_set():
             self._process = _started()
-        if self._stop.is_set():  # asked once there is a process: whoever stops all has either set this, or sees it
+        if self._process is None or self._stop.is_set():  # asked again: who stopped all may not have seen the process
             raise _StoppedError
         assert self._process.stdin is not None
         assert self._process.stdout is not None
