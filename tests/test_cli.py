@@ -253,6 +253,8 @@ def test_settling_ends_with_the_table(folder: Path, tmp_path: Path, capsys: pyte
         (["run", "--lrs", "-0.1"], ["learning_rate", "greater than 0"]),
         (["run", "--lrs", "fast"], ["--lrs takes numbers", "'fast'"]),
         (["run", "--epochs", "0"], ["epochs", "got 0"]),
+        (["run", "--epochs", "5-3"], ["--epochs takes ranges from low to high", "'5-3'; give 3-5"]),
+        (["run", "--optimizers", ","], ["recipe.optimizer", "at least one value"]),
         (["run", "--seeds", "a"], ["--seeds takes whole numbers", "'a'"]),
         (["run", "--schedule", "cosin"], ["did you mean 'cosine'"]),
         (["run", "--precision", "float64"], ["float32, bfloat16", "'float64'"]),

@@ -42,9 +42,9 @@ def run(
     study: str | Path | StudySpec | None = None,
     *,
     data: str | Path | None = None,
-    models: Sequence[str] | None = None,
-    optimizers: Sequence[str] | None = None,
-    lrs: Sequence[float] | None = None,
+    models: str | Sequence[str] | None = None,
+    optimizers: str | Sequence[str] | None = None,
+    lrs: float | Sequence[float] | None = None,
     epochs: int | Sequence[int] | None = None,
     batch_size: int | Sequence[int] | None = None,
     schedule: str | Sequence[str] | None = None,
@@ -55,8 +55,8 @@ def run(
     precision: str | None = None,
     protocol: str | None = None,
     budget: str | None = None,
-    only: Sequence[str] = (),
-    despite: Sequence[str] = (),
+    only: str | Sequence[str] = (),
+    despite: str | Sequence[str] = (),
     settle: bool = False,
     most_seeds: int = 10,
     out: str | Path | None = None,
@@ -72,7 +72,8 @@ def run(
     Sequences are grid axes. What is given here overrides the study file, if there is one.
 
     Args:
-        study: A study file or specification; default: the paper's three networks.
+        study: A study file, a specification, or the folder of a study to go on with, which keeps its settings;
+            default: the paper's three networks.
         data: A data set's name, a folder of pictures, or a zip or tar of one.
         models: Names as `bakeoff models` lists them.
         optimizers: `adam`, `adamw`, `sgd`, `muon`.
@@ -105,47 +106,40 @@ def run(
         BakeoffError: If something asked for does not exist, cannot be read, or cannot be written.
         KeyboardInterrupt: After Ctrl-C; the study is saved and the same call goes on.
     """
-    from bakeoff.flags import adapted_spec
     from bakeoff.report.progress import StudyProgress
-    from bakeoff.study import EarlyWorker, execute, plan
+    from bakeoff.study import EarlyWorker, plan_command, run_planned
 
-    spec, adapted = adapted_spec(
-        study,
-        data=None if data is None else str(data),
-        models=models,
-        optimizer=optimizers,
-        learning_rate=lrs,
-        epochs=epochs,
-        batch_size=batch_size,
-        schedule=schedule,
-        seeds=seeds,
-        stem=stem,
-        validation=validation,
-        limit=limit,
-        precision=precision,
-        despite=list(despite) or None,
-        protocol=protocol,
-        budget=budget,
-    )
+    flags = {
+        "data": None if data is None else str(data),
+        "models": models,
+        "optimizers": optimizers,
+        "lrs": lrs,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "schedule": schedule,
+        "seeds": seeds,
+        "stem": stem,
+        "validation": validation,
+        "limit": limit,
+        "precision": precision,
+        "protocol": protocol,
+        "budget": budget,
+    }
     with StudyProgress(quiet=not progress) as watcher, EarlyWorker() as early:
-        planned = plan(
-            spec,
+        planned = plan_command(
+            study,
+            flags,
             out=None if out is None else Path(out),
-            adapted=adapted,
             device=device,
             workers=workers,
             only=only,
+            despite=despite,
             tune=tune,
             costs=costs,
             data_dir=None if data_dir is None else Path(data_dir),
             on_stage=watcher.stage,
         )
-        if settle:
-            from bakeoff.study.settling import settle as settled  # loads SciPy's statistics
-
-            result, outcome = settled(planned, watcher, most_seeds=most_seeds, early=early)
-        else:
-            result, outcome = execute(planned, watcher, early)
+        result, outcome = run_planned(planned, watcher, early, settle=settle, most_seeds=most_seeds)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return result

@@ -49,6 +49,10 @@ class StudyError(BakeoffError):
     """A study folder cannot be written, read or continued."""
 
 
+class RunError(StudyError):
+    """One run cannot go on, for a reason that is its own: the study's others can."""
+
+
 class AuditError(BakeoffError):
     """A study's results would say nothing, so that training it would be a waste; the message says why, and how to insist."""
 

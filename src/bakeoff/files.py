@@ -6,9 +6,24 @@ import contextlib
 import errno
 import os
 import secrets
+import zipfile
+import zlib
 from pathlib import Path
 
 from bakeoff.errors import StudyError
+
+DAMAGED_ARRAYS = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    MemoryError,
+    RuntimeError,  # encrypted, or compressed in a way that is not read, as a single wrong bit may claim
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged `.npz` file raises, be it cut off, altered or none at all."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -32,7 +47,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise _explained(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def unfinished_folder(target: Path) -> Path:
@@ -47,7 +62,8 @@ def _unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
 
 
-def _explained(path: Path, error: OSError) -> StudyError:
+def unwritable(path: Path, error: OSError) -> StudyError:
+    """Return the error that says why a path could not be written to, and what to do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StudyError(
             f"{path} needs space on its disk, but none is left; free some, then give the same command again to go on"

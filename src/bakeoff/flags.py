@@ -87,6 +87,9 @@ def _lay_over(content: dict[str, Any], flags: dict[str, Any]) -> None:
         else:
             content.setdefault("recipe", {})[key] = plain
             _forget(content, key)
+            for entry in content["candidates"]:
+                if "recipe" in entry:  # which stands in place of the study's
+                    entry[key] = plain
 
 
 def _forget(content: dict[str, Any], key: str) -> None:
@@ -98,9 +101,14 @@ def _forget(content: dict[str, Any], key: str) -> None:
 def _chosen(entries: list[dict[str, Any]], models: list[str]) -> list[dict[str, Any]]:
     chosen: list[dict[str, Any]] = []
     for model in models:
-        matching = [entry | {"model": model} for entry in entries if model == entry["model"] or model in entry["model"]]
+        matching = [entry | {"model": model} for entry in entries if model in _listed(entry["model"])]
         chosen += matching or [CandidateGrid(model=model).model_dump(mode="json", exclude_none=True)]
     return chosen
+
+
+def _listed(value: str | Sequence[str]) -> Sequence[str]:
+    """Return one word, or several, as several."""
+    return [value] if isinstance(value, str) else value
 
 
 def _word(source: str) -> str:

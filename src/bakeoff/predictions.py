@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.errors import StudyError
-from bakeoff.files import write_atomically
+from bakeoff.files import DAMAGED_ARRAYS, write_atomically
 
 REPAIR = "restore the folder `predictions` from a copy of the study, or delete the study and run it again"
 
@@ -103,7 +101,7 @@ def _arrays(path: Path, names: tuple[str, ...]) -> list[NDArray[Any]]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = [_array(stored, name) for name in names]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, TypeError, MemoryError) as error:
+    except DAMAGED_ARRAYS as error:
         raise StudyError(f"predictions must be readable, but {path}: {error}; {REPAIR}") from error
     expected = [2 if name == "logits" else 1 for name in names]
     if [array.ndim for array in arrays] != expected or len({len(array) for array in arrays}) != 1:

@@ -72,6 +72,20 @@ def test_what_was_found_in_other_pictures_and_damaged_files_are_not_used(tmp_pat
     assert len(set(find_duplicates(dataset).groups)) == 20
 
 
+def test_a_file_that_is_cut_off_or_altered_anywhere_is_not_used(tmp_path: Path) -> None:
+    dataset = dataset_of(smooth(20, 1), smooth(20, 1), tmp_path)
+    expected = find_duplicates(dataset)
+    file = tmp_path / module.FILE
+    whole = file.read_bytes()
+    for length in range(0, len(whole), 5):
+        file.write_bytes(whole[:length])
+        assert module._read(file, dataset.fingerprint) is None
+    for place in range(0, len(whole), 3):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        found = module._read(file, dataset.fingerprint)  # some bytes, such as dates, mean nothing
+        assert found is None or (found.groups == expected.groups).all()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_cache_that_cannot_be_written_to_is_no_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)

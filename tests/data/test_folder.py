@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +45,47 @@ def test_mean_and_deviation_are_those_of_all_training_pixels(make_folder: MakeFo
     assert dataset.std == pytest.approx(pixels.std(axis=(0, 1, 2)), abs=1e-12)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_decoders_end_together_and_ctrl_c_reaches_none_of_them(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    paths = sorted(make_folder({"train/a": 40}).rglob("*.png"))
+    started, sessions, start = [], [], decoders._started
+
+    def noted() -> subprocess.Popen[str]:
+        process = start()
+        started.append(process)
+        sessions.append(os.getsid(process.pid))
+        return process
+
+    def interrupted(done: int) -> None:
+        raise error
+
+    monkeypatch.setattr(decoders, "FEW", 0)
+    monkeypatch.setattr(decoders, "PICTURES_A_JOB", 1)
+    monkeypatch.setattr(decoders, "_cores", lambda: 2)
+    monkeypatch.setattr(decoders, "_started", noted)
+    before = threading.active_count()
+    with pytest.raises(error):
+        decoders.read_headers(paths, interrupted, decode=True)
+    assert threading.active_count() == before
+    assert 1 <= len(started) <= 2
+    assert all(process.returncode is not None for process in started)
+    assert os.getsid(0) not in sessions
+
+
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
 def test_val_beside_test_is_the_validation_split(make_folder: MakeFolder, name: str) -> None:
     folder = make_folder(
         {f"{split}/{one}": number for split, number in [("train", 4), (name, 2), ("test", 3)] for one in "ab"}
     )
     assert counts(prepare(str(folder))) == {"train": [4, 4], "validation": [2, 2], "test": [3, 3]}
+
+
+def test_two_folders_of_validation_are_refused_by_name(make_folder: MakeFolder) -> None:
+    folder = make_folder({f"{split}/{one}": 4 for split in ("train", "val", "validation", "test") for one in "ab"})
+    with pytest.raises(DataError, match=r"one folder, but .* has val/ and validation/; move"):
+        prepare(str(folder))
 
 
 def test_val_alone_is_the_test_set_and_that_is_said(make_folder: MakeFolder) -> None:

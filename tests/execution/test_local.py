@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 from pathlib import Path
 
 import pytest
+import torch
 
 from bakeoff.data import Dataset, prepare
+from bakeoff.execution import local
 from bakeoff.execution.local import EarlyWorker, LocalExecutor
 from bakeoff.execution.messages import (
     Ended,
@@ -26,6 +30,7 @@ from bakeoff.execution.messages import (
     task_to_line,
 )
 from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
+from bakeoff.training import checkpoint
 from tests.builders import numerics, one_run
 
 RECORD = EpochRecord(
@@ -135,6 +140,27 @@ def test_a_run_whose_worker_is_killed_again_and_again_fails_and_the_next_goes_on
     assert ended == [next_one.run.id]
 
 
+@pytest.mark.parametrize(
+    ("line", "then"),
+    [('{"kind": "Started", "run', "os.kill(os.getpid(), 9)"), ("no event\\n", "sys.stdin.read()")],
+    ids=["cut off by death", "of a worker that lives on"],
+)
+def test_a_line_that_cannot_be_read_is_its_workers_death(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, then: str
+) -> None:
+    program = f"import os, sys; sys.stdin.readline(); print('{line}', end='', flush=True); {then}"
+    monkeypatch.setattr(local, "command", lambda module: [sys.executable, "-c", program])
+    told: list[Event] = []
+    wanted = task(digits, tmp_path)
+    driver = threading.Thread(target=lambda: told.extend(LocalExecutor(1, 1).run([wanted])), daemon=True)
+    driver.start()
+    driver.join(60)
+    assert not driver.is_alive()
+    assert [type(event) for event in told] == [Warned, Failed]
+    assert isinstance(told[1], Failed)
+    assert "SIGKILL twice" in told[1].message
+
+
 def test_stop_saves_within_a_step_and_starts_nothing_new(digits: Dataset, tmp_path: Path) -> None:
     executor, tasks = LocalExecutor(1, 1), [task(digits, tmp_path, seed, epochs=500) for seed in range(2)]
     told = []
@@ -154,6 +180,18 @@ def test_an_error_in_a_run_is_told_with_its_traceback_and_the_worker_lives_on(di
     events = [event for event in LocalExecutor(1, 1).run([broken, fine]) if isinstance(event, Failed | Ended)]
     assert isinstance(events[0], Failed)
     assert "Traceback" in events[0].traceback
+    assert isinstance(events[1], Ended)
+
+
+def test_a_checkpoint_of_another_run_ends_its_run_alone(digits: Dataset, tmp_path: Path) -> None:
+    broken, fine = task(digits, tmp_path, 0), task(digits, tmp_path, 1)
+    other = checkpoint.Progress(run_id="another", micro_batch=1)
+    state = checkpoint.Checkpoint(progress=other, network={}, optimizer={}, rng={}, sums=torch.zeros(2))
+    checkpoint.save(tmp_path / broken.run.id, state)
+    events = [event for event in LocalExecutor(1, 1).run([broken, fine]) if isinstance(event, Failed | Ended)]
+    assert isinstance(events[0], Failed)
+    assert "a checkpoint must belong to its run" in events[0].message
+    assert not events[0].fatal
     assert isinstance(events[1], Ended)
 
 

@@ -13,7 +13,7 @@ from bakeoff.audit import Finding, Severity, Stage, State, kept
 from bakeoff.errors import AuditError, SpecError, StudyError
 from bakeoff.spec import StudySpec
 from bakeoff.store import Store
-from bakeoff.study import Study, auditing, driver, execute, plan_folder
+from bakeoff.study import Study, auditing, budgets, driver, execute, plan_folder
 from bakeoff.study.auditing import audit_file, audit_folder, examine
 from bakeoff.study.folder import DATABASE
 from tests.study.killing import SameProcess
@@ -229,6 +229,32 @@ def test_a_study_file_is_audited_by_the_rules_that_can_be_asked_before(tmp_path:
     audited = audit_file(path)
     assert states(audited.findings)["D1"] is State.FIRES
     assert {rule.id for rule in auditing.rules() if rule.stage is Stage.AFTER}.isdisjoint(states(audited.findings))
+
+
+def test_a_study_file_is_audited_whatever_is_in_the_folder_of_its_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.toml"
+    folder = tmp_path / "results" / TINY["name"]
+    folder.mkdir(parents=True)
+    driver.write_study_file(folder, tiny_plan(folder).study)
+    before = (folder / "study.toml").read_bytes()
+    path.write_text(StudySpec.from_mapping(TINY | ONE | {"seeds": [7]}).to_toml())
+    assert states(audit_file(path).findings)["D1"] is State.FIRES
+    assert (folder / "study.toml").read_bytes() == before
+    (folder / "study.toml").write_text("damaged")
+    assert states(audit_file(path).findings)["D1"] is State.FIRES
+
+
+def test_an_audit_of_a_study_file_measures_no_throughput(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "Trials", None)  # whoever measures now fails
+    path = tmp_path / "study.toml"
+    for shared in ({"protocol": "time", "budget": "1s"}, {"protocol": "flops", "budget": "500 MMACs"}):
+        path.write_text(StudySpec.from_mapping(TINY | ONE | {"recipe": {"batch_size": 35}} | shared).to_toml())
+        audited = audit_file(path)
+        assert states(audited.findings)["D1"] is State.FIRES
+        assert audited.study.decided == (shared["protocol"] == "flops")
 
 
 def test_what_is_declared_to_the_audit_decides_no_number(tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_the_python_api_measures_costs_unless_told_not_to(
 ) -> None:
     planned: list[Plan] = []
     monkeypatch.setattr(
-        "bakeoff.study.execute",
+        "bakeoff.study.command.execute",
         lambda plan, watcher, early: planned.append(plan) or (finished, Outcome(interrupted=False, failed=0)),
     )
     bakeoff.run(data="digits", models=["shufflenet_v2_x0_5"], out=tmp_path, progress=False, **given)

@@ -22,8 +22,26 @@ def test_cores_are_divided_so_that_none_has_two_jobs(monkeypatch: pytest.MonkeyP
     assert divide_cores(100, None, "cpu") == (2, 4)
 
 
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_worker_at_all_is_refused(workers: int) -> None:
+    with pytest.raises(SpecError, match=f"`workers` must be at least 1, but got {workers}; leave it out"):
+        divide_cores(4, workers, "cpu")
+
+
 @pytest.mark.parametrize(
-    ("device", "said"), [("gpu", "auto, cpu, cuda"), ("cuda:x", "cuda:N"), ("tpu", "tpu"), ("cpu:0:1", "cpu:0:1")]
+    ("device", "said"),
+    [
+        ("gpu", "auto, cpu, cuda"),
+        ("cuda:x", "cuda:N"),
+        ("tpu", "tpu"),
+        ("cpu:0:1", "cpu:0:1"),
+        ("cpu:0", "cuda:N, but got 'cpu:0'; did you mean 'cpu'"),
+        ("cpu:", "but got 'cpu:'; did you mean 'cpu'"),
+        ("cuda:", "cuda:N, but got 'cuda:'; did you mean 'cuda'"),
+        ("cuda:\u00b2", "cuda:N"),
+        ("cuda:-1", "cuda:N"),
+        ("mps", "auto, cpu, cuda"),
+    ],
 )
 def test_an_unknown_device_is_refused(device: str, said: str) -> None:
     with pytest.raises(SpecError, match=said):

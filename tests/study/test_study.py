@@ -252,6 +252,14 @@ def test_the_python_api_runs_a_study_and_opens_it_again(tmp_path: Path, capfd: p
     pd.testing.assert_frame_equal(bakeoff.load(tmp_path / "study").table(), study.table())
 
 
+def test_python_goes_on_with_a_folder_and_refuses_other_settings(whole: Study) -> None:
+    again = bakeoff.run(str(whole.folder), device="cpu", costs=False, progress=False)
+    assert again.folder == whole.folder
+    assert again.spec == whole.spec
+    with pytest.raises(SpecError, match="--lrs came with"):
+        bakeoff.run(whole.folder, lrs=[0.1], progress=False)
+
+
 def test_the_python_api_raises_what_it_documents(tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         bakeoff.run(data="digits", models=["resnet81"], out=tmp_path, progress=False)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import pickle
 from pathlib import Path
 
 import pytest
 import torch
 
-from bakeoff.errors import StudyError
+from bakeoff.errors import RunError, StudyError
 from bakeoff.records import EpochRecord, RunResult, RunStatus
 from bakeoff.training.checkpoint import LAST, PREVIOUS, Checkpoint, Progress, load, save
 
@@ -121,6 +123,20 @@ def test_a_crash_between_the_two_renames_leaves_the_one_before(tmp_path: Path) -
     assert found is not None
     assert found.progress.epoch == 2
     assert not warnings
+
+
+def test_a_folder_that_has_become_read_only_is_told_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*names: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    save(tmp_path, checkpoint(2))
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(StudyError, match=r"Read-only file system; .*--out") as caught:
+        save(tmp_path, checkpoint(3))
+    assert not isinstance(caught.value, RunError)
+    assert loaded(tmp_path)[0] is not None
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:

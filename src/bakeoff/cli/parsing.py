@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bakeoff.errors import SpecError
 
 
@@ -13,13 +15,15 @@ def numbers(text: str | None, flag: str, kind: type[int] | type[float]) -> list[
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         try:
-            if kind is int and dash and first:
-                values += range(int(first), int(last) + 1)
-            else:
-                values.append(kind(part))
+            found: Sequence[float] = (
+                range(int(first), int(last) + 1) if kind is int and dash and first else [kind(part)]
+            )
         except ValueError as error:
             what = "whole numbers, or ranges such as 0-4," if kind is int else "numbers"
             raise SpecError(f"{flag} takes {what} with commas between them, but got '{text}'") from error
+        if not found:
+            raise SpecError(f"{flag} takes ranges from low to high, but got '{part.strip()}'; give {last}-{first}")
+        values += found
     return values
 
 

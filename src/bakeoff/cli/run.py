@@ -14,7 +14,7 @@ from bakeoff.cli.printing import errors, output, print_sentences, print_table
 from bakeoff.errors import SpecError
 
 if TYPE_CHECKING:
-    from bakeoff.study import EarlyWorker, Outcome, Plan, Study, Watcher
+    from bakeoff.study import Plan
 
 RUN_HELP = """Train candidates under one protocol, and print who wins at what cost.
 
@@ -95,15 +95,14 @@ def run(
 ) -> None:
     """See RUN_HELP."""
     from bakeoff.cli.reports import write_page_of_run
-    from bakeoff.flags import adapted_spec
     from bakeoff.report.progress import StudyProgress
-    from bakeoff.study import EarlyWorker, execute, plan, plan_folder
+    from bakeoff.study import EarlyWorker, plan_command, run_planned
 
     flags = {
         "data": data,
         "models": word_list(models),
-        "optimizer": word_list(optimizers),
-        "learning_rate": numbers(lrs, "--lrs", float),
+        "optimizers": word_list(optimizers),
+        "lrs": numbers(lrs, "--lrs", float),
         "epochs": numbers(epochs, "--epochs", int),
         "batch_size": numbers(batch_size, "--batch-size", int),
         "schedule": word_list(schedule),
@@ -115,47 +114,24 @@ def run(
         "protocol": protocol,
         "budget": budget,
     }
-    patterns, insisted = word_list(only) or [], word_list(despite)
     if most_seeds is not None and not settle:
         raise SpecError(f"--most-seeds bounds what --settle adds, but got {most_seeds} without it; add --settle")
     with StudyProgress() as watcher, nullcontext() if dry_run else EarlyWorker() as early:
-        if study is not None and study.is_dir():
-            given = [name for name, value in flags.items() if value is not None]
-            if given or out is not None:
-                raise SpecError(
-                    f"a study that goes on from its folder keeps its settings, but {', '.join(given or ['out'])} was given; leave it out"
-                )
-            planned = plan_folder(
-                study,
-                device=device,
-                workers=workers,
-                only=patterns,
-                tune=tune,
-                despite=insisted or [],
-                costs=costs,
-                data_dir=data_dir,
-                on_stage=watcher.stage,
-            )
-        else:
-            spec, adapted = adapted_spec(study, despite=insisted, **flags)  # type: ignore[arg-type]
-            planned = plan(
-                spec,
-                out=out,
-                adapted=adapted,
-                device=device,
-                workers=workers,
-                only=patterns,
-                tune=tune,
-                costs=costs,
-                data_dir=data_dir,
-                on_stage=watcher.stage,
-            )
+        planned = plan_command(
+            study,
+            flags,
+            out=out,
+            device=device,
+            workers=workers,
+            only=word_list(only) or (),
+            despite=word_list(despite) or (),
+            tune=tune,
+            costs=costs,
+            data_dir=data_dir,
+            on_stage=watcher.stage,
+        )
         if not dry_run:
-            for remark in planned.remarks():
-                watcher.warn(remark)
-            result, outcome = (
-                _settled(planned, watcher, most_seeds, early) if settle else execute(planned, watcher, early)
-            )
+            result, outcome = run_planned(planned, watcher, early, settle=settle, most_seeds=most_seeds)
     if dry_run:
         if not settle or not _print_round(planned, most_seeds):
             _print_forecast(planned)
@@ -168,16 +144,6 @@ def run(
         raise typer.Exit(INTERRUPTED)
     if outcome.failed:
         raise typer.Exit(1)
-
-
-def _settled(
-    planned: Plan, watcher: Watcher, most_seeds: int | None, early: EarlyWorker | None
-) -> tuple[Study, Outcome]:
-    """Run a study and settle it; the statistics that this takes are loaded for it alone."""
-    from bakeoff.analysis.further_seeds import MOST_SEEDS
-    from bakeoff.study.settling import settle
-
-    return settle(planned, watcher, most_seeds=MOST_SEEDS if most_seeds is None else most_seeds, early=early)
 
 
 def _print_round(planned: Plan, most_seeds: int | None) -> bool:

@@ -69,10 +69,13 @@ def _work_through(
     answers: queue.SimpleQueue[tuple[int, dict[str, Any]] | BaseException] = queue.SimpleQueue()
     processes = 0 if len(paths) <= FEW else _cores()
 
-    def feed() -> None:
+    stop = threading.Event()
+    decoders = [_Decoder(stop, in_process=processes == 0) for _ in range(max(1, processes))]
+
+    def feed(decoder: _Decoder) -> None:
         try:
-            with _Decoder(in_process=processes == 0) as decoder:
-                while True:
+            with decoder:
+                while not stop.is_set():
                     try:
                         first = jobs.get_nowait()
                     except queue.Empty:
@@ -80,25 +83,34 @@ def _work_through(
                     chunk = [str(path) for path in paths[first : first + PICTURES_A_JOB]]
                     job = {"array": array and str(array), "first": first, "size": size, "paths": chunk}
                     answers.put((first, decoder.work(job)))
+        except _StoppedError:
+            return
         except BaseException as error:
             answers.put(error)
 
-    threads = [threading.Thread(target=feed, daemon=True) for _ in range(max(1, processes))]
+    threads = [threading.Thread(target=feed, args=(decoder,), daemon=True) for decoder in decoders]
     for thread in threads:
         thread.start()
     problems: list[Problem] = []
     done = 0
-    while done < len(paths):
-        answer = answers.get()
-        if isinstance(answer, BaseException):
-            raise answer
-        first, found = answer
-        keep(first, found)
-        problems += [Problem(paths[first + number], reason) for number, reason in found["problems"]]
-        done += len(paths[first : first + PICTURES_A_JOB])
-        on_done(done)
-    for thread in threads:
-        thread.join()
+    try:
+        while done < len(paths):
+            answer = answers.get()
+            if isinstance(answer, BaseException):
+                raise answer
+            first, found = answer
+            keep(first, found)
+            problems += [Problem(paths[first + number], reason) for number, reason in found["problems"]]
+            done += len(paths[first : first + PICTURES_A_JOB])
+            on_done(done)
+    except BaseException:  # of a thread, or Ctrl-C: nobody waits for the others any more
+        stop.set()
+        for decoder in decoders:
+            decoder.kill()
+        raise
+    finally:
+        for thread in threads:
+            thread.join()
     return sorted(problems, key=lambda problem: problem.path)
 
 
@@ -116,7 +128,14 @@ def _started() -> subprocess.Popen[str]:
     # Python's comes. And -P: nor may a module in the folder that the user happens to be in stand in for one of those.
     program = "import sys; sys.path.append(sys.argv[1]); from bakeoff.data.decode_worker import main; main()"
     command = [sys.executable, "-P", "-c", program, str(Path(__file__).resolve().parents[2])]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,  # Ctrl-C reaches this process alone, which ends them
+    )
     assert process.stdout is not None
     if process.stdout.readline().strip() != READY:
         process.kill()
@@ -125,10 +144,15 @@ def _started() -> subprocess.Popen[str]:
     return process
 
 
-class _Decoder:
-    """A decoding process that is started anew if a picture brings it down."""
+class _StoppedError(Exception):
+    """Nobody waits for more pictures."""
 
-    def __init__(self, *, in_process: bool) -> None:
+
+class _Decoder:
+    """A decoding process that is started anew if a picture brings it down, until all are to stop."""
+
+    def __init__(self, stop: threading.Event, *, in_process: bool) -> None:
+        self._stop = stop
         self._process: subprocess.Popen[str] | None = None
         self._in_process = in_process
 
@@ -137,6 +161,12 @@ class _Decoder:
 
     def __exit__(self, *error: object) -> None:
         self._close()
+
+    def kill(self) -> None:
+        """End the process, from another thread; `stop` is to be set before."""
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def work(self, job: dict[str, Any]) -> dict[str, Any]:
         if self._in_process:
@@ -158,8 +188,10 @@ class _Decoder:
         return {"problems": problems, "headers": headers}
 
     def _asked(self, job: dict[str, Any]) -> dict[str, Any] | None:
-        if self._process is None:
+        if self._process is None and not self._stop.is_set():
             self._process = _started()
+        if self._process is None or self._stop.is_set():  # asked again: who stopped all may not have seen the process
+            raise _StoppedError
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:

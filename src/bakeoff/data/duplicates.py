@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bakeoff.data.dataset import Dataset, Pictures
 from bakeoff.data.near_copies import Small, joined, near_copies, small
 from bakeoff.errors import StudyError
-from bakeoff.files import write_atomically
+from bakeoff.files import DAMAGED_ARRAYS, write_atomically
 
 CHUNK_BYTES = 4 * 2**20
 """Pixels looked at at once."""
@@ -62,11 +62,11 @@ def _splits(dataset: Dataset) -> list[Pictures]:
 def _read(path: Path, fingerprint: str) -> Duplicates | None:
     """Read what was found before, or return None where that is missing, damaged or of other pictures."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             if str(stored["of"]) != _name(fingerprint):
                 return None
             return Duplicates(stored["groups"], stored["near"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except DAMAGED_ARRAYS:
         return None
 
 

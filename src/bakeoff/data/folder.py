@@ -59,9 +59,10 @@ def scan(root: Path) -> Layout:
     Without either, a fifth of the pictures of each class is kept apart for the test. Symbolic links are not followed.
 
     Raises:
-        DataError: If there are no pictures, fewer than two classes, a class with one picture, or a class outside train.
+        DataError: If there are no pictures, fewer than two classes, a class with one picture, a class outside train, or two
+            folders for one split.
     """
-    found = {split: root / name for split, names in SPLIT_FOLDERS.items() for name in names if (root / name).is_dir()}
+    found = _split_folders(root)
     notes: list[str] = []
     if "train" not in found:
         found = {"train": root}
@@ -103,6 +104,26 @@ def scan(root: Path) -> Layout:
             "accuracy favours the large ones"
         )
     return Layout(root, classes, files, left_out.total(), tuple(notes), stamps)
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Return the folders that hold a data set's splits.
+
+    Raises:
+        DataError: If a split has two.
+    """
+    found = {}
+    for split, names in SPLIT_FOLDERS.items():
+        there = [root / name for name in names if (root / name).is_dir()]
+        if len(there) > 1:
+            told = " and ".join(f"{folder.name}/" for folder in there)
+            raise DataError(
+                f"the {split} pictures must be in one folder, but {root} has {told}; move the pictures of one into the "
+                "other, or take one of them out"
+            )
+        if there:
+            found[split] = there[0]
+    return found
 
 
 def build(entry: Entry, layout: Layout, name: str, size: int | None, on_progress: OnProgress) -> Description:

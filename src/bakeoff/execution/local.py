@@ -95,9 +95,13 @@ class _Worker:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._inbox.put((self, event_from_line(line)))
-        self._inbox.put((self, None))
+        try:
+            for line in self.process.stdout:
+                self._inbox.put((self, event_from_line(line)))
+        except ValueError:  # a line cut off where the process died, or one after which nothing it says can be trusted
+            self.process.kill()
+        finally:
+            self._inbox.put((self, None))
 
     def send(self, line: str) -> None:
         """Write a line to the worker; one that is dead is noticed by its reader."""

@@ -123,7 +123,11 @@ def event_to_line(event: Event) -> str:
 
 
 def event_from_line(line: str) -> Event:
-    """Read what `event_to_line` wrote."""
+    """Read what `event_to_line` wrote.
+
+    Raises:
+        ValueError: If the line is cut off or no JSON.
+    """
     plain = json.loads(line)
     kind = _KINDS[plain.pop("kind")]
     if kind is Stepped:

@@ -12,11 +12,13 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from bakeoff.errors import DataError, StudyError
+from bakeoff.errors import DataError, RunError, StudyError
 from bakeoff.execution.messages import (
     Ended,
     EpochDone,
@@ -31,6 +33,7 @@ from bakeoff.execution.messages import (
     event_to_line,
     task_from_line,
 )
+from bakeoff.files import unwritable
 
 STOP = "stop"
 """The line that asks a worker to save its run and go on to the next task."""
@@ -60,7 +63,12 @@ def main() -> None:
             _train(task, stop, tell)
         except Exception as error:  # a run's failure is reported and must not end the study
             message = str(error) or type(error).__name__
-            tell(Failed(task.run.id, message, traceback.format_exc(), fatal=isinstance(error, StudyError | DataError)))
+            tell(Failed(task.run.id, message, traceback.format_exc(), fatal=_meets_every_run(error)))
+
+
+def _meets_every_run(error: Exception) -> bool:
+    """Whether what ended a run would end the others too: its folder or its pictures, which they share."""
+    return isinstance(error, StudyError | DataError) and not isinstance(error, RunError)
 
 
 def _read_input(tasks: queue.SimpleQueue[str], stop: threading.Event) -> None:
@@ -71,6 +79,31 @@ def _read_input(tasks: queue.SimpleQueue[str], stop: threading.Event) -> None:
             tasks.put(line)
     # The driver is gone or done with us. Checkpoints are whole at every moment, so nothing needs to be finished.
     os._exit(0)
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Hold a run's folder for this process alone, and make it if it is not there.
+
+    Raises:
+        RunError: If another process holds it.
+        StudyError: If it cannot be written to.
+    """
+    lock = FileLock(folder / "lock", timeout=LOCK_SECONDS)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise RunError(
+            f"a run is trained by one process at a time, but another has held {folder} for {LOCK_SECONDS:g} s; end that "
+            "one, then give the same command again"
+        ) from error
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _train(task: Task, stop: threading.Event, tell: Callable[[Event], None]) -> None:
@@ -84,8 +117,7 @@ def _train(task: Task, stop: threading.Event, tell: Callable[[Event], None]) -> 
         on_step=lambda report: tell(Stepped(run_id, report)),
         warn=lambda message: tell(Warned(run_id, message)),
     )
-    task.checkpoints.mkdir(parents=True, exist_ok=True)
-    with FileLock(task.checkpoints / "lock", timeout=LOCK_SECONDS):
+    with _claimed(task.checkpoints):
         tell(Started(run_id))
         records = train(
             task.run,

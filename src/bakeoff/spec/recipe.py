@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bakeoff.spec.base import Decay, OptimizerName, PositiveInt, Rate, ScheduleName, Side, Spec
 
@@ -103,6 +103,13 @@ class RecipeGrid(Spec):
 
     early_sizes: EarlySizes | None = None
     """Sides in pixels and shares of the epochs, `[[16, 0.5], [24, 0.25]]`: smaller inputs first. Default none."""
+
+    @field_validator("*")
+    @classmethod
+    def _something(cls, value: Any, info: ValidationInfo) -> Any:
+        if value == []:
+            raise ValueError(f"`{info.field_name}` must have at least one value, but got []; give one, or leave it out")
+        return value
 
 
 RECIPE_DEFAULTS: dict[str, Any] = {

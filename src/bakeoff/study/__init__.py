@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bakeoff.execution.local import EarlyWorker
+from bakeoff.study.command import plan_command, run_planned
 from bakeoff.study.driver import Outcome, Watcher, execute
 from bakeoff.study.folder import Study, predictions_path
 from bakeoff.study.planned import Plan
@@ -17,6 +18,8 @@ __all__ = [
     "execute",
     "facts_of",
     "plan",
+    "plan_command",
     "plan_folder",
     "predictions_path",
+    "run_planned",
 ]

@@ -19,7 +19,7 @@ from bakeoff.study.evidence import baseline, by_heart, gather, repeated
 from bakeoff.study.evidence.assembly import evidence_after, evidence_before
 from bakeoff.study.folder import DATABASE, Study, claimed
 from bakeoff.study.planned import Plan
-from bakeoff.study.planning import plan, plan_folder
+from bakeoff.study.planning import plan_folder, plan_to_look_at
 from bakeoff.study.reading import Reading
 from bakeoff.training.setup import split_indices
 
@@ -178,7 +178,7 @@ def audit_file(
     """
     spec, _ = adapted_spec(path, data=data)
     check_names(spec, rules())
-    planned = plan(spec, data_dir=data_dir, cache_dir=cache_dir, on_stage=on_stage)
+    planned = plan_to_look_at(spec, data_dir=data_dir, cache_dir=cache_dir, on_stage=on_stage)
     probes = gather(planned, on_stage)
     if deep:
         probes = _deeper(planned, probes, on_stage)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import re
 from collections.abc import Iterable
 
 from bakeoff.errors import SpecError, near_miss
@@ -23,14 +24,15 @@ def resolve_device(wanted: str) -> str:
 
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = wanted.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+    known = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", wanted)
+    if known is None:
         raise SpecError(
             f"the device must be auto, cpu, cuda or cuda:N, but got '{wanted}'{near_miss(wanted, ['auto', 'cpu', 'cuda'])}"
         )
-    if kind == "cuda" and not torch.cuda.is_available():
+    number = known[1]
+    if wanted != "cpu" and not torch.cuda.is_available():
         raise SpecError(f"the device '{wanted}' needs a CUDA GPU, but torch sees none; use --device cpu")
-    if number and int(number) >= torch.cuda.device_count():
+    if number is not None and int(number) >= torch.cuda.device_count():
         raise SpecError(
             f"the device '{wanted}' must exist, but torch sees {torch.cuda.device_count()} GPUs, counted from 0"
         )
@@ -42,7 +44,12 @@ def divide_cores(runs: int, workers: int | None, device: str) -> tuple[int, int]
 
     One process with one thread a core trains small networks faster than one process with all cores, as long as there
     are as many runs.
+
+    Raises:
+        SpecError: If so many processes would be none.
     """
+    if workers is not None and workers < 1:
+        raise SpecError(f"`workers` must be at least 1, but got {workers}; leave it out for one a core")
     cores = usable_cores()
     if workers is None:
         workers = 1 if device != "cpu" else min(cores, runs, max(1, total_memory() // MEMORY_A_WORKER))

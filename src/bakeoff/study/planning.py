@@ -53,18 +53,7 @@ def plan(
         DataError: If the pictures cannot be used.
         StudyError: If the folder holds a study with other settings.
     """
-    from bakeoff import models  # torch loads here, not when the command line starts
-
-    for grid in spec.candidates:
-        for model in [grid.model] if isinstance(grid.model, str) else grid.model:
-            models.check_name(model)
-    dataset = prepare(
-        spec.data.source, size=spec.data.size, data_dir=data_dir, cache_dir=cache_dir, on_progress=on_stage
-    )
-    source = spec.data.source
-    if source not in KNOWN_SOURCES and Path(source).exists():
-        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": str(Path(source).resolve())})})
-    asked = spec.resolve(facts_of(dataset, spec.data.limit))
+    asked, dataset = _asked(spec, data_dir, cache_dir, on_stage)
     folder = out or Path("results") / (f"{spec.name}-{_short_id(asked)}" if adapted else spec.name)
     stored = stored_study(folder)
     if stored is not None:
@@ -82,6 +71,53 @@ def plan(
         costs=costs,
     )
     return planned if planned.study.decided else granted(planned, on_stage)
+
+
+def plan_to_look_at(
+    spec: StudySpec,
+    *,
+    data_dir: Path | None = None,
+    cache_dir: Path | None = None,
+    on_stage: Callable[[str, int, int | None], None] | None = None,
+) -> Plan:
+    """Plan a study that is not going to be run, whatever its folder holds.
+
+    Under `time`, whose epochs only measuring decides, it has those asked for.
+
+    Args:
+        spec: What to compare.
+        data_dir: As `plan`.
+        cache_dir: As `plan`.
+        on_stage: As `plan`.
+
+    Raises:
+        SpecError: As `plan`.
+        DataError: As `plan`.
+    """
+    asked, dataset = _asked(spec, data_dir, cache_dir, on_stage)
+    planned = plan_resolved(asked, dataset, folder=Path("results") / spec.name, cache=cache_root(cache_dir))
+    return granted(planned) if asked.protocol == "flops" else planned
+
+
+def _asked(
+    spec: StudySpec,
+    data_dir: Path | None,
+    cache_dir: Path | None,
+    on_stage: Callable[[str, int, int | None], None] | None,
+) -> tuple[ResolvedStudy, Dataset]:
+    """Return a study with its defaults filled in, and its pictures."""
+    from bakeoff import models  # torch loads here, not when the command line starts
+
+    for grid in spec.candidates:
+        for model in [grid.model] if isinstance(grid.model, str) else grid.model:
+            models.check_name(model)
+    dataset = prepare(
+        spec.data.source, size=spec.data.size, data_dir=data_dir, cache_dir=cache_dir, on_progress=on_stage
+    )
+    source = spec.data.source
+    if source not in KNOWN_SOURCES and Path(source).exists():
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": str(Path(source).resolve())})})
+    return spec.resolve(facts_of(dataset, spec.data.limit)), dataset
 
 
 def _short_id(asked: ResolvedStudy) -> str:

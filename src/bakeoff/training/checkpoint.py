@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from bakeoff.errors import StudyError
-from bakeoff.files import write_atomically
+from bakeoff.errors import RunError
+from bakeoff.files import unwritable, write_atomically
 from bakeoff.records import EpochRecord, RunResult, RunStatus
 
 MAGIC = b"BAKEOFF1"
@@ -86,7 +86,10 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     if last.exists():
         # A hard link would not survive on every file system; a rename leaves a moment without LAST, in which PREVIOUS
         # is whole, so a reader always finds one of the two.
-        os.replace(last, folder / PREVIOUS)
+        try:
+            os.replace(last, folder / PREVIOUS)
+        except OSError as error:
+            raise unwritable(last, error) from error
     write_atomically(last, MAGIC + hashlib.sha256(content).digest() + content)
 
 
@@ -104,7 +107,7 @@ def load(folder: Path, run_id: str, warn: Callable[[str], None]) -> Checkpoint |
         warn: Told of a checkpoint that had to be passed over.
 
     Raises:
-        StudyError: If the checkpoint belongs to another run.
+        RunError: If the checkpoint belongs to another run, or holds what could run code.
     """
     for name in (LAST, PREVIOUS):
         path = folder / name
@@ -120,7 +123,7 @@ def load(folder: Path, run_id: str, warn: Callable[[str], None]) -> Checkpoint |
             os.replace(path, folder / f"damaged-{name}")  # so that the next save does not push a whole one out by it
             continue
         if checkpoint.progress.run_id != run_id:
-            raise StudyError(
+            raise RunError(
                 f"a checkpoint must belong to its run, but {path} is of run {checkpoint.progress.run_id} instead of {run_id}; move it away"
             )
         return checkpoint
@@ -142,7 +145,7 @@ def _read(path: Path) -> Checkpoint:
     try:
         state = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
     except (pickle.UnpicklingError, RuntimeError) as error:
-        raise StudyError(
+        raise RunError(
             f"a checkpoint must hold tensors and plain values only, but {path} does not: delete it if you did not expect this"
         ) from error
     plain = json.loads(state["progress"])

@@ -55,6 +55,12 @@ def test_the_fastest_is_chosen_and_the_library_where_nothing_is_clearly_faster()
     }
 
 
+def test_a_cache_that_cannot_be_written_to_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_bytes(b"")  # a file in its place is written to by nobody, root included
+    some = layers()[-1:]
+    assert tune(some, tmp_path / "cache").keys() == {some[0].name}
+
+
 def test_what_was_measured_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some = layers()[-3:]
     first = tune(some, tmp_path)

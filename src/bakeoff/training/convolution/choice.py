@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
 from bakeoff.models.trial import trace
 from bakeoff.training.convolution.algorithm import LIBRARY, Algorithm, serving
@@ -158,7 +159,10 @@ class _Measured:
             for key, timing in _read(self._path).items():
                 if timing.keys() == self._known.get(key, timing).keys():  # else measured when algorithms were fewer
                     self._known[key] = timing
-            write_atomically(self._path, json.dumps(self._known, indent=1).encode())
+            try:
+                write_atomically(self._path, json.dumps(self._known, indent=1).encode())
+            except StudyError:
+                return  # a cache that others share may be read-only: then it is measured again the next time
 
 
 def _key(geometry: Geometry, task: Pass) -> str:

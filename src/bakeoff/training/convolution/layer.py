@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bakeoff.errors import StudyError
+from bakeoff.errors import RunError
 from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorithm, remark
 from bakeoff.training.convolution.geometry import DTYPES, Geometry, Pass
 from bakeoff.training.convolution.winograd import WINOGRAD
@@ -168,11 +168,11 @@ def install(network: nn.Module, choices: Mapping[str, Sequence[str]], moving: Ma
     Raises:
         AttributeError: If there is no layer of a name.
         KeyError: If there is no algorithm of a name.
-        StudyError: If an algorithm cannot be had on this machine, though it was chosen, perhaps on another.
+        RunError: If an algorithm cannot be had on this machine, though it was chosen, perhaps on another.
     """
     wanted = any(WINOGRAD.name in names for names in choices.values())
     if wanted and (reason := remark()) is not None:
-        raise StudyError(
+        raise RunError(
             f"this run's convolutions were chosen with {WINOGRAD.name}, and go on as they began, but {reason}; provide a C "
             "compiler, or train anew with --no-tune"
         )

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bakeoff.errors import StudyError
+from bakeoff.errors import RunError
 from bakeoff.training.kernels import native
 
 CHUNK = 512
@@ -198,10 +198,10 @@ def install(network: nn.Module) -> None:
     Its `state_dict` stays as it is.
 
     Raises:
-        StudyError: If this machine cannot compute this way.
+        RunError: If this machine cannot compute this way.
     """
     if (reason := unavailable()) is not None:
-        raise StudyError(
+        raise RunError(
             f"this run began with compiled batch normalisation, and goes on as it began, but {reason}; provide a C "
             "compiler, or train anew with --no-tune"
         )
