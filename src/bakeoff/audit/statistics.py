@@ -10,16 +10,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from bakeoff.analysis.comparison import Comparison
 from bakeoff.analysis.decision import ALPHA
 from bakeoff.analysis.settling import SEEDS_FOR_A_VERDICT
-from bakeoff.analysis.statistics.differences import holm
 from bakeoff.analysis.statistics.intervals import SeedNoise
-from bakeoff.analysis.statistics.power import WORTHWHILE_SEEDS, pairs, seeds_needed, smallest_difference, smallest_p
+from bakeoff.analysis.statistics.power import WORTHWHILE_SEEDS, pairs, seeds_needed, smallest_difference
 from bakeoff.analysis.verdict import Verdict
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.outcomes import fires, not_run, passed
@@ -94,12 +94,12 @@ def _time(missing: Mapping[str, int], seconds_per_run: Mapping[str, float] | Non
     )
 
 
-def s2_claims(*, verdict: Verdict | None, claims: Collection[Pair] | None) -> Finding:
+def s2_claims(*, verdict: Verdict, claims: Collection[Pair] | None) -> Finding:
     """Check that no candidate is said to be better than another without the evidence.
 
     Args:
         verdict: On the candidates.
-        claims: Who is said to be better than whom, in a report's text or tables; empty if nobody is.
+        claims: Who of them is said to be better than whom; empty if nobody is, None if that cannot be told.
     """
     common: dict[str, Any] = {
         "rule": "S2",
@@ -107,29 +107,27 @@ def s2_claims(*, verdict: Verdict | None, claims: Collection[Pair] | None) -> Fi
         "threshold": "enough seeds, p < 0.05 after Holm over seeds and on new pictures, the smallest difference that counts",
         "blocks": "that one candidate is better than another",
     }
-    if verdict is None or claims is None:
-        return not_run(common, Severity.ERROR, "there is no verdict" if verdict is None else "no claim was read")
+    if claims is None:
+        return not_run(
+            common, Severity.WARNING, "conclusions are drawn from training accuracy, on which there is no verdict"
+        )
     judged = {one.candidate_id: one.candidate for one in verdict.candidates}
-    wrong = [pair for pair in claims if not (set(pair) <= judged.keys() and verdict.better(*pair))]
+    wrong = [pair for pair in claims if not verdict.better(*pair)]
     evidence = {"claims": len(claims), "claims_without_evidence": len(wrong)}
     if not wrong:
-        return passed(
-            common, Severity.ERROR, f"{plural(len(claims), 'claim')} of a better candidate, all shown.", evidence
-        )
+        message = f"{plural(len(claims), 'claim')} of a better candidate, all shown."
+        return passed(common, Severity.WARNING, message, evidence)
     better, worse = wrong[0]
-    if not {better, worse} <= judged.keys():
-        message = "A candidate that was not judged is said to be better or worse."
-    else:
-        known = verdict.pair(better, worse).comparison
-        gap = known.new_pictures.interval(1 - verdict.alpha) if known.new_pictures else None
-        between = f", 95 % interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f} points" if gap else ""
-        message = (
-            f"{judged[better]} is said to be better than {judged[worse]}, but the verdict is {verdict.pair(better, worse).decision}: "
-            f"{judged[known.first]} is {100 * known.gap:.2f} points ahead on the test set{between}."
-        )
+    known = verdict.pair(better, worse).comparison
+    gap = known.new_pictures.interval(1 - verdict.alpha) if known.new_pictures else None
+    between = f", 95 % interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f} points" if gap else ""
+    message = (
+        f"{judged[better]} is said to be better than {judged[worse]}, but the verdict is {verdict.pair(better, worse).decision}: "
+        f"{judged[known.first]} is {100 * known.gap:.2f} points ahead on the test set{between}."
+    )
     touched = tuple(dict.fromkeys(itertools.chain.from_iterable(wrong)))
     advice = "Call it a tie, or add the seeds that settle it."
-    return fires(common, Severity.ERROR, message, evidence, advice, touched)
+    return fires(common, Severity.WARNING, message, evidence, advice, touched)
 
 
 def s3_resolution(
@@ -138,7 +136,6 @@ def s3_resolution(
     sd: float | None,
     candidates: int | None,
     difference: float,
-    test: Literal["welch", "permutation", "sign-flip"] = "welch",
     verdict: Verdict | None = None,
 ) -> Finding:
     """Check that the seeds can show the difference that matters.
@@ -148,7 +145,6 @@ def s3_resolution(
         sd: Standard deviation of accuracy between seeds, a share; of a study before, or of this one's.
         candidates: That are compared.
         difference: The smallest that counts, a share.
-        test: That decides; bakeoff's own is Welch's.
         verdict: Where there is one in which every pair is settled, the question has been answered.
     """
     common: dict[str, Any] = {
@@ -162,18 +158,19 @@ def s3_resolution(
     if seeds < 2:
         return not_run(common, Severity.WARNING, "one seed shows no difference of any size (S1)")
     alpha = ALPHA / pairs(candidates)
-    least_p = smallest_p(test, seeds)
-    if least_p > ALPHA:
-        message = f"The {test} test cannot give a p below {least_p:.3g} with {plural(seeds, 'seed')}, whatever the difference."
-        evidence: dict[str, Any] = {"seeds": seeds, "smallest_p": least_p, "alpha": ALPHA}
-        return fires(common, Severity.WARNING, message, evidence, "Use Welch's t test, or more seeds.")
     if verdict is not None and verdict.pairs and not any(pair.settling for pair in verdict.pairs):
         return passed(common, Severity.WARNING, "Every pair of candidates is settled.", {"pairs": len(verdict.pairs)})
     if sd is None or not sd > 0:
         return not_run(common, Severity.WARNING, "how far seeds lie apart is not known")
     shown = smallest_difference(seeds, sd, alpha=alpha)
     needed = seeds_needed(difference, sd, alpha=alpha)
-    evidence = {"seeds": seeds, "sd": sd, "smallest_shown": shown, "smallest_that_counts": difference, "alpha": alpha}
+    evidence: dict[str, Any] = {
+        "seeds": seeds,
+        "sd": sd,
+        "smallest_shown": shown,
+        "smallest_that_counts": difference,
+        "alpha": alpha,
+    }
     seen = (
         f"{plural(seeds, 'seed')} of each of {candidates} candidates show differences from {100 * shown:.2f} points on"
     )
@@ -265,37 +262,38 @@ def _lonely(accuracies: Sequence[float], chances: Sequence[float], granted: floa
     return place if stands_apart and chances[place] < granted / len(accuracies) else None
 
 
-def s5_multiplicity(
-    *, p_values: Mapping[Pair, float] | None, claims: Collection[Pair], candidates: int, alpha: float = ALPHA
-) -> Finding:
-    """Check that claims of a difference hold for all pairs that could have been claimed.
+def s5_multiplicity(*, verdict: Verdict, claims: Collection[Pair]) -> Finding:
+    """Check that claims of a difference hold among all pairs that were tested, and not each by itself alone.
 
     Args:
-        p_values: Of every pair that was tested, before any adjustment; pairs in either order.
-        claims: Pairs that are said to differ.
-        candidates: That are compared; each pair of them could have been tested.
-        alpha: Chance of a false alarm among all pairs.
+        verdict: On the candidates; it tests every pair of which both have two seeds, and adjusts for their number.
+        claims: Pairs of them that are said to differ.
     """
     common: dict[str, Any] = {
         "rule": "S5",
         "title": "multiple comparisons",
-        "threshold": f"Holm's p < {alpha:g} over all pairs",
+        "threshold": f"Holm's p < {verdict.alpha:g} over all pairs that were tested",
         "blocks": "that a pair differs",
     }
-    if not p_values:
+    tested = sum(pair.comparison.p is not None for pair in verdict.pairs)
+    if not tested:
         return not_run(common, Severity.WARNING, "no pair was tested")
-    possible, tested = pairs(candidates), len(p_values)
-    # Pairs left out count as if they had shown nothing: which ones to leave out may have been chosen by their results.
-    adjusted = holm([*p_values.values(), *[1.0] * (possible - tested)])[:tested]
-    by_pair = {frozenset(pair): p for pair, p in zip(p_values, adjusted, strict=True)}
-    wrong = [pair for pair in claims if not by_pair.get(frozenset(pair), 1.0) < alpha]
-    evidence = {"pairs": possible, "tested": tested, "claims": len(claims), "claims_too_many": len(wrong)}
+    wrong = [pair for pair in claims if _alone(verdict.pair(*pair).comparison, verdict.alpha)]
+    evidence: dict[str, Any] = {"tested": tested, "claims": len(claims), "claims_too_many": len(wrong)}
     if not wrong:
-        return passed(
-            common, Severity.WARNING, f"{plural(len(claims), 'claim')} among {plural(possible, 'pair')}.", evidence
-        )
+        message = f"{plural(len(claims), 'claim')} among {plural(tested, 'tested pair')}."
+        return passed(common, Severity.WARNING, message, evidence)
+    known = verdict.pair(*wrong[0]).comparison
+    first, second = (verdict.standing(one).candidate for one in (known.first, known.second))
     message = (
-        f"{plural(len(wrong), 'pair')} of {possible} {'is' if len(wrong) == 1 else 'are'} said to differ without the adjustment for "
-        f"their number: the smallest p must be below {alpha / possible:.2g}, and so on after Holm."
+        f"{first} and {second} are said to differ, which they do as a pair by itself (p = {known.p:.2g}), but not among the "
+        f"{tested} pairs that were tested (p = {known.p_adjusted:.2g} after Holm)."
     )
-    return fires(common, Severity.WARNING, message, evidence, "Test all pairs and adjust, as bakeoff's verdict does.")
+    evidence |= {"p": known.p, "p_adjusted": known.p_adjusted}
+    touched = tuple(dict.fromkeys(itertools.chain.from_iterable(wrong)))
+    return fires(common, Severity.WARNING, message, evidence, "Claim what the verdict shows after Holm.", touched)
+
+
+def _alone(known: Comparison, alpha: float) -> bool:
+    """Return whether two candidates differ if theirs is the only pair, and no longer with all others."""
+    return known.p is not None and known.p_adjusted is not None and known.p < alpha <= known.p_adjusted
