@@ -160,9 +160,9 @@ class Reading:
 
     def recommended(self, verdict: Verdict, budget: Budget) -> Recommendation:
         """Return which candidate to use under a budget; costs that the audit doubts count as not measured."""
-        doubted = self.unranked(Ranking.COST)
+        doubted = {one: why for one, why in self.unranked(Ranking.COST).items() if one in self.measured}
         trusted = {one: known for one, known in self.measured.items() if one not in doubted}
-        return recommend(verdict, costs_of(self.table, trusted), budget)
+        return recommend(verdict, costs_of(self.table, trusted), budget, doubted=doubted)
 
     @property
     def _candidates(self) -> list[str]:
