@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from bakeoff.cost.counts import PASSES, LayerCount, buffers, layers, macs, parameters, train_macs, trainable
+from bakeoff.cost.counts import LayerCount, buffers, layers, macs, parameters, train_macs, trainable
 
-__all__ = ["PASSES", "LayerCount", "buffers", "layers", "macs", "parameters", "train_macs", "trainable"]
+__all__ = ["LayerCount", "buffers", "layers", "macs", "parameters", "train_macs", "trainable"]

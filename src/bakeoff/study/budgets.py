@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 
+from bakeoff.cost_records import PASSES
 from bakeoff.execution.messages import Task
 from bakeoff.execution.probe import Trials
 from bakeoff.spec import CandidateSpec, EpochCost
@@ -79,4 +80,4 @@ def _counted(planned: Plan, candidate: CandidateSpec) -> EpochCost:
             candidate.model, classes=len(planned.dataset.classes), stem=candidate.stem, size=size
         ).module
         forward += sum(share * cost.macs(built, side) for side, share in candidate.recipe.early_sizes)
-    return EpochCost(amount=cost.PASSES * forward * planned.training_pictures)
+    return EpochCost(amount=PASSES * forward * planned.training_pictures)

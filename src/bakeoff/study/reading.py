@@ -15,11 +15,11 @@ from bakeoff.analysis.cube import Cube, load_cube
 from bakeoff.analysis.recommendation import Recommendation, recommend
 from bakeoff.analysis.verdict import Verdict, judge
 from bakeoff.audit import Finding, Ranking, unranked
-from bakeoff.cost_records import Cost
+from bakeoff.cost_records import Cost, known_costs
 from bakeoff.errors import StudyError
 from bakeoff.records import RunStatus
 from bakeoff.store import Store
-from bakeoff.study.folder import Study, known_costs, predictions_path
+from bakeoff.study.folder import Study, predictions_path
 
 STATISTICS = "S"
 """What the ids of the audit's rules on statistics begin with."""
