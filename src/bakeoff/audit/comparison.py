@@ -40,7 +40,7 @@ def seeds(
         done = runs[runs["status"] == RunStatus.DONE].groupby("candidate_id").size()
         counts = {str(one): int(count) for one, count in done.items()}
         seconds = _seconds_per_run(runs, epochs)
-    yield s1_seeds(seeds=counts, labels=labels, seconds_per_run=seconds)
+    yield s1_seeds(seeds, seeds=counts, labels=labels, seconds_per_run=seconds)
 
 
 def _seconds_per_run(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, float]:
@@ -59,7 +59,7 @@ def _seconds_per_run(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, floa
 )
 def claims(*, study: ResolvedStudy, verdict: Verdict) -> Iterator[Finding]:
     """No candidate may be called better without the evidence."""
-    yield s2_claims(verdict=verdict, claims=_claimed(study, verdict))
+    yield s2_claims(claims, verdict=verdict, claims=_claimed(study, verdict))
 
 
 def _claimed(study: ResolvedStudy, verdict: Verdict) -> list[tuple[str, str]] | None:
@@ -93,6 +93,7 @@ def _claimed(study: ResolvedStudy, verdict: Verdict) -> list[tuple[str, str]] | 
 def resolution(*, study: ResolvedStudy, verdict: Verdict) -> Iterator[Finding]:
     """The seeds must be able to show the difference that was said to count."""
     yield s3_resolution(
+        resolution,
         seeds=min((one.seeds for one in verdict.candidates), default=None),
         sd=_spread(verdict),
         candidates=len(verdict.candidates),
@@ -121,6 +122,7 @@ def stability(*, labels: Mapping[str, str], runs: pd.DataFrame, verdict: Verdict
     """Seeds must not lie farther apart than chance explains."""
     done = runs[runs["status"] == RunStatus.DONE]
     yield s4_stability(
+        stability,
         accuracies={one.candidate_id: one.test_accuracies for one in verdict.candidates},
         noise={one.candidate_id: one.noise for one in verdict.candidates if one.noise is not None},
         chances={one.candidate_id: one.seed_chances for one in verdict.candidates},
@@ -139,7 +141,7 @@ def stability(*, labels: Mapping[str, str], runs: pd.DataFrame, verdict: Verdict
 )
 def multiplicity(*, study: ResolvedStudy, verdict: Verdict) -> Iterator[Finding]:
     """Pairs that are called different must be so among all pairs that were tested."""
-    yield s5_multiplicity(verdict=verdict, claims=_claimed(study, verdict) or [])
+    yield s5_multiplicity(multiplicity, verdict=verdict, claims=_claimed(study, verdict) or [])
 
 
 @rule(
@@ -169,6 +171,7 @@ def winners_curse(
     validated = verdict.ranked_by == "val" and data is not None and "validation" in data.counts
     pictures: Any = data.counts if data is not None else {}
     yield s6_winners_curse(
+        winners_curse,
         test=judged,
         validation=validation if validated else None,
         test_pictures=sum(pictures["test"]) if data is not None else None,

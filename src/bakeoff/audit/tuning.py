@@ -225,7 +225,7 @@ def unequal_tuning(
         scores = {
             name: [float(accuracies[one.id]) for one in group if one.id in accuracies] for name, group in groups.items()
         }
-        order = p5_order_at_equal_trials(scores=scores)
+        order = p5_order_at_equal_trials(unequal_tuning, scores=scores)
         if order.state is State.FIRES:
             yield order
 
