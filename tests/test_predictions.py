@@ -59,7 +59,8 @@ def test_a_file_with_a_wrong_byte_is_told(path: Path) -> None:
     ids=["a picture twice", "a label missing", "no picture", "a table"],
 )
 def test_pictures_that_do_not_add_up_are_told(tmp_path: Path, arrays: dict[str, list[int]]) -> None:
-    np.savez(tmp_path / "run.npz", **{name: np.array(value, np.int64) for name, value in arrays.items()})
+    given = {name: np.array(value, np.int64) for name, value in arrays.items()}
+    np.savez(tmp_path / "run.npz", logits=np.zeros((2, 2), np.float16), **given)
     with pytest.raises(StudyError, match="each test picture once"):
         load_correct(tmp_path / "run.npz")
 
@@ -70,11 +71,20 @@ def test_pictures_that_do_not_add_up_are_told(tmp_path: Path, arrays: dict[str, 
         ({"labels": np.array([0.5, 1.0, 1.0])}, "labels are of the type float64"),
         ({"predicted": np.array([1, -1, 1])}, "predicted are classes from -1 to 1"),
         ({"labels": np.array([1, 1, 10**9])}, "labels are classes from 1 to 1000000000"),
+        ({"labels": np.array([1, 1, 2])}, "labels are classes from 1 to 2, and there are logits of 2"),
         ({"labels": np.array([1, None, 1], object)}, "allow_pickle=False"),
         ({"logits": np.zeros(3, np.float16)}, "each test picture once"),
         ({"logits": np.zeros((2, 2), np.float16)}, "each test picture once"),
     ],
-    ids=["halves", "a class below 0", "a matrix without end", "a pickle", "logits of one class", "logits missing"],
+    ids=[
+        "halves",
+        "a class below 0",
+        "a matrix without end",
+        "a class without logits",
+        "a pickle",
+        "logits of one class",
+        "logits missing",
+    ],
 )
 def test_what_no_network_predicts_is_refused(path: Path, changed: dict[str, Any], said: str) -> None:
     with np.load(path) as stored:

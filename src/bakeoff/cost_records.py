@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
@@ -71,6 +72,9 @@ class Conditions:
             if getattr(self, key) != getattr(other, key)
         ]
 
+
+PASSES = 3
+"""Of a training step, in forward passes: forward, the gradient of the inputs, the gradient of the weights."""
 
 COMPARED = (
     "device",
@@ -239,6 +243,19 @@ class Cost:
             return cls(**values)
         except (KeyError, TypeError) as error:
             raise ValueError(f"a stored cost must hold every figure, but: {error}; measure it again") from error
+
+
+def known_costs(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Cost]:
+    """Return the costs in a database, by candidate id; one that another version wrote short of a figure is unknown.
+
+    Args:
+        measured: As `Store.costs` gives them.
+    """
+    found = {}
+    for candidate_id, plain in measured.items():
+        with suppress(ValueError):
+            found[candidate_id] = Cost.from_json(plain)
+    return found
 
 
 def _known(kind: type[Any], plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ LARGEST = 2**31
 """Bytes of one array: the logits of a million pictures of a thousand classes."""
 
 MOST_CLASSES = 30_000
-"""More than ImageNet's 21,841; a confusion matrix has the square of it."""
+"""More than ImageNet's 21,841."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,8 @@ def load_predicted(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], ND
 def _arrays(path: Path, names: tuple[str, ...]) -> list[NDArray[Any]]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = [_array(stored, name) for name in names]
+            classes = _classes(stored)
+            arrays = [_array(stored, name, classes) for name in names]
     except DAMAGED_ARRAYS as error:
         raise StudyError(f"predictions must be readable, but {path}: {error}; {REPAIR}") from error
     expected = [2 if name == "logits" else 1 for name in names]
@@ -109,7 +110,16 @@ def _arrays(path: Path, names: tuple[str, ...]) -> list[NDArray[Any]]:
     return arrays
 
 
-def _array(stored: Any, name: str) -> NDArray[Any]:
+def _classes(stored: Any) -> int:
+    """Return for how many classes there are logits, without unpacking them."""
+    with stored.zip.open("logits.npy") as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape = header(file)[0]
+    return min(MOST_CLASSES, shape[-1]) if shape else 0
+
+
+def _array(stored: Any, name: str, classes: int) -> NDArray[Any]:
     """Read one array; nothing is unpacked that no study would hold."""
     packed = stored.zip.getinfo(f"{name}.npy")
     if packed.file_size > LARGEST:
@@ -117,6 +127,6 @@ def _array(stored: Any, name: str) -> NDArray[Any]:
     array: NDArray[Any] = stored[name]
     if array.dtype.kind not in ("f" if name == "logits" else "iu"):
         raise ValueError(f"{name} are of the type {array.dtype}")
-    if name in ("predicted", "labels") and array.size and not 0 <= array.min() <= array.max() < MOST_CLASSES:
-        raise ValueError(f"{name} are classes from {array.min()} to {array.max()}")
+    if name in ("predicted", "labels") and array.size and not 0 <= array.min() <= array.max() < classes:
+        raise ValueError(f"{name} are classes from {array.min()} to {array.max()}, and there are logits of {classes}")
     return array

@@ -6,9 +6,11 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakeoff.analysis import per_class as module
 from bakeoff.analysis.per_class import confusion, per_class
 from bakeoff.predictions import save_predictions
 from bakeoff.records import RunStatus
@@ -31,8 +33,8 @@ def test_confusion_is_what_counting_by_hand_gives_summed_over_seeds(tmp_path: Pa
     (facts,) = per_class(runs, paths, ["cat", "dog", "<script>"])
     assert facts.label == "alpha"
     assert facts.classes == ("cat", "dog", "<script>")
-    assert facts.confusion == ((3, 1, 0), (0, 3, 1), (1, 0, 1))
-    assert facts.recall == (0.75, 0.75, 0.5)
+    assert facts.confusion.tolist() == [[3, 1, 0], [0, 3, 1], [1, 0, 1]]
+    assert facts.recall.tolist() == [0.75, 0.75, 0.5]
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
@@ -72,3 +74,11 @@ def test_a_class_without_test_pictures_has_no_recall_and_unnamed_classes_have_nu
     assert facts.classes == ("cat", "1", "2")
     assert math.isnan(facts.recall[1])
     assert facts.recall[2] == 0
+
+
+def test_of_more_classes_than_anybody_can_read_no_matrix_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, _ = frames(tmp_path, Run(test=write(tmp_path / "a", [0, 1000], [0, 0], classes=1001)))
+    monkeypatch.setattr(module, "confusion", lambda *_: pytest.fail("made"))
+    assert per_class(runs, {"alpha/0": tmp_path / "a"}) == []

@@ -11,7 +11,7 @@ import pytest
 
 from bakeoff.analysis.budget import Budget, amount, costs_of
 from bakeoff.analysis.pareto import dominates, pareto_front
-from bakeoff.analysis.recommendation import Recommendation
+from bakeoff.analysis.recommendation import Recommendation, recommend
 from bakeoff.analysis.verdict import Verdict, judge
 from bakeoff.errors import SpecError
 from bakeoff.study import Study
@@ -245,3 +245,16 @@ def test_only_numbers_that_were_measured_are_costs(study: Study) -> None:
 )  # fmt: skip
 def test_costs_are_told_in_their_units(cost: str, value: float, words: str) -> None:
     assert amount(cost, value) == words
+
+
+def test_a_cost_that_the_audit_doubts_is_told_as_measured_and_with_the_rule() -> None:
+    verdict = judge([contender(name, bits(0.9, seed=place, pictures=500)) for place, name in enumerate("abc")])
+    costs = {"a": {"latency_p95": 0.001}, "b": {}, "c": {}}
+    found = recommend(verdict, costs, Budget(max_latency=0.01), doubted={"b": "C2 validity of timings"})
+    assert found.unknown == ("b", "c")
+    assert found.sentences()[-2:] == [
+        "Whether the c would fit is not known: the p95 latency was not measured (`bakeoff run` does).",
+        "Whether the b would fit is not known: the p95 latency was measured, but the audit doubts it: C2 validity of timings "
+        "(`bakeoff audit`).",
+    ]
+    assert found.facts()["doubted"] == {"b": "C2 validity of timings"}

@@ -82,3 +82,10 @@ def test_the_usual_targets_lie_below_the_best_candidate(tmp_path: Path) -> None:
 
 def test_without_validation_there_are_no_usual_targets(tmp_path: Path) -> None:
     assert usual_targets(rank(*frames(tmp_path, Run(val=None)))) == []
+
+
+@pytest.mark.parametrize(("best", "targets"), [(0.0, []), (0.0004, []), (0.00052, [0.001])])
+def test_no_usual_target_is_0_where_next_to_nothing_is_right(tmp_path: Path, best: float, targets: list[float]) -> None:
+    tables = frames(tmp_path, Run(train=(0.5, 0.5), val=(0.0, best)))
+    assert usual_targets(rank(*tables)) == targets
+    assert len(time_to_accuracy(*tables, usual_targets(rank(*tables)))) == len(targets)

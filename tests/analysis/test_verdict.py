@@ -178,6 +178,23 @@ def test_a_leader_on_the_test_set_is_told_as_such() -> None:
     assert "which both chose and judged it" in said(judge(people, ranked_by="test"))
 
 
+def test_without_validation_the_sentence_on_a_leader_ends_as_it_should() -> None:
+    people = [
+        contender(name, test=[mean, mean + 0.001, mean + 0.002])
+        for name, mean in (("a", 0.95), ("b", 0.949), ("c", 0.948))
+    ]
+    assert judge(people, ranked_by="test").sentences()[0] == (
+        "There is no single winner. the a, 95.10 % of the test pictures right, leads on the test set, which both chose and judged it."
+    )
+    people = [
+        contender(name, bits(share, seed=place))
+        for place, (name, share) in enumerate({"a": 0.95, "b": 0.95, "c": 0.9}.items())
+    ]
+    assert "leads on the test set, which both chose and judged it, and is better than the c." in said(
+        judge(people, ranked_by="test")
+    )
+
+
 def test_excluded_candidates_are_not_judged_but_named() -> None:
     people = [contender("a", bits(0.95, seed=1)), contender("b", bits(0.9, seed=2)), contender("c", test=[])]
     verdict = judge(people, excluded={"a": "D1 field of view"})

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bakeoff.audit import Finding, Severity, State, engine
 from bakeoff.audit.evidence import Evidence
 from bakeoff.audit.seeds import RULES
+from bakeoff.errors import StudyError
 from bakeoff.predictions import Predictions
 from bakeoff.records import Repeat
 from bakeoff.spec import labels
@@ -69,3 +72,41 @@ def test_another_seed_that_gives_the_same_network_is_an_error_before_any_run_has
     (found,) = asked(tmp_path, repeats={IDS[0]: SOUND, IDS[1]: idle})
     assert (found.severity, found.candidates) == (Severity.ERROR, (IDS[1],))
     assert "seeds 3 and 4" in found.message
+
+
+class Counted(Mapping[str, Predictions]):
+    """Predictions that count how often they are read, and of which some cannot be."""
+
+    def __init__(self, kept: dict[str, Predictions], damaged: str) -> None:
+        self.kept, self.damaged, self.read = kept, damaged, list[str]()
+
+    def __getitem__(self, run: str) -> Predictions:
+        self.read.append(run)
+        if run == self.damaged:
+            raise StudyError(f"predictions must be readable, but {run}.npz: no zip file")
+        return self.kept[run]
+
+    def __contains__(self, run: object) -> bool:
+        return run in self.kept
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.kept)
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+
+@pytest.mark.parametrize("repeats", [None, {IDS[0]: SOUND}])
+def test_a_file_that_cannot_be_read_is_named_and_the_other_seeds_are_compared_all_the_same(
+    tmp_path: Path, repeats: dict[str, Repeat] | None
+) -> None:
+    one, other, third = some(3)
+    runs, _ = frames(tmp_path, *(Run(candidate=IDS[0], seed=seed) for seed in range(4)))
+    for last, states in ((one, {State.FIRES, State.NOT_RUN}), (third, {State.NOT_RUN})):
+        kept = {f"{IDS[0]}/{seed}": predicted(logits) for seed, logits in enumerate((one, other, third, last))}
+        counted = Counted(kept, damaged=f"{IDS[0]}/2")
+        known = Evidence(study=STUDY, labels=labels(STUDY.candidates), runs=runs, predictions=counted, repeats=repeats)
+        found = engine.audit(known, of=RULES)
+        assert {finding.state for finding in found} == states
+        assert f"{IDS[0]}/2.npz: no zip file" in found[-1].message
+        assert sorted(counted.read) == sorted(kept)  # each once

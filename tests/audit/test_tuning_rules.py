@@ -90,6 +90,21 @@ def test_p4_takes_no_decay_at_all_for_no_edge(tmp_path: Path) -> None:
     assert "weight decay" in found.message
 
 
+@pytest.mark.parametrize(
+    ("axis", "values", "advised"),
+    [
+        ("momentum", [0.5, 0.8, 0.9], 0.95),
+        ("label_smoothing", [0.1, 0.2, 0.4], 0.7),
+        ("weight_decay", [0.1, 0.2, 0.5], 1.5),
+    ],
+)
+def test_p4_advises_a_value_that_a_recipe_takes(tmp_path: Path, axis: str, values: list[float], advised: float) -> None:
+    grid = {"model": "resnet18", "optimizer": "sgd"}
+    (found,) = edges(study(candidates=[grid | {axis: values}]), [0.6, 0.7, 0.8], tmp_path)
+    assert found.advice == f"Add {advised:g} before judging."
+    assert study(candidates=[grid | {axis: [*values, advised]}])
+
+
 def test_p4_looks_at_each_sweep_of_a_grid_by_itself(tmp_path: Path) -> None:
     of = study(candidates=[{"model": ["resnet18", "alexnet"], "optimizer": "sgd", "learning_rate": RATES}])
     (found,) = edges(of, [0.7, 0.8, 0.9, 0.6, 0.9, 0.8, 0.7, 0.6], tmp_path)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
-from bakeoff.audit import Finding, Severity, Stage, State, kept
+from bakeoff.audit import Finding, Rule, Severity, Stage, State, kept, registry
 from bakeoff.errors import AuditError, SpecError, StudyError
 from bakeoff.spec import StudySpec
 from bakeoff.store import Store
@@ -146,6 +147,50 @@ def test_what_was_found_is_read_until_something_changes(
         store.set_costs(study.spec.candidates[0].id, {"latency": 1.0})
     assert study.findings() == []
     assert asked
+
+
+@dataclass
+class Package:
+    name: str
+    version: str
+
+
+class Point:
+    """An entry point of an installed package."""
+
+    name, value = "lab", "my_lab.rules:many"
+
+    def __init__(self, *rules: Rule, version: str = "1.0") -> None:
+        self.rules, self.dist = rules, Package("my-lab", version)
+
+    def load(self) -> tuple[Rule, ...]:
+        return self.rules
+
+
+def test_rules_that_a_package_adds_or_changes_are_asked_at_once(whole: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def lab(name: str) -> Rule:
+        return Rule(
+            id=name, title="ours", stage=Stage.BEFORE, severity=Severity.NOTE, blocks="", needs=(),
+            check=lambda: asked.append(name) or [],
+        )  # fmt: skip
+
+    def installed(*points: Point) -> State | None:
+        monkeypatch.setattr(registry, "entry_points", lambda group: points)
+        return states(Study(whole.folder).findings()).get("LAB1")
+
+    before = auditing._state_of(whole.reading())
+    assert installed() is None
+    assert installed(Point(lab("LAB1"))) is State.PASS
+    seen = {auditing._state_of(whole.reading())}
+    for other in (Point(lab("LAB1"), version="1.1"), Point(lab("LAB1"), lab("LAB2")), Point(lab("LAB2"))):
+        installed(other)
+        seen.add(auditing._state_of(whole.reading()))
+    assert len(seen | {before}) == 5
+    assert installed() is None
+    assert auditing._state_of(whole.reading()) == before
+    assert asked == ["LAB1", "LAB1", "LAB1", "LAB2", "LAB2"]
 
 
 def old(whole: Study, folder: Path) -> Study:

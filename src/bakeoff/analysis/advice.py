@@ -100,8 +100,21 @@ def _nothing_fits(found: Recommendation) -> list[str]:
 
 
 def _not_known(found: Recommendation) -> list[str]:
-    if not found.unknown:
-        return []
-    costs = dict.fromkeys(NAMES[cost] for one in found.unknown for cost in found.fits[one].unknown)
-    names = names_list([_label(found, one) for one in found.unknown])
-    return [f"Whether {names} would fit is not known: the {' and '.join(costs)} was not measured (`bakeoff run` does)."]
+    """Say of whom it is not known whether it would fit: a cost was not measured, or the audit doubts what was."""
+    said = []
+    missing = [one for one in found.unknown if one not in found.doubted]
+    if missing:
+        said.append(f"{_unsure(found, missing)} was not measured (`bakeoff run` does).")
+    by_reason: dict[str, list[str]] = {}
+    for one in found.unknown:
+        if one in found.doubted:
+            by_reason.setdefault(found.doubted[one], []).append(one)
+    for reason, candidates in by_reason.items():
+        said.append(f"{_unsure(found, candidates)} was measured, but the audit doubts it: {reason} (`bakeoff audit`).")
+    return said
+
+
+def _unsure(found: Recommendation, candidates: Sequence[str]) -> str:
+    costs = dict.fromkeys(NAMES[cost] for one in candidates for cost in found.fits[one].unknown)
+    names = names_list([_label(found, one) for one in candidates])
+    return f"Whether {names} would fit is not known: the {' and '.join(costs)}"

@@ -39,7 +39,11 @@ class Comparison:
     """Over seeds, on these pictures. None where a candidate has one seed."""
 
     p_adjusted: float | None = None
-    """`p` after Holm, over all pairs of the study that have one."""
+    """`p` after Holm, over all pairs of the study that have one.
+
+    A pair without (a candidate has one seed) cannot be called different, so it adds no false alarm, and the number of
+    seeds left it out, not its result: it does not count among the pairs.
+    """
 
     permutation_p: float | None = None
     """The exact check on Welch's p; from four seeds on."""

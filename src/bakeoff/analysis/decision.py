@@ -7,9 +7,7 @@ from enum import StrEnum
 
 from bakeoff.analysis.comparison import Comparison
 from bakeoff.analysis.settling import Settling, seeds_asked, settling
-
-SMALLEST_DIFFERENCE = 0.005
-"""The smallest difference of accuracies that counts unless said otherwise: half a percentage point."""
+from bakeoff.spec.audit import SMALLEST_DIFFERENCE
 
 ALPHA = 0.05
 

@@ -17,8 +17,11 @@ from bakeoff.records import RunStatus
 
 Labels = NDArray[np.int64]
 
+MOST_CLASSES = 1_000
+"""Of which confusion matrices are made: ImageNet's. A matrix of more takes too much memory and nobody can read it."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ClassFacts:
     """What one candidate takes for what, over its finished seeds."""
 
@@ -27,18 +30,18 @@ class ClassFacts:
     classes: tuple[str, ...]
     """Names as the data set has them, text from strangers; numbers where it has none."""
 
-    confusion: tuple[tuple[int, ...], ...]
-    """Test pictures, summed over the seeds: rows the true class, columns the predicted one."""
+    confusion: NDArray[np.int64]
+    """Shape (classes, classes): test pictures, summed over the seeds; rows the true class, columns the predicted one."""
 
-    recall: tuple[float, ...]
-    """Share of each class's pictures that are right; NaN for a class without test pictures."""
+    recall: NDArray[np.float64]
+    """Shape (classes,): share of each class's pictures that are right; NaN for a class without test pictures."""
 
 
 def per_class(runs: pd.DataFrame, paths: Mapping[str, Path], names: Sequence[str] = ()) -> list[ClassFacts]:
     """Return the confusion matrices of the candidates that have predictions, in the study's order.
 
     A finished run whose predictions are missing, damaged or of another accuracy than was recorded is left out; the
-    verdict says of which that is true.
+    verdict says of which that is true. With more than `MOST_CLASSES` classes there are none.
 
     Args:
         runs: As `Store.runs_frame` gives them.
@@ -56,6 +59,8 @@ def per_class(runs: pd.DataFrame, paths: Mapping[str, Path], names: Sequence[str
         return []
     seen = max(int(array.max()) + 1 for pairs in found.values() for pair in pairs for array in pair)
     classes = (*names, *map(str, range(len(names), seen)))
+    if len(classes) > MOST_CLASSES:
+        return []
     return [_facts(candidate, labels[candidate], classes, pairs) for candidate, pairs in found.items()]
 
 
@@ -70,15 +75,18 @@ def _usable(run: Mapping[Hashable, Any], paths: Mapping[str, Path]) -> tuple[Lab
 
 
 def _facts(candidate: str, label: str, classes: tuple[str, ...], seeds: list[tuple[Labels, Labels]]) -> ClassFacts:
-    counts = np.sum([confusion(truth, predicted, len(classes)) for truth, predicted in seeds], axis=0)
+    counts = sum(
+        (confusion(truth, predicted, len(classes)) for truth, predicted in seeds),
+        start=np.zeros((len(classes), len(classes)), np.int64),
+    )
     pictures = counts.sum(axis=1)
     recall = np.divide(counts.diagonal(), pictures, out=np.full(len(classes), np.nan), where=pictures > 0)
     return ClassFacts(
         candidate_id=candidate,
         label=label,
         classes=classes,
-        confusion=tuple(tuple(int(count) for count in row) for row in counts),
-        recall=tuple(float(share) for share in recall),
+        confusion=counts,
+        recall=recall,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,10 @@ class Recommendation:
     """Where nothing fits: what comes closest."""
 
     unknown: tuple[str, ...]
-    """Candidates that may fit, but of which a cost with a limit was not measured."""
+    """Candidates that may fit, but of which a cost with a limit was not measured, or is doubted."""
+
+    doubted: Mapping[str, str]
+    """Candidates whose measured costs count as not known, with the audit's reason."""
 
     fronts: dict[str, Front]
     """By cost, which candidates are worth it."""
@@ -56,7 +59,7 @@ class Recommendation:
         own = {
             name: plain(getattr(self, name))
             for name in (
-                "pick", "by_cost", "ties", "runner_up", "beyond", "closest", "unknown", "budget", "fits", "costs", "fronts",
+                "pick", "by_cost", "ties", "runner_up", "beyond", "closest", "unknown", "doubted", "budget", "fits", "costs", "fronts",
             )
         }  # fmt: skip
         return own | {"sentences": self.sentences(), "verdict": self.verdict.facts()}
@@ -65,7 +68,9 @@ class Recommendation:
         return "\n".join(self.sentences())
 
 
-def recommend(verdict: Verdict, costs: Costs, budget: Budget) -> Recommendation:
+def recommend(
+    verdict: Verdict, costs: Costs, budget: Budget, *, doubted: Mapping[str, str] | None = None
+) -> Recommendation:
     """Return which candidate to use.
 
     Of the ranked candidates (of all judged ones where none is ranked) that are known to fit, those that none of the
@@ -77,6 +82,7 @@ def recommend(verdict: Verdict, costs: Costs, budget: Budget) -> Recommendation:
         verdict: That judges accuracy.
         costs: As `budget.costs_of` gives them.
         budget: The limits.
+        doubted: Candidates whose measured costs are not among `costs`, by id, with the reason.
     """
     standings = {one.candidate_id: one for one in verdict.candidates}
     fits = {one: budget.check(standing.test_accuracy, costs.get(one, {})) for one, standing in standings.items()}
@@ -100,6 +106,7 @@ def recommend(verdict: Verdict, costs: Costs, budget: Budget) -> Recommendation:
         beyond=min((one for one in missing if pick and verdict.better(one, pick)), key=excess, default=None),
         closest=min(missing, key=excess, default=None) if pick is None else None,
         unknown=tuple(one for one in contending if fits[one].unknown and not fits[one].misses),
+        doubted=dict(doubted or {}),
         fronts={name: front for name in NAMES if (front := _front(verdict, name, costs)).on},
     )
 

@@ -81,10 +81,11 @@ def _first(records: pd.DataFrame | None, target: float) -> tuple[float, float]:
 def usual_targets(table: pd.DataFrame) -> list[float]:
     """Return three targets for a study that fixed none: 90, 95 and 99 % of the best candidate's validation accuracy.
 
-    They were chosen after the fact, so they describe and decide nothing.
+    They were chosen after the fact, so they describe and decide nothing. There are none where the best candidate got
+    nothing right.
 
     Args:
         table: One row a candidate, as `ranking.rank` gives them.
     """
     best = table["val_accuracy"].max()
-    return [] if math.isnan(best) else [round(share * best, 3) for share in SHARES]
+    return [] if math.isnan(best) else [target for share in SHARES if (target := round(share * best, 3)) > 0]

@@ -11,7 +11,7 @@ import numpy as np
 from bakeoff.analysis import wording
 from bakeoff.analysis.comparison import compare
 from bakeoff.analysis.contenders import Contender
-from bakeoff.analysis.decision import ALPHA, SMALLEST_DIFFERENCE, Decision, Pair, decide
+from bakeoff.analysis.decision import ALPHA, Decision, Pair, decide
 from bakeoff.analysis.facts import plain
 from bakeoff.analysis.ranking import NO_SEED
 from bakeoff.analysis.statistics.intervals import (
@@ -24,6 +24,7 @@ from bakeoff.analysis.statistics.intervals import (
 )
 from bakeoff.analysis.ties import letters, rank_intervals, tie_groups
 from bakeoff.errors import SpecError
+from bakeoff.spec.audit import SMALLEST_DIFFERENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,7 +204,7 @@ def _of_many(verdict: Verdict) -> list[str]:
     tied = [one for one in others if one not in beaten]
     equivalent = [names[one] for one in tied if verdict.equivalent(leader, one)]
     unsettled = [one for one in tied if not verdict.equivalent(leader, one)]
-    leads = f"{_leads(verdict, leader)}{_better_than([names[one] for one in beaten])}"
+    leads = f"{_leads(verdict, leader)}{_better_than([names[one] for one in beaten], verdict)}"
     said = [f"There is no single winner. {head} {leads}."]
     if equivalent:
         within = points(verdict.smallest_difference)
@@ -222,14 +222,17 @@ def _of_many(verdict: Verdict) -> list[str]:
 
 def _leads(verdict: Verdict, leader: str) -> str:
     if verdict.ranked_by == "test":
-        return "leads on the test set, which both chose and judged it,"
+        return "leads on the test set, which both chose and judged it"
     if leader == verdict.contending[0].candidate_id:
         return "leads on validation"
     return "leads on validation among those that none beats"
 
 
-def _better_than(names: Sequence[str]) -> str:
-    return f" and is better than {names_list(names)}" if names else ""
+def _better_than(names: Sequence[str], verdict: Verdict) -> str:
+    if not names:
+        return ""
+    comma = "," if verdict.ranked_by == "test" else ""  # ends the clause before it
+    return f"{comma} and is better than {names_list(names)}"
 
 
 def names_list(names: Sequence[str]) -> str:

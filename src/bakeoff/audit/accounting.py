@@ -10,7 +10,7 @@ import pandas as pd
 
 from bakeoff.analysis import ranking
 from bakeoff.analysis.time_to_accuracy import time_to_accuracy, usual_targets
-from bakeoff.audit.cost import known_costs
+from bakeoff.audit.cost import costs_at_hand
 from bakeoff.audit.finding import Finding, Ranking, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import listed, named, percent
@@ -48,7 +48,7 @@ def accounting(
     epochs: pd.DataFrame | None,
 ) -> Iterator[Finding]:
     """A network is charged with its own work: not with its data, another network's memory, or other work's time."""
-    known = known_costs(costs)
+    known = costs_at_hand(costs)
     bound = {one: cost.loader_share for one, cost in known.items() if (cost.loader_share or 0) > LOADER_BOUND}
     if bound:
         worst = max(share for share in bound.values() if share is not None)

@@ -8,12 +8,15 @@ from typing import Any
 import pandas as pd
 
 from bakeoff.analysis.decision import Decision
+from bakeoff.analysis.seed_plan import spread_of
 from bakeoff.analysis.verdict import Verdict
 from bakeoff.audit.evidence import DataProbe
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.selection import s6_winners_curse
+from bakeoff.audit.settings import subjects
 from bakeoff.audit.statistics import s1_seeds, s2_claims, s3_resolution, s4_stability, s5_multiplicity
+from bakeoff.errors import StudyError
 from bakeoff.records import ENDED, RunStatus
 from bakeoff.spec import ResolvedStudy
 
@@ -37,7 +40,7 @@ def seeds(
         done = runs[runs["status"] == RunStatus.DONE].groupby("candidate_id").size()
         counts = {str(one): int(count) for one, count in done.items()}
         seconds = _seconds_per_run(runs, epochs)
-    yield s1_seeds(seeds=counts, labels=labels, seconds_per_run=seconds)
+    yield s1_seeds(seeds, seeds=counts, labels=labels, seconds_per_run=seconds)
 
 
 def _seconds_per_run(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, float]:
@@ -50,20 +53,33 @@ def _seconds_per_run(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, floa
     "S2",
     "gap within noise",
     stage=Stage.AFTER,
-    severity=Severity.ERROR,
+    severity=Severity.WARNING,
     blocks="that one candidate is better than another",
-    needs=("verdict",),
+    needs=("study", "verdict"),
 )
-def claims(*, verdict: Verdict) -> Iterator[Finding]:
-    """No candidate may be called better without the evidence; bakeoff's tables and sentences call it so by the verdict."""
-    yield s2_claims(verdict=verdict, claims=_claimed(verdict))
+def claims(*, study: ResolvedStudy, verdict: Verdict) -> Iterator[Finding]:
+    """No candidate may be called better without the evidence."""
+    yield s2_claims(claims, verdict=verdict, claims=_claimed(study, verdict))
 
 
-def _claimed(verdict: Verdict) -> list[tuple[str, str]]:
-    """Return the pairs, the better one first, that bakeoff's own words call better."""
-    return [
-        (pair.comparison.first, pair.comparison.second) for pair in verdict.pairs if pair.decision is Decision.BETTER
-    ]
+def _claimed(study: ResolvedStudy, verdict: Verdict) -> list[tuple[str, str]] | None:
+    """Return the pairs, the better one first, of which one is called better by what the study draws conclusions from.
+
+    Test accuracies: bakeoff's own words call better whom the verdict calls so, and no other. Validation accuracies: the
+    first by them is called better than the best of whatever else is compared. Training accuracies: None.
+    """
+    if study.audit.headline == "train":
+        return None
+    if study.audit.headline == "test" or verdict.ranked_by != "val":
+        return [
+            (pair.comparison.first, pair.comparison.second)
+            for pair in verdict.pairs
+            if pair.decision is Decision.BETTER
+        ]
+    order = [one.candidate_id for one in verdict.candidates]
+    compared = [{candidate.id for candidate in group} for group in subjects(study).values()]
+    bests = [next((one for one in order if one in group), order[0]) for group in compared]
+    return [(order[0], best) for best in bests if best != order[0]]
 
 
 @rule(
@@ -76,15 +92,22 @@ def _claimed(verdict: Verdict) -> list[tuple[str, str]]:
 )
 def resolution(*, study: ResolvedStudy, verdict: Verdict) -> Iterator[Finding]:
     """The seeds must be able to show the difference that was said to count."""
-    deviations = [one.noise.sd for one in verdict.candidates if one.noise is not None]
-    pooled = (sum(sd**2 for sd in deviations) / len(deviations)) ** 0.5 if deviations else None
     yield s3_resolution(
+        resolution,
         seeds=min((one.seeds for one in verdict.candidates), default=None),
-        sd=pooled,
+        sd=_spread(verdict),
         candidates=len(verdict.candidates),
         difference=study.audit.smallest_difference,
         verdict=verdict,
     )
+
+
+def _spread(verdict: Verdict) -> float | None:
+    """Return how far seeds lie apart, as `bakeoff power` has it, or None where that is not known."""
+    try:
+        return spread_of(verdict).sd
+    except StudyError:
+        return None
 
 
 @rule(
@@ -99,6 +122,7 @@ def stability(*, labels: Mapping[str, str], runs: pd.DataFrame, verdict: Verdict
     """Seeds must not lie farther apart than chance explains."""
     done = runs[runs["status"] == RunStatus.DONE]
     yield s4_stability(
+        stability,
         accuracies={one.candidate_id: one.test_accuracies for one in verdict.candidates},
         noise={one.candidate_id: one.noise for one in verdict.candidates if one.noise is not None},
         chances={one.candidate_id: one.seed_chances for one in verdict.candidates},
@@ -113,18 +137,11 @@ def stability(*, labels: Mapping[str, str], runs: pd.DataFrame, verdict: Verdict
     stage=Stage.AFTER,
     severity=Severity.WARNING,
     blocks="that a pair differs",
-    needs=("verdict",),
+    needs=("study", "verdict"),
 )
-def multiplicity(*, verdict: Verdict) -> Iterator[Finding]:
-    """Pairs that are called different must be so among all pairs that could have been."""
-    tested = {
-        (pair.comparison.first, pair.comparison.second): pair.comparison.welch.p
-        for pair in verdict.pairs
-        if pair.comparison.welch is not None
-    }
-    yield s5_multiplicity(
-        p_values=tested, claims=_claimed(verdict), candidates=len(verdict.candidates), alpha=verdict.alpha
-    )
+def multiplicity(*, study: ResolvedStudy, verdict: Verdict) -> Iterator[Finding]:
+    """Pairs that are called different must be so among all pairs that were tested."""
+    yield s5_multiplicity(multiplicity, verdict=verdict, claims=_claimed(study, verdict) or [])
 
 
 @rule(
@@ -144,7 +161,7 @@ def winners_curse(
     verdict: Verdict,
     data: DataProbe | None,
 ) -> Iterator[Finding]:
-    """The mean over seeds is what counts, and the winner must do on the test set as it did on validation."""
+    """The winner must do on the test set as it did on validation."""
     done = runs[runs["status"] == RunStatus.DONE]
     last = epochs.sort_values("epoch").groupby("run_id").tail(1).set_index("run_id")["val_accuracy"]
     judged = {one.candidate_id: one.test_accuracies for one in verdict.candidates}
@@ -154,7 +171,7 @@ def winners_curse(
     validated = verdict.ranked_by == "val" and data is not None and "validation" in data.counts
     pictures: Any = data.counts if data is not None else {}
     yield s6_winners_curse(
-        headlines={one.candidate_id: one.test_accuracy for one in verdict.candidates},
+        winners_curse,
         test=judged,
         validation=validation if validated else None,
         test_pictures=sum(pictures["test"]) if data is not None else None,

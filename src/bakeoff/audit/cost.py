@@ -18,7 +18,7 @@ from bakeoff.audit.evidence import AbsentError
 from bakeoff.audit.finding import Finding, Ranking, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import by_value, listed, named, percent
-from bakeoff.cost_records import COMPARED, Cost
+from bakeoff.cost_records import COMPARED, PASSES, Cost, known_costs
 from bakeoff.spec import ResolvedStudy
 
 MISCOUNTED = 0.02
@@ -26,9 +26,6 @@ MISCOUNTED = 0.02
 
 DOUBLED = (1.9, 2.1)
 """Ratio of counts of which one took a multiply-accumulate for two operations, as torch's counter does."""
-
-TRAIN_PASSES = 3.0
-"""Forward passes that a training step takes: one forward, two backward."""
 
 SLOW_FIRST_CALL = 3.0
 """Times the median that the first call may take; chosen here."""
@@ -41,20 +38,19 @@ LATE = 1.5
 """Times the median by which a call may be longer when measured in a block with one wait at its end; chosen here."""
 
 
-def known_costs(costs: Mapping[str, dict[str, Any]]) -> dict[str, Cost]:
+def costs_at_hand(costs: Mapping[str, dict[str, Any]]) -> dict[str, Cost]:
     """Return the costs by candidate id.
 
     Raises:
         AbsentError: If none of them has all its figures.
     """
-    found = {}
-    for candidate, plain in costs.items():
-        try:
-            found[candidate] = Cost.from_json(plain)
-        except ValueError as error:
-            reason = str(error)
+    found = known_costs(costs)
     if not found:
-        raise AbsentError(reason if costs else "costs were not measured")
+        raise AbsentError(
+            "a stored cost must hold every figure, but none does; measure it again"
+            if costs
+            else "costs were not measured"
+        )
     return found
 
 
@@ -72,12 +68,12 @@ def counting(
 ) -> Iterator[Finding]:
     """Operations must be counted alike: multiply-accumulates of a forward pass, at the candidate's own input."""
     sizes = {candidate.id: candidate.input_size(study.size) for candidate in study.candidates}
-    for candidate, cost in known_costs(costs).items():
+    for candidate, cost in costs_at_hand(costs).items():
         if macs.get(candidate):
             ratio = cost.macs / macs[candidate]
             if abs(ratio - 1) > MISCOUNTED:
                 yield _miscounted(labels[candidate], candidate, cost, ratio, sizes.get(candidate))
-        if cost.macs and cost.train_macs_per_image > (1 + MISCOUNTED) * TRAIN_PASSES * cost.macs:
+        if cost.macs and cost.train_macs_per_image > (1 + MISCOUNTED) * PASSES * cost.macs:
             yield counting.fires(
                 Severity.ERROR,
                 f"Training {labels[candidate]} is said to take {cost.train_macs_per_image / cost.macs:.3g} forward passes a "
@@ -85,7 +81,7 @@ def counting(
                 "group.",
                 candidates=[candidate],
                 evidence={"train_macs_per_image": cost.train_macs_per_image, "macs": cost.macs},
-                threshold=f"more than {TRAIN_PASSES:g} forward passes",
+                threshold=f"more than {PASSES} forward passes",
                 advice="Count training as 3 x forward multiply-accumulates x pictures.",
             )
 
@@ -119,7 +115,7 @@ def _miscounted(label: str, candidate: str, cost: Cost, ratio: float, size: int 
 )
 def validity(*, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     """A timing must be of inference, after a warm-up, and of all the work."""
-    for candidate, cost in known_costs(costs).items():
+    for candidate, cost in costs_at_hand(costs).items():
         reasons = [*_too_early(cost), *_too_fast(cost), *_wrong_mode(cost)]
         if reasons:
             yield validity.fires(
@@ -176,7 +172,7 @@ def _wrong_mode(cost: Cost) -> Iterator[str]:
 )
 def noise(*, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     """Timings must be steady, and enough for what is said of them."""
-    known = known_costs(costs)
+    known = costs_at_hand(costs)
     noisy = {candidate: reasons for candidate, cost in known.items() if (reasons := noise_of(cost))}
     if not noisy:
         return
@@ -224,7 +220,7 @@ def conditions(
     *, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]
 ) -> Iterator[Finding]:
     """Costs that are compared must be measured under the same conditions; input and batch are part of the candidate."""
-    known = known_costs(costs)
+    known = costs_at_hand(costs)
     under = {
         candidate: tuple(str(getattr(cost.conditions, key)) for key in COMPARED) for candidate, cost in known.items()
     }

@@ -16,6 +16,7 @@ from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import named, percent
 from bakeoff.records import RunStatus
 from bakeoff.spec import CandidateSpec, ResolvedStudy
+from bakeoff.words import plural
 
 SAME_SPLIT = 0.5
 """Share of the validation pictures in the test set from which the two are one; chosen here."""
@@ -178,7 +179,7 @@ class _Reached:
     epochs: int
 
     def __str__(self) -> str:
-        return f"{percent(self.accuracy)} {self.of} accuracy after {_epochs(self.epochs)}"
+        return f"{percent(self.accuracy)} {self.of} accuracy after {plural(self.epochs, 'epoch')}"
 
 
 @rule(
@@ -274,7 +275,7 @@ def _below_published(
     yield implausibly_low.fires(
         Severity.ERROR if training >= ENOUGH_TRAINING else Severity.NOTE,
         f"{labels[candidate.id]} has {reached}; {known.accuracy:.2%} "
-        f"is published for this network on {data.name} after {_epochs(known.epochs)} ({known.source}).",
+        f"is published for this network on {data.name} after {plural(known.epochs, 'epoch')} ({known.source}).",
         candidates=[candidate.id],
         evidence={
             "accuracy": reached.accuracy,
@@ -285,10 +286,6 @@ def _below_published(
         threshold=f"below {FAR_BELOW:g} of it above chance; a note with less than {percent(ENOUGH_TRAINING)} of its epochs",
         advice="Compare the view, the stem and the recipe with the published ones.",
     )
-
-
-def _epochs(number: int) -> str:
-    return f"{number} epoch" if number == 1 else f"{number} epochs"
 
 
 RULES: tuple[Rule, ...] = (selection, headline, evaluation_mode, *tuning.RULES, implausibly_low, *seeds.RULES)

@@ -26,11 +26,24 @@ def rules() -> tuple[Rule, ...]:
     One that cannot be loaded, or that takes the id of another, is there as a rule that is never run and says why.
     """
     known = list(built_in())
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
-        for added in _loaded(entry):
-            taken = any(added.id == other.id for other in known)
-            known.append(_unusable(entry, f"it calls a rule {added.id}, which there is already") if taken else added)
+    for entry in _entries():
+        for one in _loaded(entry):
+            taken = any(one.id == other.id for other in known)
+            known.append(_unusable(entry, f"it calls a rule {one.id}, which there is already") if taken else one)
     return tuple(known)
+
+
+def added() -> list[tuple[str, ...]]:
+    """Return what installed packages add to bakeoff's rules: entry point, rule's id, package and its version, sorted."""
+    return sorted(
+        (entry.name, entry.value, one.id, *((entry.dist.name, entry.dist.version) if entry.dist else ("", "")))
+        for entry in _entries()
+        for one in _loaded(entry)
+    )
+
+
+def _entries() -> list[EntryPoint]:
+    return sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value))
 
 
 def _loaded(entry: EntryPoint) -> list[Rule]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -54,7 +54,7 @@ class Rule:
         message: str,
         *,
         candidates: Iterable[str] = (),
-        evidence: dict[str, float | int | str | bool | None] | None = None,
+        evidence: Mapping[str, float | int | str | bool | None] | None = None,
         threshold: str = "",
         advice: str = "",
     ) -> Finding:
@@ -66,22 +66,35 @@ class Rule:
             severity=severity,
             message=message,
             candidates=tuple(candidates),
-            evidence=evidence or {},
+            evidence=dict(evidence or {}),
             threshold=threshold,
             blocks=self.blocks,
             advice=advice,
             ranking=self.ranking,
         )
 
-    def passes(self, message: str = "") -> Finding:
+    def passes(
+        self,
+        message: str = "",
+        *,
+        evidence: Mapping[str, float | int | str | bool | None] | None = None,
+        threshold: str = "",
+    ) -> Finding:
         """Return that all is well."""
-        return self._quiet(State.PASS, message)
+        return self._quiet(State.PASS, message, evidence=evidence, threshold=threshold)
 
     def not_run(self, why: str, *, candidates: Iterable[str] = ()) -> Finding:
         """Return that the rule could not be asked, of these candidates or at all, and why."""
         return self._quiet(State.NOT_RUN, why, candidates)
 
-    def _quiet(self, state: State, message: str, candidates: Iterable[str] = ()) -> Finding:
+    def _quiet(
+        self,
+        state: State,
+        message: str,
+        candidates: Iterable[str] = (),
+        evidence: Mapping[str, float | int | str | bool | None] | None = None,
+        threshold: str = "",
+    ) -> Finding:
         return Finding(
             rule=self.id,
             title=self.title,
@@ -89,6 +102,8 @@ class Rule:
             severity=self.severity,
             message=message,
             candidates=tuple(candidates),
+            evidence=dict(evidence or {}),
+            threshold=threshold,
             blocks=self.blocks,
             ranking=self.ranking,
         )

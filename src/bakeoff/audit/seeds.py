@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -10,9 +11,11 @@ import pandas as pd
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import by_value, listed, named
+from bakeoff.errors import StudyError
 from bakeoff.predictions import Predictions
 from bakeoff.records import Repeat
 from bakeoff.spec import ResolvedStudy
+from bakeoff.words import plural
 
 
 @rule(
@@ -33,40 +36,55 @@ def idle_seeds(
     repeats: Mapping[str, Repeat] | None,
 ) -> Iterator[Finding]:
     """Two seeds of a candidate must score the test pictures differently, and one seed must give the same numbers again."""
-    scores = {} if runs is None or predictions is None else _scores(study, runs, predictions)
-    found = [*_one_run(scores, labels), *_repeated(repeats or {}, study, labels)]
-    compared = any(len(by_seed) > 1 for by_seed in scores.values())
-    if found or (compared and repeats is not None):
+    results, unreadable = ({}, []) if runs is None or predictions is None else _results(study, runs, predictions)
+    found = [*_one_run(results, labels), *_repeated(repeats or {}, study, labels)]
+    compared = any(len(by_seed) > 1 for by_seed in results.values())
+    if found or (compared and repeats is not None and not unreadable):
         yield from found
-    elif compared:
+    elif compared and not unreadable:
         yield idle_seeds.passes(
             "seeds differ; whether one gives the same numbers again is tried by `bakeoff audit --deep` alone"
         )
-    elif repeats is None:
+    elif repeats is None and not unreadable:
         yield idle_seeds.not_run(
             "no candidate has the predictions of two seeds, and first steps are taken again by `bakeoff audit --deep` alone"
         )
+    if unreadable:
+        more = f" and {plural(len(unreadable) - 1, 'other')}" if unreadable[1:] else ""
+        yield idle_seeds.not_run(f"not all seeds could be compared: {unreadable[0]}{more}")
 
 
-def _scores(
+def _results(
     study: ResolvedStudy, runs: pd.DataFrame, predictions: Mapping[str, Predictions]
-) -> dict[str, dict[int, np.ndarray]]:
-    """Return the scores of the test pictures by candidate id and seed."""
+) -> tuple[dict[str, dict[int, bytes]], list[str]]:
+    """Return what stands for the scores of the test pictures by candidate id and seed, and what could not be read.
+
+    One run's scores are in memory at a time: those of a thousand runs need not fit.
+    """
     by_candidate = dict(iter(runs.groupby("candidate_id")))
-    return {
-        candidate.id: {
-            seed: predictions[run].logits
-            for run, seed in zip(mine["run_id"], mine["seed"], strict=True)
-            if run in predictions
-        }
-        for candidate in study.candidates
-        if (mine := by_candidate.get(candidate.id)) is not None
-    }
+    found: dict[str, dict[int, bytes]] = {}
+    unreadable: list[str] = []
+    for candidate in study.candidates:
+        mine = by_candidate.get(candidate.id)
+        if mine is None:
+            continue
+        by_seed = found.setdefault(candidate.id, {})
+        for run, seed in zip(mine["run_id"], mine["seed"], strict=True):
+            try:
+                if run in predictions:
+                    by_seed[seed] = _digest(predictions[run].logits)
+            except StudyError as error:
+                unreadable.append(str(error))
+    return found, unreadable
 
 
-def _one_run(scores: Mapping[str, Mapping[int, np.ndarray]], labels: Mapping[str, str]) -> Iterator[Finding]:
+def _digest(scores: np.ndarray) -> bytes:
+    return hashlib.sha256(repr(scores.shape).encode() + np.ascontiguousarray(scores).tobytes()).digest()
+
+
+def _one_run(results: Mapping[str, Mapping[int, bytes]], labels: Mapping[str, str]) -> Iterator[Finding]:
     """Find seeds of which several gave one result."""
-    for candidate, by_seed in scores.items():
+    for candidate, by_seed in results.items():
         alike = _alike(by_seed)
         if len(alike) > 1:
             yield idle_seeds.fires(
@@ -83,11 +101,11 @@ def _one_run(scores: Mapping[str, Mapping[int, np.ndarray]], labels: Mapping[str
 _OWN_SEED = "Look for a seed that is set inside the network or its training."
 
 
-def _alike(scores: Mapping[int, np.ndarray]) -> list[int]:
-    """Return the seeds whose scores another seed has too."""
+def _alike(results: Mapping[int, bytes]) -> list[int]:
+    """Return the seeds whose result another seed has too."""
     by_content: dict[bytes, list[int]] = {}
-    for seed, logits in scores.items():
-        by_content.setdefault(np.ascontiguousarray(logits).tobytes(), []).append(seed)
+    for seed, content in results.items():
+        by_content.setdefault(content, []).append(seed)
     return sorted(seed for seeds in by_content.values() if len(seeds) > 1 for seed in seeds)
 
 

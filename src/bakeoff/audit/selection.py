@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from bakeoff.analysis.statistics.selection import expected_maximum, order_at_equal_trials
 from bakeoff.audit.finding import Finding, Severity
-from bakeoff.audit.outcomes import fires, not_run, passed
+from bakeoff.audit.rule import Rule
 from bakeoff.audit.statistics import Labels
 from bakeoff.words import percent, plural
 
@@ -20,52 +19,38 @@ one seed would be told so in 2.5 % of healthy studies (simulated); with three, i
 
 
 def s6_winners_curse(
+    of: Rule,
     *,
-    headlines: Mapping[str, float] | None,
     test: Mapping[str, Sequence[float]],
     validation: Mapping[str, Sequence[float]] | None,
     test_pictures: int | None,
     validation_pictures: int | None,
     labels: Labels,
 ) -> Finding:
-    """Check that no best seed is reported as the result, and that the winner does on the test set as on validation.
+    """Check that the winner does on the test set as on validation, which chose it.
 
     Args:
-        headlines: The accuracy reported of each candidate, by id; None if nothing is reported yet.
+        of: The rule that asks.
         test: Test accuracies of each candidate's seeds, by id.
         validation: Their validation accuracies, in the same order; None without a validation split.
         test_pictures: In the test set.
         validation_pictures: In the validation split.
         labels: Of the candidates.
     """
-    common: dict[str, Any] = {
-        "rule": "S6",
-        "title": "winner's curse",
-        "threshold": "the mean over seeds is reported; validation - test <= 3 SE + what the best of all gains by luck, test - validation <= 3 SE",
-        "blocks": "the accuracy of the winner",
-    }
+    threshold = "validation - test <= 3 SE + what the best of all gains by luck, test - validation <= 3 SE"
     finished = {one: values for one, values in test.items() if len(values)}
     if not finished:
-        return not_run(common, Severity.WARNING, "no seed has finished")
-    for one, reported in (headlines or {}).items():
-        values = finished.get(one, ())
-        if len(values) > 1 and math.isclose(reported, max(values)) and max(values) > min(values):
-            luck = expected_maximum(len(values))
-            message = (
-                f"{labels[one]} is reported with its best seed, {percent(reported)}; its mean over {len(values)} seeds is "
-                f"{percent(float(np.mean(values)))}. The best of {len(values)} lies {luck:.2f} standard deviations above the mean by luck."
-            )
-            evidence = {"reported": reported, "mean": float(np.mean(values)), "seeds": len(values)}
-            return fires(common, Severity.WARNING, message, evidence, "Report the mean: the best seed is not a method.")
+        return of.not_run("no seed has finished")
     if validation is None:
-        return not_run(common, Severity.WARNING, "there is no validation split to hold the test accuracy against")
+        return of.not_run("there is no validation split to hold the test accuracy against")
     if test_pictures is None or validation_pictures is None:
-        return not_run(common, Severity.WARNING, "it is not known on how many pictures accuracies were measured")
-    return _validation_against_test(common, finished, validation, test_pictures, validation_pictures, labels)
+        return of.not_run("it is not known on how many pictures accuracies were measured")
+    return _validation_against_test(of, threshold, finished, validation, test_pictures, validation_pictures, labels)
 
 
 def _validation_against_test(
-    common: dict[str, Any],
+    of: Rule,
+    threshold: str,
     test: Mapping[str, Sequence[float]],
     validation: Mapping[str, Sequence[float]],
     test_pictures: int,
@@ -94,43 +79,41 @@ def _validation_against_test(
             f"{says}, {100 * (share - got):.2f} points less, where luck explains {100 * (ERRORS * error + luck):.2f}."
         )
         advice = "Report the test accuracy, and look for test pictures that differ from the training set's."
-        return fires(common, Severity.WARNING, message, evidence, advice)
+        return of.fires(Severity.WARNING, message, evidence=evidence, threshold=threshold, advice=advice)
     if got - share > ERRORS * error:
         explained = 100 * ERRORS * error
         message = f"{says}, {100 * (got - share):.2f} points more, where luck explains {explained:.2f}: the splits are not alike."
         advice = "Look for test pictures that are also in the training set, and for easier classes in the test set."
-        return fires(common, Severity.WARNING, message, evidence, advice)
-    return passed(common, Severity.WARNING, f"{says}.", evidence)
+        return of.fires(Severity.WARNING, message, evidence=evidence, threshold=threshold, advice=advice)
+    return of.passes(f"{says}.", evidence=evidence, threshold=threshold)
 
 
-def p5_order_at_equal_trials(*, scores: Mapping[str, Sequence[float]] | None) -> Finding:
+def p5_order_at_equal_trials(of: Rule, *, scores: Mapping[str, Sequence[float]] | None) -> Finding:
     """Check that the order of tuned methods would be the same had each had as few trials as the one with fewest.
 
     This is the second half of the rule on equal budgets; that budgets are equal is checked from their sizes.
 
     Args:
+        of: The rule that asks.
         scores: Of each method that was tuned, such as a model's name, the validation accuracies of all its trials.
     """
-    common: dict[str, Any] = {
-        "rule": "P5",
-        "title": "order at equal trials",
-        "threshold": "the order by expected best accuracy at the smallest number of trials is that by best accuracy",
-        "blocks": "which method is better after tuning",
-    }
+    threshold = "the order by expected best accuracy at the smallest number of trials is that by best accuracy"
     if scores is None or len(scores) < 2 or not all(map(len, scores.values())):
-        return not_run(common, Severity.WARNING, "there are not two methods with finished trials")
+        return of.not_run("there are not two methods with finished trials")
     trials, by_best, by_expected = order_at_equal_trials(scores)
     evidence = {"fewest_trials": trials, "most_trials": max(map(len, scores.values()))}
     if by_best == by_expected:
-        return passed(common, Severity.WARNING, f"The order is the same at {plural(trials, 'trial')} each.", evidence)
+        return of.passes(
+            f"The order is the same at {plural(trials, 'trial')} each.", evidence=evidence, threshold=threshold
+        )
     message = (
         f"By their best trials the order is {', '.join(by_best)}, but {plural(trials, 'trial')} each would be expected to give "
         f"{', '.join(by_expected)}."
     )
-    return fires(
-        common,
+    return of.fires(
         Severity.WARNING,
         message,
-        evidence,
-        f"Give every method the same number of trials, or compare at {trials}.",
+        evidence=evidence,
+        threshold=threshold,
+        advice=f"Give every method the same number of trials, or compare at {trials}.",
     )

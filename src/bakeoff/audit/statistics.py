@@ -10,19 +10,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import scipy
 
+from bakeoff.analysis.comparison import Comparison
 from bakeoff.analysis.decision import ALPHA
 from bakeoff.analysis.settling import SEEDS_FOR_A_VERDICT
-from bakeoff.analysis.statistics.differences import holm
 from bakeoff.analysis.statistics.intervals import SeedNoise
-from bakeoff.analysis.statistics.power import WORTHWHILE_SEEDS, pairs, seeds_needed, smallest_difference, smallest_p
+from bakeoff.analysis.statistics.power import WORTHWHILE_SEEDS, pairs, seeds_needed, smallest_difference
 from bakeoff.analysis.verdict import Verdict
 from bakeoff.audit.finding import Finding, Severity
-from bakeoff.audit.outcomes import fires, not_run, passed
+from bakeoff.audit.rule import Rule
 from bakeoff.words import duration, plural
 
 Labels = Mapping[str, str]
@@ -44,28 +44,24 @@ LONELY_GAP = 0.01
 
 
 def s1_seeds(
-    *, seeds: Mapping[str, int] | None, labels: Labels, seconds_per_run: Mapping[str, float] | None = None
+    of: Rule, *, seeds: Mapping[str, int] | None, labels: Labels, seconds_per_run: Mapping[str, float] | None = None
 ) -> Finding:
     """Check that every candidate has enough seeds to be ranked.
 
     Args:
+        of: The rule that asks.
         seeds: Of each candidate that is compared, by id, how many finished; before training, how many are planned.
         labels: Of the candidates.
         seconds_per_run: What one more seed of each takes, where it is known.
     """
-    common: dict[str, Any] = {
-        "rule": "S1",
-        "title": "enough seeds",
-        "threshold": f"an error with 1 seed, a warning below {SEEDS_FOR_A_VERDICT}",
-        "blocks": "which candidate is better",
-    }
+    threshold = f"an error with 1 seed, a warning below {SEEDS_FOR_A_VERDICT}"
     if seeds is None or len(seeds) < 2:
-        return not_run(common, Severity.ERROR, "there are not two candidates to compare")
+        return of.not_run("there are not two candidates to compare")
     few = {one: count for one, count in seeds.items() if count < SEEDS_FOR_A_VERDICT}
     evidence = {"fewest_seeds": min(seeds.values()), "candidates_short_of_seeds": len(few)}
     if not few:
         message = f"Every candidate has {min(seeds.values())} seeds or more."
-        return passed(common, Severity.ERROR, message, evidence)
+        return of.passes(message, evidence=evidence, threshold=threshold)
     fewest, who = min(seeds.values()), min(few, key=few.__getitem__)
     single = fewest < 2
     missing = {one: SEEDS_FOR_A_VERDICT - count for one, count in few.items()}
@@ -79,7 +75,14 @@ def s1_seeds(
         f"{plural(max(missing.values()), 'more seed')} of each{_time(missing, seconds_per_run)} would allow a verdict."
     )
     touched = tuple(one for one, count in few.items() if count < 2 or not single)
-    return fires(common, Severity.ERROR if single else Severity.WARNING, message, evidence, advice, touched)
+    return of.fires(
+        Severity.ERROR if single else Severity.WARNING,
+        message,
+        candidates=touched,
+        evidence=evidence,
+        threshold=threshold,
+        advice=advice,
+    )
 
 
 def _with_others(name: str, more: int) -> str:
@@ -94,106 +97,101 @@ def _time(missing: Mapping[str, int], seconds_per_run: Mapping[str, float] | Non
     )
 
 
-def s2_claims(*, verdict: Verdict | None, claims: Collection[Pair] | None) -> Finding:
+def s2_claims(of: Rule, *, verdict: Verdict, claims: Collection[Pair] | None) -> Finding:
     """Check that no candidate is said to be better than another without the evidence.
 
     Args:
+        of: The rule that asks.
         verdict: On the candidates.
-        claims: Who is said to be better than whom, in a report's text or tables; empty if nobody is.
+        claims: Who of them is said to be better than whom; empty if nobody is, None if that cannot be told.
     """
-    common: dict[str, Any] = {
-        "rule": "S2",
-        "title": "gap within noise",
-        "threshold": "enough seeds, p < 0.05 after Holm over seeds and on new pictures, the smallest difference that counts",
-        "blocks": "that one candidate is better than another",
-    }
-    if verdict is None or claims is None:
-        return not_run(common, Severity.ERROR, "there is no verdict" if verdict is None else "no claim was read")
+    threshold = "enough seeds, p < 0.05 after Holm over seeds and on new pictures, the smallest difference that counts"
+    if claims is None:
+        return of.not_run("conclusions are drawn from training accuracy, on which there is no verdict")
     judged = {one.candidate_id: one.candidate for one in verdict.candidates}
-    wrong = [pair for pair in claims if not (set(pair) <= judged.keys() and verdict.better(*pair))]
+    wrong = [pair for pair in claims if not verdict.better(*pair)]
     evidence = {"claims": len(claims), "claims_without_evidence": len(wrong)}
     if not wrong:
-        return passed(
-            common, Severity.ERROR, f"{plural(len(claims), 'claim')} of a better candidate, all shown.", evidence
-        )
+        message = f"{plural(len(claims), 'claim')} of a better candidate, all shown."
+        return of.passes(message, evidence=evidence, threshold=threshold)
     better, worse = wrong[0]
-    if not {better, worse} <= judged.keys():
-        message = "A candidate that was not judged is said to be better or worse."
-    else:
-        known = verdict.pair(better, worse).comparison
-        gap = known.new_pictures.interval(1 - verdict.alpha) if known.new_pictures else None
-        between = f", 95 % interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f} points" if gap else ""
-        message = (
-            f"{judged[better]} is said to be better than {judged[worse]}, but the verdict is {verdict.pair(better, worse).decision}: "
-            f"{judged[known.first]} is {100 * known.gap:.2f} points ahead on the test set{between}."
-        )
+    known = verdict.pair(better, worse).comparison
+    gap = known.new_pictures.interval(1 - verdict.alpha) if known.new_pictures else None
+    between = f", 95 % interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f} points" if gap else ""
+    message = (
+        f"{judged[better]} is said to be better than {judged[worse]}, but the verdict is {verdict.pair(better, worse).decision}: "
+        f"{judged[known.first]} is {100 * known.gap:.2f} points ahead on the test set{between}."
+    )
     touched = tuple(dict.fromkeys(itertools.chain.from_iterable(wrong)))
     advice = "Call it a tie, or add the seeds that settle it."
-    return fires(common, Severity.ERROR, message, evidence, advice, touched)
+    return of.fires(
+        Severity.WARNING, message, candidates=touched, evidence=evidence, threshold=threshold, advice=advice
+    )
 
 
 def s3_resolution(
+    of: Rule,
     *,
     seeds: int | None,
     sd: float | None,
     candidates: int | None,
     difference: float,
-    test: Literal["welch", "permutation", "sign-flip"] = "welch",
     verdict: Verdict | None = None,
 ) -> Finding:
     """Check that the seeds can show the difference that matters.
 
     Args:
+        of: The rule that asks.
         seeds: Of the candidate with fewest, planned or finished.
         sd: Standard deviation of accuracy between seeds, a share; of a study before, or of this one's.
         candidates: That are compared.
         difference: The smallest that counts, a share.
-        test: That decides; bakeoff's own is Welch's.
         verdict: Where there is one in which every pair is settled, the question has been answered.
     """
-    common: dict[str, Any] = {
-        "rule": "S3",
-        "title": "resolution",
-        "threshold": "the smallest difference that the seeds show with a chance of 80 % <= the smallest that counts",
-        "blocks": "that candidates without a winner are alike",
-    }
+    threshold = "the smallest difference that the seeds show with a chance of 80 % <= the smallest that counts"
     if seeds is None or candidates is None or candidates < 2:
-        return not_run(common, Severity.WARNING, "there are not two candidates with seeds to compare")
+        return of.not_run("there are not two candidates with seeds to compare")
     if seeds < 2:
-        return not_run(common, Severity.WARNING, "one seed shows no difference of any size (S1)")
+        return of.not_run("one seed shows no difference of any size (S1)")
     alpha = ALPHA / pairs(candidates)
-    least_p = smallest_p(test, seeds)
-    if least_p > ALPHA:
-        message = f"The {test} test cannot give a p below {least_p:.3g} with {plural(seeds, 'seed')}, whatever the difference."
-        evidence: dict[str, Any] = {"seeds": seeds, "smallest_p": least_p, "alpha": ALPHA}
-        return fires(common, Severity.WARNING, message, evidence, "Use Welch's t test, or more seeds.")
     if verdict is not None and verdict.pairs and not any(pair.settling for pair in verdict.pairs):
-        return passed(common, Severity.WARNING, "Every pair of candidates is settled.", {"pairs": len(verdict.pairs)})
+        return of.passes(
+            "Every pair of candidates is settled.", evidence={"pairs": len(verdict.pairs)}, threshold=threshold
+        )
     if sd is None or not sd > 0:
-        return not_run(common, Severity.WARNING, "how far seeds lie apart is not known")
+        return of.not_run("how far seeds lie apart is not known")
     shown = smallest_difference(seeds, sd, alpha=alpha)
     needed = seeds_needed(difference, sd, alpha=alpha)
-    evidence = {"seeds": seeds, "sd": sd, "smallest_shown": shown, "smallest_that_counts": difference, "alpha": alpha}
+    evidence: dict[str, Any] = {
+        "seeds": seeds,
+        "sd": sd,
+        "smallest_shown": shown,
+        "smallest_that_counts": difference,
+        "alpha": alpha,
+    }
     seen = (
         f"{plural(seeds, 'seed')} of each of {candidates} candidates show differences from {100 * shown:.2f} points on"
     )
     spread = f"seeds lie {100 * sd:.2f} points apart"
     if shown <= difference:
-        return passed(common, Severity.WARNING, f"{seen} ({spread}).", evidence)
+        return of.passes(f"{seen} ({spread}).", evidence=evidence, threshold=threshold)
     message = f"{seen} ({spread}), but {100 * difference:.2f} points were said to count."
     if needed is not None and needed <= WORTHWHILE_SEEDS:
         advice = f"Use {needed} seeds of each."
-        return fires(common, Severity.WARNING, message, evidence | {"seeds_needed": needed}, advice)
+        return of.fires(
+            Severity.WARNING, message, evidence=evidence | {"seeds_needed": needed}, threshold=threshold, advice=advice
+        )
     reachable = smallest_difference(WORTHWHILE_SEEDS, sd, alpha=alpha)
     advice = (
         f"So small a difference is out of reach of seeds here: even {WORTHWHILE_SEEDS} of each show {100 * reachable:.2f} points. "
         "Treat candidates without a winner as a tie and choose by cost, or train for longer, which often brings seeds closer together."
     )
     evidence |= {"seeds_needed": None, "worthwhile_seeds": WORTHWHILE_SEEDS, "worthwhile_shown": reachable}
-    return fires(common, Severity.WARNING, message, evidence, advice)
+    return of.fires(Severity.WARNING, message, evidence=evidence, threshold=threshold, advice=advice)
 
 
 def s4_stability(
+    of: Rule,
     *,
     accuracies: Mapping[str, Sequence[float]],
     noise: Mapping[str, SeedNoise],
@@ -204,6 +202,7 @@ def s4_stability(
     """Check that seeds do not lie farther apart than chance explains. No seed is ever dropped.
 
     Args:
+        of: The rule that asks.
         accuracies: Test accuracies of each candidate's seeds, by id.
         noise: How far they should lie apart, by id, as `statistics.intervals.seed_noise` gives it; whoever is missing
             is not checked.
@@ -212,15 +211,12 @@ def s4_stability(
         labels: Of the candidates.
         seeds: Their numbers, in the order of the accuracies, to name the one that stands apart.
     """
-    common: dict[str, Any] = {
-        "rule": "S4",
-        "title": "stable seeds",
-        "threshold": f"variance seen / expected and each seed's distance such as chance brings in all but {UNSTABLE:g} of studies",
-        "blocks": "that the mean tells what to expect of the next seed",
-    }
+    threshold = (
+        f"variance seen / expected and each seed's distance such as chance brings in all but {UNSTABLE:g} of studies"
+    )
     checked = [one for one in accuracies if one in noise and len(accuracies[one]) >= 3]
     if not checked:
-        return not_run(common, Severity.WARNING, "no candidate has three finished seeds with their predictions")
+        return of.not_run("no candidate has three finished seeds with their predictions")
     granted = UNSTABLE / 2 / len(checked)  # to each of the two signs
     lonely = {one: place for one in checked if (place := _lonely(accuracies[one], chances[one], granted)) is not None}
     unstable = [one for one in checked if one in lonely or noise[one].ratio > _most_ratio(noise[one].seeds, granted)]
@@ -231,7 +227,7 @@ def s4_stability(
         "largest_ratio": _comparable(noise[worst].ratio),
     }
     if not unstable:
-        return passed(common, Severity.WARNING, "Seeds lie as far apart as chance makes them.", evidence)
+        return of.passes("Seeds lie as far apart as chance makes them.", evidence=evidence, threshold=threshold)
     who = worst if worst in unstable else unstable[0]
     its = [100 * accuracy for accuracy in accuracies[who]]
     message = (
@@ -245,7 +241,9 @@ def s4_stability(
     advice = (
         "Look at the curves of the seeds that lie apart; a lower learning rate or a warm-up makes training steadier."
     )
-    return fires(common, Severity.WARNING, message, evidence, advice, candidates=tuple(unstable))
+    return of.fires(
+        Severity.WARNING, message, candidates=tuple(unstable), evidence=evidence, threshold=threshold, advice=advice
+    )
 
 
 def _most_ratio(seeds: int, granted: float) -> float:
@@ -265,37 +263,41 @@ def _lonely(accuracies: Sequence[float], chances: Sequence[float], granted: floa
     return place if stands_apart and chances[place] < granted / len(accuracies) else None
 
 
-def s5_multiplicity(
-    *, p_values: Mapping[Pair, float] | None, claims: Collection[Pair], candidates: int, alpha: float = ALPHA
-) -> Finding:
-    """Check that claims of a difference hold for all pairs that could have been claimed.
+def s5_multiplicity(of: Rule, *, verdict: Verdict, claims: Collection[Pair]) -> Finding:
+    """Check that claims of a difference hold among all pairs that were tested, and not each by itself alone.
 
     Args:
-        p_values: Of every pair that was tested, before any adjustment; pairs in either order.
-        claims: Pairs that are said to differ.
-        candidates: That are compared; each pair of them could have been tested.
-        alpha: Chance of a false alarm among all pairs.
+        of: The rule that asks.
+        verdict: On the candidates; it tests every pair of which both have two seeds, and adjusts for their number.
+        claims: Pairs of them that are said to differ.
     """
-    common: dict[str, Any] = {
-        "rule": "S5",
-        "title": "multiple comparisons",
-        "threshold": f"Holm's p < {alpha:g} over all pairs",
-        "blocks": "that a pair differs",
-    }
-    if not p_values:
-        return not_run(common, Severity.WARNING, "no pair was tested")
-    possible, tested = pairs(candidates), len(p_values)
-    # Pairs left out count as if they had shown nothing: which ones to leave out may have been chosen by their results.
-    adjusted = holm([*p_values.values(), *[1.0] * (possible - tested)])[:tested]
-    by_pair = {frozenset(pair): p for pair, p in zip(p_values, adjusted, strict=True)}
-    wrong = [pair for pair in claims if not by_pair.get(frozenset(pair), 1.0) < alpha]
-    evidence = {"pairs": possible, "tested": tested, "claims": len(claims), "claims_too_many": len(wrong)}
+    threshold = f"Holm's p < {verdict.alpha:g} over all pairs that were tested"
+    tested = sum(pair.comparison.p is not None for pair in verdict.pairs)
+    if not tested:
+        return of.not_run("no pair was tested")
+    wrong = [pair for pair in claims if _alone(verdict.pair(*pair).comparison, verdict.alpha)]
+    evidence: dict[str, Any] = {"tested": tested, "claims": len(claims), "claims_too_many": len(wrong)}
     if not wrong:
-        return passed(
-            common, Severity.WARNING, f"{plural(len(claims), 'claim')} among {plural(possible, 'pair')}.", evidence
-        )
+        message = f"{plural(len(claims), 'claim')} among {plural(tested, 'tested pair')}."
+        return of.passes(message, evidence=evidence, threshold=threshold)
+    known = verdict.pair(*wrong[0]).comparison
+    first, second = (verdict.standing(one).candidate for one in (known.first, known.second))
     message = (
-        f"{plural(len(wrong), 'pair')} of {possible} {'is' if len(wrong) == 1 else 'are'} said to differ without the adjustment for "
-        f"their number: the smallest p must be below {alpha / possible:.2g}, and so on after Holm."
+        f"{first} and {second} are said to differ, which they do as a pair by itself (p = {known.p:.2g}), but not among the "
+        f"{tested} pairs that were tested (p = {known.p_adjusted:.2g} after Holm)."
     )
-    return fires(common, Severity.WARNING, message, evidence, "Test all pairs and adjust, as bakeoff's verdict does.")
+    evidence |= {"p": known.p, "p_adjusted": known.p_adjusted}
+    touched = tuple(dict.fromkeys(itertools.chain.from_iterable(wrong)))
+    return of.fires(
+        Severity.WARNING,
+        message,
+        candidates=touched,
+        evidence=evidence,
+        threshold=threshold,
+        advice="Claim what the verdict shows after Holm.",
+    )
+
+
+def _alone(known: Comparison, alpha: float) -> bool:
+    """Return whether two candidates differ if theirs is the only pair, and no longer with all others."""
+    return known.p is not None and known.p_adjusted is not None and known.p < alpha <= known.p_adjusted

@@ -23,6 +23,9 @@ good, two weight decays ask whether it helps."""
 BRACKET = 3
 """Values that can have one inside."""
 
+BELOW_1 = ("momentum", "label_smoothing")
+"""What a recipe takes from 0 to below 1 alone."""
+
 COARSE = 4.0
 """Ratio of neighbouring learning rates; chosen here."""
 
@@ -124,7 +127,7 @@ def _at_edge(
     if at_edge and others:
         gap = float(results["accuracy"][best.id] - results["accuracy"][others[0].id])
         noise = 2 * _standard_error(results.loc[[best.id, others[0].id]], pictures)
-        beyond = [values[0] / 3] if place == 0 else [values[-1] * 3]
+        beyond = values[0] / 3 if place == 0 else _above(axis, values[-1])
         yield edge.fires(
             Severity.ERROR if gap > noise else Severity.WARNING,
             f"{_words(axis)} {chosen:g} won among {_numbers(values)} for {labels[best.id]}, at the edge of what was tried"
@@ -136,7 +139,7 @@ def _at_edge(
             candidates=[one.id for one in group],
             evidence={"axis": axis, "best": chosen, "gap": gap, "noise": noise},
             threshold="best value = smallest or largest; a warning where the gap to the next is within two standard errors",
-            advice=f"Add {_numbers(beyond)} before judging.",
+            advice=f"Add {beyond:.3g} before judging.",
         )
     elif axis == "learning_rate" and not at_edge and _steps(values, place) > COARSE:
         yield edge.fires(
@@ -147,6 +150,11 @@ def _at_edge(
             threshold=f"neighbours more than {COARSE:g} times apart",
             advice="Add values between them.",
         )
+
+
+def _above(axis: str, value: float) -> float:
+    """Return the next value to try above one: three times it, or half the way to 1 where that is the end."""
+    return (1 + value) / 2 if axis in BELOW_1 else value * 3
 
 
 def _but(candidate: CandidateSpec, axis: str) -> tuple[float, ...]:
@@ -217,7 +225,7 @@ def unequal_tuning(
         scores = {
             name: [float(accuracies[one.id]) for one in group if one.id in accuracies] for name, group in groups.items()
         }
-        order = p5_order_at_equal_trials(scores=scores)
+        order = p5_order_at_equal_trials(unequal_tuning, scores=scores)
         if order.state is State.FIRES:
             yield order
 

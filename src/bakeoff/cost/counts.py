@@ -14,18 +14,12 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from bakeoff.cost_records import PASSES
 from bakeoff.models.trial import forward, trace
 from bakeoff.spec import Recipe
 
 OPERATIONS = 2
 """That torch's counter counts for one multiply-accumulate."""
-
-PASSES = 3
-"""Of a training step, in forward passes: forward, the gradient of the inputs, the gradient of the weights.
-
-Torch's counter is not asked for the backward passes: it counts the weight gradient of a grouped convolution as many
-times as there are groups (seen in 2.14: 32.7 times too much for a depthwise layer of 96 channels).
-"""
 
 
 class Kind(StrEnum):
@@ -111,7 +105,9 @@ def macs(network: nn.Module, size: int) -> int:
 def train_macs(network: nn.Module, size: int, recipe: Recipe) -> int:
     """Return the multiply-accumulates of training on one picture once, as a mean over the recipe's epochs.
 
-    Three times a forward pass; with `early_sizes`, of the sizes by their shares of the epochs.
+    Three times a forward pass (`PASSES`); with `early_sizes`, of the sizes by their shares of the epochs. Torch's counter is not
+    asked for the backward passes: it counts the weight gradient of a grouped convolution as many times as there are
+    groups (seen in 2.14: 32.7 times too much for a depthwise layer of 96 channels).
 
     Args:
         network: Any network of pictures.

@@ -87,7 +87,7 @@ def cost_of(work: Work, measured: Measured, effort: Effort, around: Surroundings
         reserved_memory_train=prepared.reserved_memory_train,
         energy_per_image=None if measured.energy is None else measured.energy.joules / measured.energy.images,
         energy=_energy(measured),
-        timing=_timing(work, measured, calls),
+        timing=_timing(measured, calls),
         noise=_noise(measured, calls, around),
         conditions=_conditions(work, prepared, effort, around),
     )
@@ -107,7 +107,7 @@ def _energy(measured: Measured) -> Energy:
     return Energy(source=turn.source, idle_watts=turn.idle_watts, seconds=turn.seconds, reason=None)
 
 
-def _timing(work: Work, measured: Measured, calls: list[float]) -> Timing:
+def _timing(measured: Measured, calls: list[float]) -> Timing:
     turns = measured.latency
     return Timing(
         warm_up_calls=min(turn.warm_up_calls for turn in turns),

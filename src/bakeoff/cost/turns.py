@@ -24,7 +24,7 @@ from bakeoff.cost.messages import BatchTurn, EnergyTurn, LatencyTurn, Prepared, 
 from bakeoff.cost_records import Cost
 from bakeoff.execution import program
 from bakeoff.execution.local import environment
-from bakeoff.execution.machine import available_memory
+from bakeoff.execution.machine import MEMORY_A_PROCESS, available_memory
 
 ENOUGH = 1.05
 """Doubling a batch must bring so many times the pictures a second, or it is not worth it."""
@@ -36,8 +36,6 @@ REST_SECONDS = 0.2
 """Before each round: all processes rest, and what others do of work is read."""
 
 MOST_TOGETHER = 8
-MEMORY_EACH = 3 * 2**30
-"""Bytes allowed for each process when their number at once is chosen."""
 
 STAGES = 2
 """Turns of each candidate besides the rounds: preparing, and trying batches."""
@@ -83,7 +81,7 @@ def measure(
 def _together() -> int:
     """Return how many processes may be alive at once."""
     free = available_memory()
-    return MOST_TOGETHER if free is None else max(1, min(MOST_TOGETHER, free // MEMORY_EACH))
+    return MOST_TOGETHER if free is None else max(1, min(MOST_TOGETHER, free // MEMORY_A_PROCESS))
 
 
 class _Turns:

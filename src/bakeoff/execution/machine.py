@@ -18,6 +18,10 @@ FORGET_PEAK = Path("/proc/self/clear_refs")
 """Linux: a 5 written here makes the peak begin anew (proc(5), since Linux 4.0)."""
 
 
+MEMORY_A_PROCESS = 3 * 2**30
+"""Bytes allowed for each process when their number at once is chosen: torch itself and a batch of 64 at 224 pixels."""
+
+
 def usable_cores() -> int:
     """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bakeoff.audit import Finding, Rule, Stage, audit, kept, open_errors, rules
 from bakeoff.audit.evidence import Probes
+from bakeoff.audit.registry import added
 from bakeoff.errors import AuditError, BakeoffError, SpecError, StudyError
 from bakeoff.flags import adapted_spec
 from bakeoff.records import RunStatus
@@ -268,4 +269,5 @@ def _state_of(reading: Reading) -> str:
     runs = zip(*(reading.runs[name] for name in ("run_id", "status", "finished_at")), strict=True)
     standing = [[run, status, str(finished)] for run, status, finished in runs]
     declared = reading.study.spec.audit.model_dump(mode="json")
-    return content_id([kept.FINDINGS_FORMAT, declared, standing, json.dumps(reading.measured, sort_keys=True)])
+    asked = [kept.FINDINGS_FORMAT, added()]
+    return content_id([asked, declared, standing, json.dumps(reading.measured, sort_keys=True)])

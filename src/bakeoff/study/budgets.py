@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 
+from bakeoff.cost_records import PASSES
 from bakeoff.execution.messages import Task
 from bakeoff.execution.probe import Trials
 from bakeoff.spec import CandidateSpec, EpochCost
@@ -17,10 +18,6 @@ ROUNDS = 3
 median counts."""
 
 STAGE = "measuring throughput"
-
-FORWARDS_A_STEP = 3
-"""A training step takes the multiply-accumulates of three forward passes: itself, and as many again for the gradient of
-each layer's input and of its weight."""
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -83,4 +80,4 @@ def _counted(planned: Plan, candidate: CandidateSpec) -> EpochCost:
             candidate.model, classes=len(planned.dataset.classes), stem=candidate.stem, size=size
         ).module
         forward += sum(share * cost.macs(built, side) for side, share in candidate.recipe.early_sizes)
-    return EpochCost(amount=FORWARDS_A_STEP * forward * planned.training_pictures)
+    return EpochCost(amount=PASSES * forward * planned.training_pictures)

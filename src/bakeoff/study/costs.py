@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.cost_records import Cost
+from bakeoff.cost_records import Cost, known_costs
 from bakeoff.data.cache import cache_root
 from bakeoff.execution.machine import usable_cores
 from bakeoff.records import Numerics, RunStatus
 from bakeoff.spec import CandidateSpec, DataFacts, RunSpec, StudySpec
 from bakeoff.store import Store
-from bakeoff.study.folder import known_costs
 from bakeoff.study.machine import resolve_device
 from bakeoff.study.planned import Plan, compiled_normalization
 from bakeoff.study.tuning import choose_algorithms, job_of

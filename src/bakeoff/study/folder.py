@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from bakeoff.analysis import ranking
 from bakeoff.analysis.time_to_accuracy import time_to_accuracy, usual_targets
 from bakeoff.audit import Finding, Ranking
-from bakeoff.cost_records import Cost
+from bakeoff.cost_records import Cost, known_costs
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.files import write_atomically
 from bakeoff.spec import ProtocolName, ResolvedStudy
@@ -207,19 +207,6 @@ class Study:
 
     def __repr__(self) -> str:
         return f"Study({str(self.folder)!r})"
-
-
-def known_costs(measured: Mapping[str, dict[str, Any]]) -> dict[str, Cost]:
-    """Return the costs in a database, by candidate id; one that another version wrote short of a figure is unknown.
-
-    Args:
-        measured: As `Store.costs` gives them.
-    """
-    found = {}
-    for candidate_id, plain in measured.items():
-        with suppress(ValueError):
-            found[candidate_id] = Cost.from_json(plain)
-    return found
 
 
 def predictions_path(folder: Path, run_id: str) -> Path:

@@ -8,10 +8,7 @@ import re
 from collections.abc import Iterable
 
 from bakeoff.errors import SpecError, near_miss
-from bakeoff.execution.machine import usable_cores
-
-MEMORY_A_WORKER = 3 * 2**30
-"""Bytes allowed for each process when their number is chosen: torch itself and a batch of 64 at 224 pixels."""
+from bakeoff.execution.machine import MEMORY_A_PROCESS, usable_cores
 
 
 def resolve_device(wanted: str) -> str:
@@ -52,7 +49,7 @@ def divide_cores(runs: int, workers: int | None, device: str) -> tuple[int, int]
         raise SpecError(f"`workers` must be at least 1, but got {workers}; leave it out for one a core")
     cores = usable_cores()
     if workers is None:
-        workers = 1 if device != "cpu" else min(cores, runs, max(1, total_memory() // MEMORY_A_WORKER))
+        workers = 1 if device != "cpu" else min(cores, runs, max(1, total_memory() // MEMORY_A_PROCESS))
     return workers, max(1, cores // workers)
 
 

@@ -15,11 +15,11 @@ from bakeoff.analysis.cube import Cube, load_cube
 from bakeoff.analysis.recommendation import Recommendation, recommend
 from bakeoff.analysis.verdict import Verdict, judge
 from bakeoff.audit import Finding, Ranking, unranked
-from bakeoff.cost_records import Cost
+from bakeoff.cost_records import Cost, known_costs
 from bakeoff.errors import StudyError
 from bakeoff.records import RunStatus
 from bakeoff.store import Store
-from bakeoff.study.folder import Study, known_costs, predictions_path
+from bakeoff.study.folder import Study, predictions_path
 
 STATISTICS = "S"
 """What the ids of the audit's rules on statistics begin with."""
@@ -160,9 +160,9 @@ class Reading:
 
     def recommended(self, verdict: Verdict, budget: Budget) -> Recommendation:
         """Return which candidate to use under a budget; costs that the audit doubts count as not measured."""
-        doubted = self.unranked(Ranking.COST)
+        doubted = {one: why for one, why in self.unranked(Ranking.COST).items() if one in self.measured}
         trusted = {one: known for one, known in self.measured.items() if one not in doubted}
-        return recommend(verdict, costs_of(self.table, trusted), budget)
+        return recommend(verdict, costs_of(self.table, trusted), budget, doubted=doubted)
 
     @property
     def _candidates(self) -> list[str]:

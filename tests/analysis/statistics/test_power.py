@@ -12,7 +12,6 @@ from bakeoff.analysis.statistics.power import (
     power,
     seeds_needed,
     smallest_difference,
-    smallest_p,
 )
 
 GAPS = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02)
@@ -71,9 +70,3 @@ def test_the_first_number_that_holds_is_found(bound: int) -> None:
     assert first_that_holds(lambda number: number >= bound, start=1, most=100) == bound
     assert first_that_holds(lambda number: number >= bound, start=50, most=100) == max(50, bound)
     assert first_that_holds(lambda number: number > 100, start=1, most=100) is None
-
-
-def test_the_smallest_p_of_tests_that_count() -> None:
-    assert [round(smallest_p("sign-flip", seeds), 4) for seeds in (3, 5, 6)] == [0.25, 0.0625, 0.0312]
-    assert [round(smallest_p("permutation", seeds), 3) for seeds in (3, 4)] == [0.1, 0.029]
-    assert smallest_p("welch", 2) == 0

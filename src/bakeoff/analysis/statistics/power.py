@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
 
 import scipy
 
@@ -76,14 +75,3 @@ def smallest_difference(seeds: int, sd: float, *, alpha: float = 0.05, chance: f
         most *= 2
     found = scipy.optimize.brentq(lambda size: power(seeds, size, 1.0, alpha=alpha) - chance, 0.0, most)
     return float(found) * sd
-
-
-def smallest_p(test: Literal["welch", "permutation", "sign-flip"], seeds: int) -> float:
-    """Return the smallest p value that a test can give for so many seeds of each candidate.
-
-    Welch's test has no such bound. The permutation test of two groups gives at best 2 of all divisions; the sign-flip
-    and Wilcoxon's test of pairs 2 of 2^seeds.
-    """
-    if test == "permutation":
-        return min(1.0, 2 / math.comb(2 * seeds, seeds))
-    return min(1.0, 2.0 ** (1 - seeds)) if test == "sign-flip" else 0.0

@@ -12,7 +12,8 @@ from bakeoff.audit.evidence import AbsentError
 from bakeoff.audit.finding import Severity
 from bakeoff.records import Health, RunStatus
 
-ENDED = (RunStatus.DONE, RunStatus.DIVERGED)
+TRAINED = (RunStatus.DONE, RunStatus.DIVERGED)
+"""How runs end that trained as far as they got; one that failed may have failed before it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def seen_runs(runs: pd.DataFrame) -> dict[str, list[SeenRun]]:
         AbsentError: If there is none.
     """
     found: dict[str, list[SeenRun]] = {}
-    ended = runs[runs["status"].isin(ENDED)]
+    ended = runs[runs["status"].isin(TRAINED)]
     for run in ended.to_dict("records"):
         if isinstance(run["health"], Mapping):
             health = cast(Health, run["health"])

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bakeoff.analysis.ranking import METRICS
+from bakeoff.cost_records import PASSES
 from bakeoff.records import RunStatus
 from bakeoff.report.figure_facts import Curve, curve_facts
-
-TRAINING = 3
-"""Forward passes that training on a picture takes: one forward, two for the gradients of inputs and of weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +57,7 @@ def courses(
         curves = {metric: known[candidate] for metric, known in by_metric.items() if candidate in known}
         if curves:
             mine = of_candidate[candidate]
-            a_picture = (macs or {}).get(candidate, TRAINING * int(mine["macs"].iloc[0]))
+            a_picture = (macs or {}).get(candidate, PASSES * int(mine["macs"].iloc[0]))
             found.append(_course(candidate, mine, spent, curves, a_picture))
     return found
 

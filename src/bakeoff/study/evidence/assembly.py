@@ -102,6 +102,9 @@ class KeptPredictions(Mapping[str, Predictions]):
     def __getitem__(self, run: str) -> Predictions:
         return load_predictions(self._paths[run])
 
+    def __contains__(self, run: object) -> bool:
+        return run in self._paths
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
 
