@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from bakeoff.analysis.effects import effect_grids, influences
+from bakeoff.analysis.effects import effects
 from bakeoff.analysis.per_class import ClassFacts
 from bakeoff.analysis.pictures import Pictures
 from bakeoff.analysis.verdict import Verdict
@@ -169,8 +169,7 @@ def material_of(reading: Reading, looked: Looked | None = None) -> Material:
         costs=reading.costs,
         findings=reading.findings,
         remarks=reading.remarks,
-        grids=effect_grids(reading.runs, reading.ranking),
-        influences=influences(reading.runs, reading.ranking),
+        effects=effects(reading.runs, reading.ranking),
         classes=looked.classes,
         pictures=looked.pictures,
         made=made_of(reading),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.analysis.effects import Influence, effect_grids, influences
+from bakeoff.analysis.effects import Influence, effect_grids, effects, influences
 from bakeoff.analysis.ranking import rank
 from bakeoff.records import RunStatus
 from tests.synthetic import Run, frames
@@ -36,10 +36,10 @@ def grid(best: tuple[str, float], model: str = "resnet18") -> list[Run]:
     return [run(model, *cell, 0.8 if cell == best else 0.5) for cell in cells]
 
 
-def ranked(path: Path, *runs: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The runs as stored, and their ranking."""
+def ranked(path: Path, *runs: Run, unranked: dict[str, str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs as stored, and their ranking without those that are not to be ranked."""
     table, epochs = frames(path, *runs)
-    return table, rank(table, epochs)
+    return table, rank(table, epochs, unranked)
 
 
 def by_factor(found: list[Influence]) -> dict[str, Influence]:
@@ -102,6 +102,43 @@ def test_without_a_finished_run_there_is_no_grid(tmp_path: Path) -> None:
     runs = [run("resnet18", "adam", rate, 0.5, status=RunStatus.PENDING) for rate in RATES]
     assert effect_grids(*ranked(tmp_path, *runs)) == []
     assert influences(*ranked(tmp_path, *runs)) == []
+
+
+# Who is not ranked
+
+
+BROKEN = "H3 no better than guessing"
+
+
+def test_whom_the_audit_left_out_of_the_ranking_is_in_no_comparison(tmp_path: Path) -> None:
+    runs = [*grid(("sgd", 0.01)), run("resnet18", "adam", 1.0, 0.99)]
+    found = effects(*ranked(tmp_path, *runs, unranked={"resnet18 adam 1": BROKEN}))
+    (one,) = found.grids
+    assert one.best == (1, 1)
+    assert one.accuracy[0][one.learning_rates.index(1.0)] is None
+    assert not any("No run of resnet18 with adam 1 has finished" in remark for remark in one.remarks)
+    (tmp_path / "without").mkdir()
+    assert found.influences == effects(*ranked(tmp_path / "without", *runs[:-1])).influences
+    assert (
+        found.left_out == f"Not compared here, as the audit left them out of the ranking: resnet18 adam 1 ({BROKEN})."
+    )
+
+
+def test_where_nobody_is_ranked_the_reason_stands_in_place_of_effects(tmp_path: Path) -> None:
+    runs = [run("resnet18", "adam", rate, 0.5) for rate in RATES]
+    found = effects(*ranked(tmp_path, *runs, unranked=dict.fromkeys((one.candidate for one in runs), BROKEN)))
+    assert (found.grids, found.influences) == ((), ())
+    assert found.left_out == (
+        "No settings are compared, as the audit left out of the ranking whoever has a finished run: "
+        f"resnet18 adam 0.001, resnet18 adam 0.01 and resnet18 adam 0.1 ({BROKEN})."
+    )
+
+
+def test_of_whom_no_run_has_finished_the_audit_left_nobody_out(tmp_path: Path) -> None:
+    runs = [*grid(("sgd", 0.01)), run("resnet18", "adam", 1.0, 0.5, status=RunStatus.PENDING)]
+    found = effects(*ranked(tmp_path, *runs))
+    assert found.left_out == ""
+    assert "No run of resnet18 with adam 1 has finished." in found.grids[0].remarks
 
 
 # Influences

@@ -13,7 +13,7 @@ from bakeoff.analysis.pictures import Pictures
 from bakeoff.records import RunStatus
 from bakeoff.report.page import page_facts
 from bakeoff.report.page.standings import Row
-from bakeoff.reporting import Looked, material_of, table_of
+from bakeoff.reporting import Looked, material_of, page_of, table_of
 from bakeoff.store import Store
 from bakeoff.study import Study
 from bakeoff.study import reading as reading_module
@@ -102,6 +102,13 @@ def test_the_written_tables_leave_out_of_the_ranking_whom_the_page_does(tmp_path
     assert "Not ranked: a: S1 too few seeds." in told
     assert "Winner" not in told
     assert "told apart" not in told
+
+
+def test_the_page_compares_no_settings_of_whom_the_audit_left_out(tmp_path: Path) -> None:
+    study = uneven_study(tmp_path, network("a", 0.95, 1), network("b", 0.9, 3), network("c", 0.8, 3))
+    told = page_facts(material_of(study.reading(), UNSEEN)).effects
+    assert told.left_out == "Not compared here, as the audit left them out of the ranking: a (S1 too few seeds)."
+    assert told.left_out in page_of(study.reading(), UNSEEN)
 
 
 def test_table_and_parts_of_it_agree(tmp_path: Path) -> None:

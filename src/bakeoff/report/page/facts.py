@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bakeoff.analysis.effects import EffectGrid, Influence
+from bakeoff.analysis.effects import Effects
 from bakeoff.report.page.classes import Classes, Gallery, class_facts, gallery
 from bakeoff.report.page.curves import Course, courses
 from bakeoff.report.page.downloads import Download, downloads
@@ -45,8 +45,7 @@ class PageFacts:
     """In the order of the table."""
 
     trades: tuple[Trade, ...]
-    grids: tuple[EffectGrid, ...]
-    influences: tuple[Influence, ...]
+    effects: Effects
     classes: Classes
     gallery: Gallery
     audit: Audit
@@ -77,8 +76,7 @@ def page_facts(material: Material) -> PageFacts:
         looks={one: place for place, one in enumerate(material.runs["candidate_id"].unique())},
         courses=tuple(courses(material.runs, material.epochs, order, _training_macs(material))),
         trades=tuple(trades(table, found)),
-        grids=tuple(material.grids),
-        influences=tuple(material.influences),
+        effects=replace(material.effects, left_out=clean(material.effects.left_out)),
         classes=class_facts(material.classes, order),
         gallery=gallery(material.pictures, order),
         audit=audit_told(material.findings, labels),

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bakeoff.analysis.effects import Effects
 from bakeoff.audit import Finding
 from bakeoff.cost_records import Cost
 from bakeoff.spec import ResolvedStudy
 
 if TYPE_CHECKING:
-    from bakeoff.analysis.effects import EffectGrid, Influence
     from bakeoff.analysis.per_class import ClassFacts
     from bakeoff.analysis.pictures import Pictures
     from bakeoff.analysis.recommendation import Recommendation
@@ -70,11 +70,8 @@ class Material:
     remarks: Sequence[str] = ()
     """What a reader of the table must know, as `Study.remarks` gives it."""
 
-    grids: Sequence[EffectGrid] = ()
-    """Learning rate by optimizer, one a model, as `analysis.effects.effect_grids` gives them."""
-
-    influences: Sequence[Influence] = ()
-    """What changed accuracy most, as `analysis.effects.influences` gives it."""
+    effects: Effects = field(default_factory=Effects)
+    """What changed accuracy, as `analysis.effects.effects` gives it."""
 
     classes: Sequence[ClassFacts] = ()
     """As `analysis.per_class.per_class` gives them."""
