@@ -18,7 +18,7 @@ from bakeoff.cost import turns
 from bakeoff.study import Study, predictions_path
 from bakeoff.study.reading import Reading
 from tests.costs import a_cost
-from tests.stored import Network, bits, stored_study, write_predictions
+from tests.stored import Network, bits, stored_study, uneven_study, write_predictions
 
 QUICK = [
     "--data",
@@ -149,6 +149,22 @@ def test_recommend_gives_json(known: Path, capsys: pytest.CaptureFixture[str]) -
     facts = json.loads(capsys.readouterr().out)
     assert facts["pick"] == "big"
     assert facts["verdict"]["pairs"][0]["decision"] == "better"
+
+
+def test_a_running_study_is_told_of_in_the_same_words_by_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = uneven_study(tmp_path, *(Network(name=name, correct=bits(0.9, seeds=2)) for name in "ab"))
+    (words,) = study.verdict().progress.sentences()
+    assert words.startswith("4 of 6 runs have ended as this is written")
+    for command in ("show", "recommend"):
+        assert bakeoff(command, str(tmp_path)) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert said.count(words) == 1
+        assert f"{words} So far" in said
+        assert bakeoff(command, str(tmp_path), "--json") == 0
+        facts = json.loads(capsys.readouterr().out)["verdict"]
+        assert (facts["runs_left"], facts["sentences"][0]) == (2, words)
 
 
 @pytest.mark.parametrize(

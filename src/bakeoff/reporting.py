@@ -91,7 +91,7 @@ def table_of(reading: Reading, kind: str) -> str:
         StudyError: If the study cannot be read.
     """
     verdict, _ = _verdict_or_why_not(reading)
-    table = standings(reading.table, verdict)
+    table = standings(reading.table, verdict, reading.progress)
     name = shown(reading.study.spec.name)
     formats = {
         "md": lambda: tables.to_markdown(table, name),
@@ -166,6 +166,7 @@ def material_of(reading: Reading, looked: Looked | None = None) -> Material:
         table=reading.table,
         recommendation=None if verdict is None else reading.recommendation,
         no_verdict=why,
+        progress=reading.progress,
         costs=reading.costs,
         findings=reading.findings,
         remarks=reading.remarks,

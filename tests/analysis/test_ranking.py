@@ -158,17 +158,6 @@ def said(tmp_path: Path, *runs: Run) -> str:
     return "\n".join(remarks(*frames(tmp_path, *runs)))
 
 
-def test_runs_that_are_missing_so_far_are_told(tmp_path: Path) -> None:
-    runs = [
-        Run(candidate="a"),
-        Run(candidate="a", seed=1),
-        Run(candidate="b"),
-        Run(candidate="b", seed=1, status=PENDING),
-    ]
-    words = said(tmp_path, *runs)
-    assert "1 of 4 runs have not finished" in words
-
-
 def test_diverged_and_failed_runs_are_told_once_a_candidate_with_their_seeds(tmp_path: Path) -> None:
     words = said(
         tmp_path,

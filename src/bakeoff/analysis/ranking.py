@@ -188,12 +188,12 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
 
 
 def remarks(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[str]:
-    """Return what a reader of the ranking must know of how it came about, one sentence each."""
+    """Return what a reader of the ranking must know of how it came about, one sentence each.
+
+    How many runs have not ended is told by `analysis.progress`, before all else.
+    """
     said = _ended(runs, RunStatus.DIVERGED, "A lower learning rate or a warm-up helps.")
     said += _ended(runs, RunStatus.FAILED, "The same command tries again.")
-    waiting = int(runs["status"].isin([RunStatus.PENDING, RunStatus.RUNNING]).sum())
-    if waiting:
-        said.append(f"{waiting} of {len(runs)} runs have not finished; the same command goes on with them.")
     return said + _accumulated(runs, epochs) + _changes(runs)
 
 

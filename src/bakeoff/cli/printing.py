@@ -54,7 +54,7 @@ def print_table(folder: Path, *, written: bool = True) -> None:
         verdict = reading.verdict
         ties, sentences = {one.candidate_id: one.ties for one in verdict.ranked}, verdict.sentences()
     except StudyError as error:  # what was trained is shown all the same
-        ties, sentences = {}, [f"There is no verdict: {error}."]
+        ties, sentences = {}, [*reading.progress.sentences(), f"There is no verdict: {error}."]
     console.print(ranked_table(table, study.spec.name, ties))
     print_sentences(sentences)
     took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))

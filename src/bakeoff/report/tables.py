@@ -224,6 +224,7 @@ def to_json(table: Standings, name: str) -> str:
     document = {
         "study": name,
         "ranked_by": table.ranked_by,
+        "runs_left": table.progress.runs_left,
         "columns": [{"key": one.key, "title": one.title, "meaning": one.meaning} for one in table.columns],
         "rows": [
             {
@@ -264,7 +265,8 @@ def _marked(row: Row, escaped: Callable[[str], str], bold: str) -> list[str]:
 def _sentences(table: Standings, escaped: Callable[[str], str]) -> list[str]:
     """Return what is to be said below a table."""
     # A name at the beginning of a line could be a heading or a list to Markdown.
-    said = [f"{row.mark.capitalize()}: {row.label}." for row in table.rows if row.mark]
+    said = table.progress.sentences()
+    said += [f"{row.mark.capitalize()}: {row.label}." for row in table.rows if row.mark]
     said += [f"Not ranked: {row.label}: {row.unranked}." for row in table.rows if row.unranked]
     return [escaped(one) for one in said]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,7 +29,9 @@ STUDY_FILE = "study.toml"
 
 DATABASE = "results.sqlite"
 
-OWN = (STUDY_FILE, "lock", "checkpoints", "predictions")
+LOCK = "lock"
+
+OWN = (STUDY_FILE, LOCK, "checkpoints", "predictions")
 """In a study's folder, what belongs to it besides the database and its logs."""
 
 LARGEST_FILE = 16 * 2**20
@@ -227,6 +230,10 @@ def predictions_path(folder: Path, run_id: str) -> Path:
     return folder / "predictions" / f"{run_id}.npz"
 
 
+ASKING = 0.2
+"""Seconds within which whoever only asks whether a folder is claimed has let go of it again: it takes microseconds."""
+
+
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
     """Hold a study folder for this process alone, and make it if it is not there.
@@ -234,7 +241,7 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises:
         StudyError: If another process holds it, or it cannot be written to.
     """
-    lock = FileLock(folder / "lock", timeout=0)
+    lock = FileLock(folder / LOCK, timeout=ASKING)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -250,6 +257,27 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_claimed(folder: Path) -> bool | None:
+    """Return whether a process holds a study folder now, as `claimed` does; None where that cannot be known.
+
+    Nothing in the folder is changed by asking, and it need not be one that can be written to.
+    """
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False
 
 
 def stored_study(folder: Path) -> ResolvedStudy | None:
@@ -281,7 +309,7 @@ def write_study_file(folder: Path, study: ResolvedStudy) -> None:
 
 def _check_empty(folder: Path) -> None:
     strangers = sorted(
-        entry.name for entry in folder.iterdir() if entry.name != "lock" and not entry.name.startswith(".")
+        entry.name for entry in folder.iterdir() if entry.name != LOCK and not entry.name.startswith(".")
     )
     if strangers:
         raise StudyError(

@@ -12,6 +12,7 @@ from bakeoff.analysis.budget import Budget, costs_of
 from bakeoff.analysis.certainty import with_intervals
 from bakeoff.analysis.contenders import Contender, contenders
 from bakeoff.analysis.cube import Cube, load_cube
+from bakeoff.analysis.progress import Progress, progress_of
 from bakeoff.analysis.recommendation import Recommendation, recommend
 from bakeoff.analysis.verdict import Verdict, judge
 from bakeoff.audit import Finding, Ranking, unranked
@@ -19,7 +20,7 @@ from bakeoff.cost_records import Cost
 from bakeoff.errors import StudyError
 from bakeoff.records import RunStatus
 from bakeoff.store import Store
-from bakeoff.study.folder import Study, known_costs, predictions_path
+from bakeoff.study.folder import Study, is_claimed, known_costs, predictions_path
 
 STATISTICS = "S"
 """What the ids of the audit's rules on statistics begin with."""
@@ -47,6 +48,8 @@ class Reading:
         """What candidates cost as the database has it, by candidate id."""
         self.costs: dict[str, Cost] = known_costs(self.measured)
         """What candidates cost, by id; nothing of those not measured."""
+        self.progress: Progress = progress_of(self.runs, at_work=is_claimed(study.folder))
+        """How many runs have ended, and whether a driver is at work on the others."""
 
     @cached_property
     def findings(self) -> list[Finding]:
@@ -147,6 +150,7 @@ class Reading:
             smallest_difference=declared if smallest_difference is None else smallest_difference,
             ranked_by=ranking.ranked_by(self.epochs),
             missing=[f"{names[run]}: {reason}" for run, reason in self.cube.missing.items()],
+            progress=self.progress,
         )
 
     @cached_property

@@ -63,13 +63,13 @@ def page_facts(material: Material) -> PageFacts:
     order = [str(one) for one in table["candidate_id"]]
     labels = dict(zip(order, (str(one) for one in table["candidate"]), strict=True))
     took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
-    ranked = standings(table, None if found is None else found.verdict)
+    ranked = standings(table, None if found is None else found.verdict, material.progress)
     return PageFacts(
         name=shown(study.name),
         version=material.version,
         description=clean(study.description),
         summary=_summary(material),
-        said=said_of(found, material.no_verdict),
+        said=said_of(found, material.no_verdict, material.progress),
         protocol=protocol_words(study),
         standings=ranked,
         remarks=tuple(clean(one) for one in [*budget_words(study, took)[1:], *material.remarks]),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bakeoff.analysis.effects import Effects
+from bakeoff.analysis.progress import COMPLETE, Progress
 from bakeoff.audit import Finding
 from bakeoff.cost_records import Cost
 from bakeoff.spec import ResolvedStudy
@@ -62,6 +63,9 @@ class Material:
 
     no_verdict: str | None = None
     """Why there is none."""
+
+    progress: Progress = COMPLETE
+    """How many runs have ended."""
 
     costs: Mapping[str, Cost] = field(default_factory=dict)
     """By candidate id."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bakeoff.analysis.progress import COMPLETE, Progress
 from bakeoff.analysis.verdict import Verdict
 from bakeoff.report.page.words import number_or_none, shown
 from bakeoff.words import brief, count, duration, percent, size
@@ -69,6 +70,9 @@ class Standings:
     ranked_by: str
     """`val` or `test`."""
 
+    progress: Progress = COMPLETE
+    """How many of the study's runs have ended."""
+
 
 COLUMNS = (
     Column("rank", "#", "The rank by the accuracy that decides; a dash for candidates that are not ranked."),
@@ -98,12 +102,13 @@ ALWAYS = ("rank", "candidate", "test", "runs", "training", "parameters", "macs")
 """Columns that are there even if no candidate has anything to tell in them."""
 
 
-def standings(table: pd.DataFrame, verdict: Verdict | None) -> Standings:
+def standings(table: pd.DataFrame, verdict: Verdict | None, progress: Progress = COMPLETE) -> Standings:
     """Return the table of a study.
 
     Args:
         table: As `Study.table` gives it.
         verdict: That judges accuracy, from the same reading; None where there is none.
+        progress: How many of the study's runs have ended.
     """
     ties = {} if verdict is None else {one.candidate_id: one.ties for one in verdict.ranked}
     if len(set(ties.values())) < 2:  # one letter for all says nothing
@@ -119,6 +124,7 @@ def standings(table: pd.DataFrame, verdict: Verdict | None) -> Standings:
             for row, figures in zip(known, cells, strict=True)
         ),
         ranked_by=str(table["ranked_by"].iloc[0]) if len(table) else "val",
+        progress=progress,
     )
 
 
