@@ -232,6 +232,7 @@ def test_the_spread_of_a_full_grid_is_that_of_its_means(effects: dict[float, flo
             "status": RunStatus.DONE,
             "test_accuracy": 0.5,
             "seconds_test": 1.0,
+            "started_at": pd.Timestamp(0),
             "parameters": 1,
             "macs": 1,
             "changes": (),

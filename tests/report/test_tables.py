@@ -23,6 +23,7 @@ from bakeoff.report.page.standings import COLUMNS, Standings
 from bakeoff.reporting import material_of, page_of, table_of, write_table
 from bakeoff.study import Study
 from bakeoff.words import brief, count, duration, percent
+from tests.costs import a_cost
 from tests.report.page.building import HOSTILE, material
 from tests.stored import Network, bits, stored_study
 from tests.synthetic import Run
@@ -163,6 +164,29 @@ def test_csv_and_json_have_the_numbers_that_round_to_those_cells(told: dict[str,
             **cell,
             "candidate": read["candidate"],
         }
+
+
+def test_csv_tells_planned_candidates_from_finished_ones_and_the_slow_calls_too(tmp_path: Path) -> None:
+    runs = [
+        Run(candidate="a"),
+        Run(candidate="a", seed=1),
+        Run(candidate="b"),
+        Run(candidate="b", seed=1, status=RunStatus.PENDING),
+        Run(candidate="c", status=RunStatus.PENDING),
+    ]
+    table = page_facts(material(tmp_path, *runs, costs={"a": a_cost()})).standings
+    text = tables.to_csv(table)
+    rows = {row["candidate"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert text.splitlines()[0].endswith(",mark,unranked,latency_p95,runs_planned,runs_not_begun,status")
+    told = {
+        name: [row[key] for key in ("runs", "runs_planned", "runs_not_begun", "status")] for name, row in rows.items()
+    }
+    assert told == {"a": ["2", "2", "0", "finished"], "b": ["1", "2", "1", "begun"], "c": ["0", "1", "1", "planned"]}
+    assert float(rows["a"]["latency_p95"]) == a_cost().latency_p95
+    assert rows["b"]["latency_p95"] == ""
+    in_json = {row["candidate"]: row for row in json.loads(tables.to_json(table, "known"))["rows"]}
+    assert {name: row["status"] for name, row in in_json.items()} == {"a": "finished", "b": "begun", "c": "planned"}
+    assert in_json["a"]["latency_p95"] == a_cost().latency_p95
 
 
 def test_the_table_inside_the_page_is_the_same_file(study: Study, told: dict[str, str]) -> None:

@@ -195,7 +195,8 @@ def _below(sentences: Sequence[str]) -> Iterator[str]:
 def to_csv(table: Standings) -> str:
     """Return a table as comma-separated values: of each figure its number, of accuracies their intervals too.
 
-    Numbers are as they were measured, not rounded; what is not known is empty.
+    Numbers are as they were measured, not rounded; what is not known is empty. After the table's own columns come those
+    that tell how far each candidate has come. New columns are added at the end, so that old ones keep their place.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -203,14 +204,15 @@ def to_csv(table: Standings) -> str:
     heads: list[str] = []
     for column, has_interval in zip(table.columns, bounded, strict=True):
         heads += [column.key, *([f"{column.key}_low", f"{column.key}_high"] if has_interval else [])]
-    writer.writerow([*heads, "mark", "unranked"])
+    writer.writerow([*heads, "mark", "unranked", "latency_p95", "runs_planned", "runs_not_begun", "status"])
     for row in table.rows:
         cells: list[str] = []
         for column, cell, has_interval in zip(table.columns, row.cells, bounded, strict=True):
             cells.append(_number(cell) if column.numeric else harmless(cell.text))
             if has_interval:
                 cells += ["", ""] if cell.interval is None else [repr(end) for end in cell.interval]
-        writer.writerow([*cells, row.mark, harmless(row.unranked)])
+        latency = "" if row.latency_p95 is None else repr(row.latency_p95)
+        writer.writerow([*cells, row.mark, harmless(row.unranked), latency, row.runs, row.not_begun, row.status])
     return buffer.getvalue()
 
 
@@ -234,6 +236,10 @@ def to_json(table: Standings, name: str) -> str:
                 "rank": row.rank,
                 "mark": row.mark or None,
                 "unranked": row.unranked or None,
+                "latency_p95": row.latency_p95,
+                "runs_planned": row.runs,
+                "runs_not_begun": row.not_begun,
+                "status": row.status,
                 "figures": {column.key: _figure(cell) for column, cell in zip(table.columns, row.cells, strict=True)},
             }
             for row in table.rows

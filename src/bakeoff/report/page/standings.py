@@ -60,6 +60,18 @@ class Row:
     cells: tuple[Cell, ...]
     """One a column."""
 
+    runs: int
+    """Planned, whatever became of them."""
+
+    not_begun: int
+    """Of these."""
+
+    status: str
+    """`planned` (no run has begun), `begun` or `finished`."""
+
+    latency_p95: float | None
+    """Seconds; None where it was not measured."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standings:
@@ -150,6 +162,10 @@ def _row(row: Mapping[Hashable, Any], cells: tuple[Cell, ...], mark: str) -> Row
         mark=mark,
         unranked=shown(row.get("unranked") or ""),
         cells=cells,
+        runs=int(row["runs"]),
+        not_begun=int(row["not_begun"]),
+        status=str(row["status"]),
+        latency_p95=number_or_none(row.get("latency_p95")),
     )
 
 
