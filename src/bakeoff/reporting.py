@@ -169,6 +169,7 @@ def material_of(reading: Reading, looked: Looked | None = None) -> Material:
         progress=reading.progress,
         costs=reading.costs,
         findings=reading.findings,
+        found_before=reading.said.found_before,
         remarks=reading.remarks,
         effects=effects(reading.runs, reading.ranking),
         classes=looked.classes,

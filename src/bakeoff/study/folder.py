@@ -23,6 +23,7 @@ from bakeoff.store import Store
 if TYPE_CHECKING:
     from bakeoff.analysis.recommendation import Recommendation
     from bakeoff.analysis.verdict import Verdict
+    from bakeoff.audit.kept import Said
     from bakeoff.study.reading import Reading
 
 STUDY_FILE = "study.toml"
@@ -53,8 +54,8 @@ class Study:
             raise StudyError(
                 f"a study folder must hold {STUDY_FILE}, but {folder} has none; give the folder that `bakeoff run` named"
             )
-        self.said: tuple[str, list[Finding]] | None = None
-        """What the audit said last, with a name of the state that it said it of."""
+        self.said: Said | None = None
+        """What the audit said last."""
         if (size := path.stat().st_size) > LARGEST_FILE:
             raise StudyError(
                 f"{path} must be a study of at most {LARGEST_FILE:,} bytes, but has {size:,}; take it from a copy of the study"

@@ -79,7 +79,7 @@ def page_facts(material: Material) -> PageFacts:
         effects=replace(material.effects, left_out=clean(material.effects.left_out)),
         classes=class_facts(material.classes, order),
         gallery=gallery(material.pictures, order),
-        audit=audit_told(material.findings, labels),
+        audit=audit_told(material.findings, labels, material.found_before),
         made=tuple(how_made(material)),
         downloads=tuple(downloads(material, ranked)),
     )

@@ -71,6 +71,9 @@ class Material:
     """By candidate id."""
 
     findings: Sequence[Finding] = ()
+    found_before: str = ""
+    """Which other version of bakeoff found them and why they were not asked again; nothing if they are of this one."""
+
     remarks: Sequence[str] = ()
     """What a reader of the table must know, as `Study.remarks` gives it."""
 
