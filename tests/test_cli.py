@@ -123,6 +123,17 @@ def test_show_ends_with_the_verdict_and_takes_targets(known: Path, capsys: pytes
     assert json.loads(capsys.readouterr().out)["verdict"]["winner"] == "big"
 
 
+def test_show_names_who_is_not_ranked_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    networks = [Network(name=name, correct=bits(0.9, seeds=seeds)) for name, seeds in (("a", 1), ("b", 3), ("c", 0))]
+    uneven_study(tmp_path, *networks)
+    assert bakeoff("show", str(tmp_path)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.strip() for line in lines if "Not ranked" in line or "Not judged" in line] == [
+        "Not ranked: a: S1 too few seeds",
+        "Not ranked: c: no seed has finished",
+    ]
+
+
 def test_show_gives_the_table_although_there_is_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = stored_study(tmp_path, [Network(name=name, correct=bits(0.9, pictures=100)) for name in "ab"])
     write_predictions(predictions_path(tmp_path, "b/0"), np.tile(bits(0.9, pictures=100)[0], 2))

@@ -52,15 +52,18 @@ def so_far(verdict: Verdict, opening: str) -> str:
 
 def left_out(verdict: Verdict) -> list[str]:
     """Return who is not ranked or not judged, and which predictions could not be used, a sentence for each reason."""
-    said = _not_ranked(verdict)
-    said += [
+    if not verdict.missing:
+        return apart(verdict)
+    more = f" and {len(verdict.missing) - NAMED} more" if len(verdict.missing) > NAMED else ""
+    return [*apart(verdict), f"Predictions are missing: {'; '.join(verdict.missing[:NAMED])}{more}."]
+
+
+def apart(verdict: Verdict) -> list[str]:
+    """Return who is not ranked or not judged, a sentence for each reason."""
+    return _not_ranked(verdict) + [
         f"Not judged: {', '.join(names)}: {reason}."
         for reason, names in _by_reason((one.candidate, one.reason) for one in verdict.excluded).items()
     ]
-    if verdict.missing:
-        more = f" and {len(verdict.missing) - NAMED} more" if len(verdict.missing) > NAMED else ""
-        said.append(f"Predictions are missing: {'; '.join(verdict.missing[:NAMED])}{more}.")
-    return said
 
 
 def _not_ranked(verdict: Verdict) -> list[str]:
