@@ -128,8 +128,9 @@ def test_where_nobody_is_ranked_the_reason_stands_in_place_of_effects(tmp_path: 
     runs = [run("resnet18", "adam", rate, 0.5) for rate in RATES]
     found = effects(*ranked(tmp_path, *runs, unranked=dict.fromkeys((one.candidate for one in runs), BROKEN)))
     assert (found.grids, found.influences) == ((), ())
+    assert found.nothing == "No settings are compared: nobody who has a finished run is ranked."
     assert found.left_out == (
-        "No settings are compared, as the audit left out of the ranking whoever has a finished run: "
+        "Not compared here, as the audit left them out of the ranking: "
         f"resnet18 adam 0.001, resnet18 adam 0.01 and resnet18 adam 0.1 ({BROKEN})."
     )
 
@@ -139,6 +140,42 @@ def test_of_whom_no_run_has_finished_the_audit_left_nobody_out(tmp_path: Path) -
     found = effects(*ranked(tmp_path, *runs))
     assert found.left_out == ""
     assert "No run of resnet18 with adam 1 has finished." in found.grids[0].remarks
+
+
+# Why there is nothing to show
+
+
+WAITING = {"status": RunStatus.PENDING}
+
+
+@pytest.mark.parametrize(
+    ("runs", "unranked", "why"),
+    [
+        ([run("resnet18", "adam", 0.1, 0.5, **WAITING)], [], "No run has finished, so no settings are compared."),
+        ([run("resnet18", "adam", 0.1, 0.5)], [], "The study has one candidate, so there are no settings to compare."),
+        (
+            [run("resnet18", "adam", 0.1, 0.5), run("alexnet", "adam", 0.1, 0.5, **WAITING)],
+            [],
+            "No settings are compared: only resnet18 adam 0.1 has a finished run.",
+        ),
+        (
+            [run("resnet18", "adam", 0.1, 0.5), run("alexnet", "adam", 0.1, 0.4)],
+            ["alexnet adam 0.1"],
+            "No settings are compared: only resnet18 adam 0.1 is ranked.",
+        ),
+        (
+            [run("resnet18", "adam", 0.1, 0.5, candidate=name) for name in ("one", "other")],
+            [],
+            "No settings are compared: no two of the ranked candidates differ in one setting alone.",
+        ),
+        ([run("resnet18", "adam", 0.1, 0.5), run("alexnet", "adam", 0.1, 0.4)], [], ""),
+        (grid(("sgd", 0.01)), [], ""),
+    ],
+)
+def test_where_nothing_is_compared_the_one_cause_that_holds_is_told(
+    tmp_path: Path, runs: list[Run], unranked: list[str], why: str
+) -> None:
+    assert effects(*ranked(tmp_path, *runs, unranked=dict.fromkeys(unranked, BROKEN))).nothing == why
 
 
 # Influences

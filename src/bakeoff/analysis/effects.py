@@ -81,6 +81,9 @@ class Effects:
     """Whose runs have finished and yet are not compared, as the audit took them out of the ranking, in a sentence; nothing
     where that is nobody."""
 
+    nothing: str = ""
+    """Why there is neither a grid nor a setting that changed accuracy, in a sentence; nothing where there is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Result:
@@ -108,11 +111,29 @@ def effects(runs: pd.DataFrame, table: pd.DataFrame) -> Effects:
         table: The ranking, as `ranking.rank` gives it.
     """
     _, results = _results(runs, table)
-    return Effects(
-        grids=tuple(effect_grids(runs, table)),
-        influences=tuple(influences(runs, table)),
-        left_out=_left_out(results),
-    )
+    grids, changed = tuple(effect_grids(runs, table)), tuple(influences(runs, table))
+    nothing = "" if grids or changed else _why_nothing(results, len(_candidates(runs)))
+    return Effects(grids=grids, influences=changed, left_out=_left_out(results), nothing=nothing)
+
+
+def _why_nothing(results: Sequence[_Result], candidates: int) -> str:
+    """Return why no settings are compared, where they are not.
+
+    Args:
+        results: Of the candidates that have a finished run.
+        candidates: All that there are.
+    """
+    ranked = _ranked(results)
+    if not results:
+        return "No run has finished, so no settings are compared."
+    if not ranked:
+        return "No settings are compared: nobody who has a finished run is ranked."
+    if candidates == 1:
+        return "The study has one candidate, so there are no settings to compare."
+    if len(ranked) == 1:
+        which = "is ranked" if len(results) > 1 else "has a finished run"
+        return f"No settings are compared: only {ranked[0].label} {which}."
+    return "No settings are compared: no two of the ranked candidates differ in one setting alone."
 
 
 def _left_out(results: Sequence[_Result]) -> str:
@@ -124,8 +145,6 @@ def _left_out(results: Sequence[_Result]) -> str:
     if not by_reason:
         return ""
     told = "; ".join(f"{names_list(labels)} ({reason})" for reason, labels in by_reason.items())
-    if not _ranked(results):
-        return f"No settings are compared, as the audit left out of the ranking whoever has a finished run: {told}."
     return f"Not compared here, as the audit left them out of the ranking: {told}."
 
 

@@ -76,7 +76,9 @@ def page_facts(material: Material) -> PageFacts:
         looks={one: place for place, one in enumerate(material.runs["candidate_id"].unique())},
         courses=tuple(courses(material.runs, material.epochs, order, _training_macs(material))),
         trades=tuple(trades(table, found)),
-        effects=replace(material.effects, left_out=clean(material.effects.left_out)),
+        effects=replace(
+            material.effects, left_out=clean(material.effects.left_out), nothing=clean(material.effects.nothing)
+        ),
         classes=class_facts(material.classes, order),
         gallery=gallery(material.pictures, order),
         audit=audit_told(material.findings, labels, material.found_before),
