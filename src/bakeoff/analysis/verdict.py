@@ -185,11 +185,12 @@ def judge(
         progress: How many of the study's runs have ended.
 
     Raises:
-        SpecError: If the smallest difference is not above 0.
+        SpecError: If the smallest difference is not above 0 and below 1.
     """
-    if not smallest_difference > 0:
+    if not 0 < smallest_difference < 1:
         raise SpecError(
-            f"the smallest difference that counts must be above 0, but got {smallest_difference:g}; 0.005 is half a point"
+            "the smallest difference that counts must be above 0 and below 1, which is 100 points, but got "
+            f"{smallest_difference:g}; 0.005 is half a point"
         )
     reasons = {one.candidate_id: NO_SEED for one in candidates if not one.seeds} | dict(excluded or {})
     apart = dict(unranked or {})

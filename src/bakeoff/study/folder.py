@@ -151,7 +151,7 @@ class Study:
 
         Raises:
             StudyError: If runs were tested on different pictures.
-            SpecError: If the smallest difference is not above 0.
+            SpecError: If the smallest difference is not above 0 and below 1.
         """
         return self.reading().judged(excluded=excluded, smallest_difference=smallest_difference)
 
