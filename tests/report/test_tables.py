@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -239,6 +241,35 @@ def test_a_long_name_may_be_broken_rather_after_a_sign_than_in_a_word(tmp_path: 
         in latex
     )
     assert of_latex(latex)[0]["candidate"] == name
+
+
+@pytest.mark.parametrize("letter", ["x", "W", "_", "-", "é"])
+def test_no_name_is_too_long_for_latex(tmp_path: Path, letter: str) -> None:
+    name = letter * 300
+    found = standings_of(tmp_path, Run(candidate="long", label=name, val=(0.1, 0.2, 0.9)), Run(candidate="short"))
+    rows = tuple(replace(row, unranked="S1 too few seeds", mark="winner") for row in found.rows)
+    latex = tables.to_latex(replace(found, rows=rows), name)
+    assert of_latex(latex)[0]["candidate"] == found.rows[0].label
+    assert not re.search(rf"(?:{re.escape(tables.latex_text(letter))}){{{tables.LETTERS + 1}}}", latex)
+    if shutil.which("pdflatex"):
+        assert "Overfull" not in typeset(latex, tmp_path)
+
+
+def typeset(latex: str, folder: Path) -> str:
+    """Set a document with these tables, and return what LaTeX has to say of it."""
+    parts = [
+        r"\documentclass{article}",
+        r"\usepackage{booktabs,tabularx}",
+        r"\begin{document}",
+        latex,
+        r"\end{document}",
+    ]
+    (folder / "doc.tex").write_text("\n".join(parts), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "doc.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
+    said = done.stdout.decode("utf-8", "replace")
+    assert done.returncode == 0, said
+    return said
 
 
 def test_more_candidates_than_fit_on_a_page_go_on_in_further_tables(tmp_path: Path) -> None:
