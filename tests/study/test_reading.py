@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -147,6 +148,9 @@ def test_asking_whether_a_folder_is_claimed_changes_nothing_and_keeps_nobody_fro
     with claimed(tmp_path):
         assert is_claimed(tmp_path) is True
     assert is_claimed(tmp_path) is False
+    (tmp_path / "other").mkdir()
+    os.mkfifo(tmp_path / "other" / "lock")
+    assert is_claimed(tmp_path / "other") is False  # it does not wait for somebody to write into the pipe
     with (tmp_path / "lock").open("rb") as asking:
         fcntl.flock(asking, fcntl.LOCK_SH)
         threading.Timer(0.05, lambda: fcntl.flock(asking, fcntl.LOCK_UN)).start()

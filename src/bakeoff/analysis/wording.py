@@ -215,8 +215,8 @@ def _of_many(verdict: Verdict) -> list[str]:
     if len(beaten) == len(others):
         nearest = min((verdict.pair(leader, one) for one in others), key=lambda pair: pair.comparison.gap)
         return [
-            f"{so_far(verdict, '')}{head} is better than each of the other {len(others)}. The nearest is {names[nearest.comparison.second]}: "
-            f"{_against(nearest.comparison)}, {_evidence(nearest, verdict)}."
+            f"{so_far(verdict, '')}{head} is better than each of the other {len(others)}. "
+            f"The nearest is {names[nearest.comparison.second]}: {_against(nearest.comparison)}, {_evidence(nearest, verdict)}."
         ]
     tied = [one for one in others if one not in beaten]
     equivalent = [names[one] for one in tied if verdict.equivalent(leader, one)]
