@@ -18,7 +18,7 @@ from bakeoff.cost import turns
 from bakeoff.study import Study, predictions_path
 from bakeoff.study.reading import Reading
 from tests.costs import a_cost
-from tests.stored import Network, bits, stored_study, write_predictions
+from tests.stored import Network, bits, stored_study, uneven_study, write_predictions
 
 QUICK = [
     "--data",
@@ -127,6 +127,17 @@ def test_show_ends_with_the_verdict_and_takes_targets(known: Path, capsys: pytes
     assert json.loads(capsys.readouterr().out)["verdict"]["winner"] == "big"
 
 
+def test_show_names_who_is_not_ranked_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    networks = [Network(name=name, correct=bits(0.9, seeds=seeds)) for name, seeds in (("a", 1), ("b", 3), ("c", 0))]
+    uneven_study(tmp_path, *networks)
+    assert bakeoff("show", str(tmp_path)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.strip() for line in lines if "Not ranked" in line or "Not judged" in line] == [
+        "Not ranked: a: S1 too few seeds",
+        "Not ranked: c: no seed has finished",
+    ]
+
+
 def test_show_gives_the_table_although_there_is_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = stored_study(tmp_path, [Network(name=name, correct=bits(0.9, pictures=100)) for name in "ab"])
     write_predictions(predictions_path(tmp_path, "b/0"), np.tile(bits(0.9, pictures=100)[0], 2))
@@ -153,6 +164,22 @@ def test_recommend_gives_json(known: Path, capsys: pytest.CaptureFixture[str]) -
     facts = json.loads(capsys.readouterr().out)
     assert facts["pick"] == "big"
     assert facts["verdict"]["pairs"][0]["decision"] == "better"
+
+
+def test_a_running_study_is_told_of_in_the_same_words_by_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = uneven_study(tmp_path, *(Network(name=name, correct=bits(0.9, seeds=2)) for name in "ab"))
+    (words,) = study.verdict().progress.sentences()
+    assert words.startswith("4 of 6 runs have ended as this is written")
+    for command in ("show", "recommend"):
+        assert bakeoff(command, str(tmp_path)) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert said.count(words) == 1
+        assert f"{words} So far" in said
+        assert bakeoff(command, str(tmp_path), "--json") == 0
+        facts = json.loads(capsys.readouterr().out)["verdict"]
+        assert (facts["runs_left"], facts["sentences"][0]) == (2, words)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,38 @@ def test_figures_are_written_as_files_of_the_wanted_kind(
     assert sorted(paths) == sorted((tmp_path / "figures").iterdir())
 
 
+@pytest.mark.parametrize("kind", ["html", "md", "latex", "csv", "json"])
+def test_a_dash_stands_for_standard_output(
+    study: Study, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("report", str(study.folder), "--format", kind, "--out", "file") == 0
+    capsysbinary.readouterr()
+    assert command("report", str(study.folder), "--format", kind, "--out", "-") == 0
+    assert capsysbinary.readouterr().out == (tmp_path / "file").read_bytes()
+    assert not (tmp_path / "-").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report", "STUDY", "--format", "png"],
+        ["report", "STUDY", "--format", "svg"],
+        ["figures", "STUDY"],
+        ["run", "--data", "digits"],
+    ],
+)
+def test_a_dash_is_refused_where_several_files_are_written(
+    study: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command(*[str(study.folder) if one == "STUDY" else one for one in words], "--out", "-") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--out takes a folder for" in said
+    assert "but got '-', which stands for standard output; give a folder, such as" in said
+    assert not (tmp_path / "-").exists()
+
+
 @pytest.mark.parametrize("name", ["fig.png", "fig.SVG", "there/fig.pdf"])
 def test_a_file_for_several_figures_is_refused_with_a_folder_in_its_place(
     study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str

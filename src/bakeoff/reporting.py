@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from bakeoff.analysis.effects import effect_grids, influences
+from bakeoff.analysis.effects import effects
 from bakeoff.analysis.per_class import ClassFacts
 from bakeoff.analysis.pictures import Pictures
 from bakeoff.analysis.verdict import Verdict
@@ -91,7 +91,7 @@ def table_of(reading: Reading, kind: str) -> str:
         StudyError: If the study cannot be read.
     """
     verdict, _ = _verdict_or_why_not(reading)
-    table = standings(reading.table, verdict)
+    table = standings(reading.table, verdict, reading.progress)
     name = shown(reading.study.spec.name)
     formats = {
         "md": lambda: tables.to_markdown(table, name),
@@ -166,11 +166,12 @@ def material_of(reading: Reading, looked: Looked | None = None) -> Material:
         table=reading.table,
         recommendation=None if verdict is None else reading.recommendation,
         no_verdict=why,
+        progress=reading.progress,
         costs=reading.costs,
         findings=reading.findings,
+        found_before=reading.said.found_before,
         remarks=reading.remarks,
-        grids=effect_grids(reading.runs, reading.ranking),
-        influences=influences(reading.runs, reading.ranking),
+        effects=effects(reading.runs, reading.ranking),
         classes=looked.classes,
         pictures=looked.pictures,
         made=made_of(reading),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.analysis.effects import Influence, effect_grids, influences
+from bakeoff.analysis.effects import Influence, effect_grids, effects, influences
 from bakeoff.analysis.ranking import rank
 from bakeoff.records import RunStatus
 from tests.synthetic import Run, frames
@@ -36,10 +36,10 @@ def grid(best: tuple[str, float], model: str = "resnet18") -> list[Run]:
     return [run(model, *cell, 0.8 if cell == best else 0.5) for cell in cells]
 
 
-def ranked(path: Path, *runs: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The runs as stored, and their ranking."""
+def ranked(path: Path, *runs: Run, unranked: dict[str, str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs as stored, and their ranking without those that are not to be ranked."""
     table, epochs = frames(path, *runs)
-    return table, rank(table, epochs)
+    return table, rank(table, epochs, unranked)
 
 
 def by_factor(found: list[Influence]) -> dict[str, Influence]:
@@ -102,6 +102,80 @@ def test_without_a_finished_run_there_is_no_grid(tmp_path: Path) -> None:
     runs = [run("resnet18", "adam", rate, 0.5, status=RunStatus.PENDING) for rate in RATES]
     assert effect_grids(*ranked(tmp_path, *runs)) == []
     assert influences(*ranked(tmp_path, *runs)) == []
+
+
+# Who is not ranked
+
+
+BROKEN = "H3 no better than guessing"
+
+
+def test_whom_the_audit_left_out_of_the_ranking_is_in_no_comparison(tmp_path: Path) -> None:
+    runs = [*grid(("sgd", 0.01)), run("resnet18", "adam", 1.0, 0.99)]
+    found = effects(*ranked(tmp_path, *runs, unranked={"resnet18 adam 1": BROKEN}))
+    (one,) = found.grids
+    assert one.best == (1, 1)
+    assert one.accuracy[0][one.learning_rates.index(1.0)] is None
+    assert not any("No run of resnet18 with adam 1 has finished" in remark for remark in one.remarks)
+    (tmp_path / "without").mkdir()
+    assert found.influences == effects(*ranked(tmp_path / "without", *runs[:-1])).influences
+    assert (
+        found.left_out == f"Not compared here, as the audit left them out of the ranking: resnet18 adam 1 ({BROKEN})."
+    )
+
+
+def test_where_nobody_is_ranked_the_reason_stands_in_place_of_effects(tmp_path: Path) -> None:
+    runs = [run("resnet18", "adam", rate, 0.5) for rate in RATES]
+    found = effects(*ranked(tmp_path, *runs, unranked=dict.fromkeys((one.candidate for one in runs), BROKEN)))
+    assert (found.grids, found.influences) == ((), ())
+    assert found.nothing == "No settings are compared: nobody who has a finished run is ranked."
+    assert found.left_out == (
+        "Not compared here, as the audit left them out of the ranking: "
+        f"resnet18 adam 0.001, resnet18 adam 0.01 and resnet18 adam 0.1 ({BROKEN})."
+    )
+
+
+def test_of_whom_no_run_has_finished_the_audit_left_nobody_out(tmp_path: Path) -> None:
+    runs = [*grid(("sgd", 0.01)), run("resnet18", "adam", 1.0, 0.5, status=RunStatus.PENDING)]
+    found = effects(*ranked(tmp_path, *runs))
+    assert found.left_out == ""
+    assert "No run of resnet18 with adam 1 has finished." in found.grids[0].remarks
+
+
+# Why there is nothing to show
+
+
+WAITING = {"status": RunStatus.PENDING}
+
+
+@pytest.mark.parametrize(
+    ("runs", "unranked", "why"),
+    [
+        ([run("resnet18", "adam", 0.1, 0.5, **WAITING)], [], "No run has finished, so no settings are compared."),
+        ([run("resnet18", "adam", 0.1, 0.5)], [], "The study has one candidate, so there are no settings to compare."),
+        (
+            [run("resnet18", "adam", 0.1, 0.5), run("alexnet", "adam", 0.1, 0.5, **WAITING)],
+            [],
+            "No settings are compared: only resnet18 adam 0.1 has a finished run.",
+        ),
+        (
+            [run("resnet18", "adam", 0.1, 0.5), run("alexnet", "adam", 0.1, 0.4)],
+            ["alexnet adam 0.1"],
+            "No settings are compared: only resnet18 adam 0.1 is ranked.",
+        ),
+        (
+            [run("resnet18", "adam", 0.1, 0.5, candidate=name) for name in ("one", "other")],
+            [],
+            "No settings are compared: no two of the ranked candidates differ in one setting alone.",
+        ),
+        ([run("resnet18", "adam", 0.1, 0.5), run("alexnet", "adam", 0.1, 0.4)], [], ""),
+        (grid(("sgd", 0.01)), [], ""),
+    ],
+)
+def test_where_nothing_is_compared_the_one_cause_that_holds_is_told(
+    tmp_path: Path, runs: list[Run], unranked: list[str], why: str
+) -> None:
+    assert effects(*ranked(tmp_path, *runs, unranked=dict.fromkeys(unranked, BROKEN))).nothing == why
 
 
 # Influences
@@ -195,6 +269,7 @@ def test_the_spread_of_a_full_grid_is_that_of_its_means(effects: dict[float, flo
             "status": RunStatus.DONE,
             "test_accuracy": 0.5,
             "seconds_test": 1.0,
+            "started_at": pd.Timestamp(0),
             "parameters": 1,
             "macs": 1,
             "changes": (),

@@ -237,10 +237,26 @@ def test_only_numbers_that_were_measured_are_costs(study: Study) -> None:
 
 
 @pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (5.0, "parameters 11 M, more than 100 times the limit of 5"),
+        (109_999.0, "parameters 11 M, more than 100 times the limit of 110 k"),
+        (110_000.0, "parameters 11 M, 10.9 M (9,900 %) over 110 k"),
+        (10e6, "parameters 11 M, 1 M (10 %) over 10 M"),
+    ],
+)
+def test_how_far_a_limit_is_missed_is_told_in_percent_up_to_a_hundred_times(limit: float, words: str) -> None:
+    (miss,) = Budget(max_parameters=limit).check(0.9, {"parameters": 11e6}).misses
+    assert str(miss) == words
+
+
+@pytest.mark.parametrize(
     ("cost", "value", "words"),
     [
         ("latency_p95", 0.0123, "12.3 ms"), ("latency_p50", 2.0, "2 s"), ("seconds_train", 754.0, "12 min 34 s"),
         ("peak_memory_inference", 2e9, "2.0 GB"), ("parameters", 11_173_962, "11.2 M"), ("macs", 4e9, "4 G"),
+        ("seconds_train", 1e-9, "1e-09 s"), ("seconds_train", 1e300, "1e+300 s"), ("seconds_train", 0.0, "0 s"),
+        ("peak_memory_inference", 0.01, "0.01 bytes"), ("parameters", 0.002, "0.002"), ("macs", 1e200, "1e+200"),
     ],
 )  # fmt: skip
 def test_costs_are_told_in_their_units(cost: str, value: float, words: str) -> None:

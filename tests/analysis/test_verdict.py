@@ -222,9 +222,9 @@ def test_without_predictions_accuracies_alone_decide_nothing() -> None:
     assert verdict.candidates[0].ranks is None
 
 
-@pytest.mark.parametrize("smallest", [0.0, -0.01, float("nan")])
-def test_the_smallest_difference_that_counts_is_above_0(smallest: float) -> None:
-    with pytest.raises(SpecError, match="above 0"):
+@pytest.mark.parametrize("smallest", [0.0, -0.01, 1.0, 1e300, float("nan")])
+def test_the_smallest_difference_that_counts_is_above_0_and_below_100_points(smallest: float) -> None:
+    with pytest.raises(SpecError, match="above 0 and below 1, which is 100 points"):
         judge([], smallest_difference=smallest)
 
 

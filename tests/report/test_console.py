@@ -107,6 +107,17 @@ def test_json_and_csv_hold_measured_costs(tmp_path: Path) -> None:
     assert rows[1]["latency_p50"] == rows[0]["energy_per_image"] == ""
 
 
+def test_csv_ends_with_how_far_each_candidate_has_come(tmp_path: Path) -> None:
+    runs, epochs = frames(tmp_path, Run(candidate="a"), Run(candidate="b", status=RunStatus.PENDING))
+    table = with_costs(rank(runs, epochs), {"a": a_cost()})
+    text = to_csv(table)
+    assert text.splitlines()[0].endswith(",peak_memory_inference,energy_per_image,not_begun,status")
+    assert [(row["status"], row["not_begun"]) for row in csv.DictReader(io.StringIO(text))] == [
+        ("finished", "0"),
+        ("planned", "1"),
+    ]
+
+
 def test_no_runs_make_an_empty_table(tmp_path: Path) -> None:
     assert "candidate" in shown(ranked_table(rank(*frames(tmp_path)), "demo"))
 

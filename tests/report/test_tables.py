@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,6 +25,7 @@ from bakeoff.report.page.standings import COLUMNS, Standings
 from bakeoff.reporting import material_of, page_of, table_of, write_table
 from bakeoff.study import Study
 from bakeoff.words import brief, count, duration, percent
+from tests.costs import a_cost
 from tests.report.page.building import HOSTILE, material
 from tests.stored import Network, bits, stored_study
 from tests.synthetic import Run
@@ -165,6 +168,29 @@ def test_csv_and_json_have_the_numbers_that_round_to_those_cells(told: dict[str,
         }
 
 
+def test_csv_tells_planned_candidates_from_finished_ones_and_the_slow_calls_too(tmp_path: Path) -> None:
+    runs = [
+        Run(candidate="a"),
+        Run(candidate="a", seed=1),
+        Run(candidate="b"),
+        Run(candidate="b", seed=1, status=RunStatus.PENDING),
+        Run(candidate="c", status=RunStatus.PENDING),
+    ]
+    table = page_facts(material(tmp_path, *runs, costs={"a": a_cost()})).standings
+    text = tables.to_csv(table)
+    rows = {row["candidate"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert text.splitlines()[0].endswith(",mark,unranked,latency_p95,runs_planned,runs_not_begun,status")
+    told = {
+        name: [row[key] for key in ("runs", "runs_planned", "runs_not_begun", "status")] for name, row in rows.items()
+    }
+    assert told == {"a": ["2", "2", "0", "finished"], "b": ["1", "2", "1", "begun"], "c": ["0", "1", "1", "planned"]}
+    assert float(rows["a"]["latency_p95"]) == a_cost().latency_p95
+    assert rows["b"]["latency_p95"] == ""
+    in_json = {row["candidate"]: row for row in json.loads(tables.to_json(table, "known"))["rows"]}
+    assert {name: row["status"] for name, row in in_json.items()} == {"a": "finished", "b": "begun", "c": "planned"}
+    assert in_json["a"]["latency_p95"] == a_cost().latency_p95
+
+
 def test_the_table_inside_the_page_is_the_same_file(study: Study, told: dict[str, str]) -> None:
     inside = {one.name: one.text for one in page_facts(material_of(study.reading())).downloads}
     assert inside["table.csv"] == told["csv"]
@@ -215,6 +241,35 @@ def test_a_long_name_may_be_broken_rather_after_a_sign_than_in_a_word(tmp_path: 
         in latex
     )
     assert of_latex(latex)[0]["candidate"] == name
+
+
+@pytest.mark.parametrize("letter", ["x", "W", "_", "-", "é"])
+def test_no_name_is_too_long_for_latex(tmp_path: Path, letter: str) -> None:
+    name = letter * 300
+    found = standings_of(tmp_path, Run(candidate="long", label=name, val=(0.1, 0.2, 0.9)), Run(candidate="short"))
+    rows = tuple(replace(row, unranked="S1 too few seeds", mark="winner") for row in found.rows)
+    latex = tables.to_latex(replace(found, rows=rows), name)
+    assert of_latex(latex)[0]["candidate"] == found.rows[0].label
+    assert not re.search(rf"(?:{re.escape(tables.latex_text(letter))}){{{tables.LETTERS + 1}}}", latex)
+    if shutil.which("pdflatex"):
+        assert "Overfull" not in typeset(latex, tmp_path)
+
+
+def typeset(latex: str, folder: Path) -> str:
+    """Set a document with these tables, and return what LaTeX has to say of it."""
+    parts = [
+        r"\documentclass{article}",
+        r"\usepackage{booktabs,tabularx}",
+        r"\begin{document}",
+        latex,
+        r"\end{document}",
+    ]
+    (folder / "doc.tex").write_text("\n".join(parts), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "doc.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
+    said = done.stdout.decode("utf-8", "replace")
+    assert done.returncode == 0, said
+    return said
 
 
 def test_more_candidates_than_fit_on_a_page_go_on_in_further_tables(tmp_path: Path) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
+from bakeoff.analysis.pictures import Pictures
 from bakeoff.audit import Finding, Rule, Severity, Stage, State, kept, registry
 from bakeoff.errors import AuditError, SpecError, StudyError
+from bakeoff.report.audit import audit_report
+from bakeoff.reporting import Looked, page_of
 from bakeoff.spec import StudySpec
 from bakeoff.store import Store
 from bakeoff.study import Study, auditing, budgets, driver, execute, plan_folder
@@ -224,13 +228,37 @@ def test_errors_that_another_version_found_stay_where_nothing_can_be_asked_anew(
     assert found is not None
     with Store.create_or_open(study.folder / DATABASE) as store:
         store.set_note(auditing.PROBES, probes.replace(f'"format": {kept.PROBES_FORMAT}', '"format": 1'))
-        store.set_note(auditing.FINDINGS, json.dumps(json.loads(found) | {"of": "a state as that version named it"}))
+        store.set_note(
+            auditing.FINDINGS, json.dumps(json.loads(found) | {"of": "a state as that version named it", "by": "0.0.7"})
+        )
     assert states(study.findings()) == states(whole.findings())
     assert study.unranked() == whole.unranked()
+    # They are told as what they are, on the page and in the terminal.
+    here = version("bakeoff")
+    said = study.reading().said.found_before
+    assert said.startswith(
+        f"Found by bakeoff 0.0.7; not asked again, because bakeoff {here} cannot read what that one measured"
+    )
+    assert (
+        page_of(study.reading(), Looked(classes=(), pictures=Pictures())).count(said) == 2
+    )  # its findings.json has it too
+    assert said in audit_report(study.findings(), found_before=said)[0].plain
+    assert whole.reading().said.found_before == ""
     # Nor where `bakeoff audit` cannot measure: the pictures are gone.
     monkeypatch.setattr(auditing, "plan_folder", lambda *_, **__: _gone())
-    assert states(audit_folder(study.folder).findings) == states(whole.findings())
+    audited = audit_folder(study.folder)
+    assert states(audited.findings) == states(whole.findings())
+    assert "the pictures must be where they were" in audited.found_before
     assert states(study.findings()) == states(whole.findings())
+
+
+def test_a_version_that_did_not_write_its_name_is_told_as_another_one(whole: Study, tmp_path: Path) -> None:
+    study = old(whole, tmp_path)
+    kept_before = json.loads(notes_of(whole)[1] or "")
+    del kept_before["by"]
+    with Store.create_or_open(study.folder / DATABASE) as store:
+        store.set_note(auditing.FINDINGS, json.dumps(kept_before | {"of": "another state"}))
+    assert study.reading().said.found_before.startswith("Found by another version of bakeoff; not asked again")
 
 
 def test_the_audit_measures_what_an_old_study_lacks_and_keeps_it(whole: Study, tmp_path: Path) -> None:

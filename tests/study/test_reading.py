@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -10,14 +13,15 @@ import pytest
 
 from bakeoff.analysis import cube
 from bakeoff.analysis.pictures import Pictures
-from bakeoff.records import RunStatus
+from bakeoff.records import RunResult, RunStatus
 from bakeoff.report.page import page_facts
 from bakeoff.report.page.standings import Row
-from bakeoff.reporting import Looked, material_of, table_of
+from bakeoff.reporting import Looked, material_of, page_of, table_of
 from bakeoff.store import Store
-from bakeoff.study import Study
+from bakeoff.study import Study, predictions_path
 from bakeoff.study import reading as reading_module
-from tests.stored import Network, bits, uneven_study
+from bakeoff.study.folder import claimed, is_claimed
+from tests.stored import Network, bits, uneven_study, write_predictions
 
 UNSEEN = Looked(classes=(), pictures=Pictures())
 
@@ -60,9 +64,11 @@ def test_a_single_seed_that_leads_is_told_of_but_neither_ranked_nor_recommended(
     assert {name: row.rank for name, row in shown.items()} == {"a": None, "b": 1, "c": 2}
     assert shown["a"].unranked == "S1 too few seeds"
     words = reading.verdict.sentences()
-    assert words[0].startswith("b is better than c: ")
+    assert words[0].startswith("7 of 9 runs have ended as this is written")
+    assert words[1].startswith("So far b is better than c: ")
     assert words[-1] == "Not ranked: a: S1 too few seeds."
-    assert reading.recommendation.sentences()[0].startswith("Use b: ")
+    assert reading.recommendation.sentences()[0] == words[0]
+    assert reading.recommendation.sentences()[1].startswith("So far, use b: ")
 
 
 def test_where_each_has_one_seed_nobody_is_ranked_and_the_networks_are_compared(tmp_path: Path) -> None:
@@ -72,16 +78,22 @@ def test_where_each_has_one_seed_nobody_is_ranked_and_the_networks_are_compared(
     assert verdict.winner is None
     assert {row.mark for row in shown.values()} == {""}
     words = verdict.sentences()
-    assert words[0].startswith("There is no winner between a and b: ")
+    assert words[1].startswith("So far there is no winner between a and b: ")
     assert words[-1] == "No candidate is ranked: S1 too few seeds."
+    assert study.recommend().sentences()[1].startswith("So far, use a: ")
+
+
+def test_where_every_run_has_ended_but_nobody_is_ranked_the_advice_is_for_the_time_being(tmp_path: Path) -> None:
+    study = uneven_study(tmp_path, network("a", 0.95, 1), network("b", 0.9, 1), seeds=1)
+    assert study.verdict().sentences()[0].startswith("There is no winner between a and b: ")
     assert study.recommend().sentences()[0].startswith("For the time being, use a: ")
 
 
 def test_one_that_is_ranked_is_compared_with_nobody(tmp_path: Path) -> None:
     study = uneven_study(tmp_path, network("a", 0.9, 3), network("b", 0.95, 1), network("c", 0.8, 0))
     words = study.verdict().sentences()
-    assert words[0].startswith("Only a can be ranked, so there is nothing to compare: ")
-    assert words[1:] == ["Not ranked: b: S1 too few seeds.", "Not judged: c: no seed has finished."]
+    assert words[1].startswith("So far only a can be ranked, so there is nothing to compare: ")
+    assert words[2:] == ["Not ranked: b: S1 too few seeds.", "Not judged: c: no seed has finished."]
     assert rows(study)["a"].mark == ""
     assert rows(study)["c"].unranked == "no seed has finished"
 
@@ -96,12 +108,69 @@ def test_a_reading_stays_as_it_was_while_the_study_goes_on(tmp_path: Path) -> No
     assert sorted(study.table()["done"]) == [1, 2]
 
 
+def test_the_page_of_a_running_study_says_first_how_far_it_has_come_and_who_works_at_it(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl", reason="on Windows nobody can ask whether a folder is claimed")
+    study = uneven_study(tmp_path, network("a", 0.95, 1), network("b", 0.9, 3))
+    with claimed(tmp_path):
+        page = page_of(study.reading(), UNSEEN)
+    first = "4 of 6 runs have ended as this is written, while `bakeoff run` is at work on the rest."
+    assert page.count(first) == 1
+    main = page[page.index("<main") :]
+    assert main.index(first) < main.index("So far only b can be ranked") < main.index("So far, use b")
+    assert "Use b" not in main
+
+
+def test_a_running_study_is_told_of_although_there_is_no_verdict(tmp_path: Path) -> None:
+    study = uneven_study(tmp_path, network("a", 0.95, 3), network("b", 0.9, 2))
+    write_predictions(
+        predictions_path(tmp_path, f"{study.spec.candidates[1].id}/0"), bits(0.9, seeds=1, pictures=300)[0]
+    )
+    with Store.create_or_open(tmp_path / "results.sqlite") as store:
+        accuracy = float(bits(0.9, seeds=1, pictures=300).mean())
+        result = RunResult(status=RunStatus.DONE, test_loss=0.1, test_accuracy=accuracy, seconds_test=1.0, message=None)
+        store.finish(f"{study.spec.candidates[1].id}/0", result)
+    said = page_facts(material_of(study.reading(), UNSEEN)).said
+    assert said.verdict[0].startswith("There is no verdict: ")
+    assert said.progress[0].startswith("5 of 6 runs have ended")
+
+
+def test_the_tables_of_a_running_study_say_so(tmp_path: Path) -> None:
+    reading = uneven_study(tmp_path, network("a", 0.95, 2), network("b", 0.9, 3)).reading()
+    for kind in ("md", "latex"):
+        assert "5 of 6 runs have ended as this is written" in table_of(reading, kind)
+    assert json.loads(table_of(reading, "json"))["runs_left"] == 1
+
+
+def test_asking_whether_a_folder_is_claimed_changes_nothing_and_keeps_nobody_from_claiming_it(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="on Windows nobody can ask whether a folder is claimed")
+    assert is_claimed(tmp_path) is False
+    assert not list(tmp_path.iterdir())
+    with claimed(tmp_path):
+        assert is_claimed(tmp_path) is True
+    assert is_claimed(tmp_path) is False
+    (tmp_path / "other").mkdir()
+    os.mkfifo(tmp_path / "other" / "lock")
+    assert is_claimed(tmp_path / "other") is False  # it does not wait for somebody to write into the pipe
+    with (tmp_path / "lock").open("rb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        threading.Timer(0.05, lambda: fcntl.flock(asking, fcntl.LOCK_UN)).start()
+        with claimed(tmp_path):
+            pass
+
+
 def test_the_written_tables_leave_out_of_the_ranking_whom_the_page_does(tmp_path: Path) -> None:
     study = uneven_study(tmp_path, network("a", 0.95, 1), network("b", 0.9, 3))
     told = table_of(study.reading(), "md")
     assert "Not ranked: a: S1 too few seeds." in told
     assert "Winner" not in told
     assert "told apart" not in told
+
+
+def test_the_page_compares_no_settings_of_whom_the_audit_left_out(tmp_path: Path) -> None:
+    study = uneven_study(tmp_path, network("a", 0.95, 1), network("b", 0.9, 3), network("c", 0.8, 3))
+    told = page_facts(material_of(study.reading(), UNSEEN)).effects
+    assert told.left_out == "Not compared here, as the audit left them out of the ranking: a (S1 too few seeds)."
+    assert told.left_out in page_of(study.reading(), UNSEEN)
 
 
 def test_table_and_parts_of_it_agree(tmp_path: Path) -> None:

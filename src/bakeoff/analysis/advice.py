@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bakeoff.analysis.budget import NAMES, amount
-from bakeoff.analysis.wording import accuracy_words, left_out, names_list, open_words, points
+from bakeoff.analysis.wording import accuracy_words, left_out, names_list, open_words, points, so_far
 from bakeoff.words import percent
 
 if TYPE_CHECKING:
     from bakeoff.analysis.recommendation import Recommendation
+    from bakeoff.analysis.verdict import Verdict
 
 SHOWN_COSTS = ("latency_p50", "macs", "parameters", "seconds_train")
 """Costs told of a pick where the budget limits none."""
@@ -25,7 +26,7 @@ def of_recommendation(found: Recommendation) -> list[str]:
         if found.pick
         else _nothing_fits(found)
     )
-    return [*said, *_not_known(found), *left_out(found.verdict)]
+    return [*found.verdict.progress.sentences(), *said, *_not_known(found), *left_out(found.verdict)]
 
 
 def _label(found: Recommendation, candidate: str) -> str:
@@ -37,7 +38,7 @@ def _use(found: Recommendation, pick: str) -> str:
     limits, costs = found.budget.limits(), found.costs.get(pick, {})
     told = [f"{NAMES[name]} {amount(name, costs[name])} of {amount(name, limit)}" for name, limit in limits.items()]
     told += [f"{NAMES[name]} {amount(name, costs[name])}" for name in SHOWN_COSTS if not limits and name in costs]
-    use = "Use" if found.verdict.ranked else "For the time being, use"
+    use = _use_words(found.verdict)
     said = f"{use} {standing.candidate}: {'; '.join([accuracy_words(standing, found.verdict.pictures), *told])}."
     asked = found.budget.min_accuracy
     if asked is not None and standing.interval is not None and standing.interval.low < asked:
@@ -45,6 +46,12 @@ def _use(found: Recommendation, pick: str) -> str:
     if found.by_cost:
         said += f" Of equivalent candidates it has the lowest {NAMES[found.by_cost]}."
     return said
+
+
+def _use_words(verdict: Verdict) -> str:
+    if verdict.progress.runs_left:
+        return "So far, use"
+    return "Use" if verdict.ranked else "For the time being, use"
 
 
 def _others(found: Recommendation, pick: str) -> list[str]:
@@ -91,7 +98,8 @@ def _beyond(found: Recommendation, pick: str) -> list[str]:
 
 
 def _nothing_fits(found: Recommendation) -> list[str]:
-    said = "Nothing is known to fit the budget." if found.unknown else "Nothing fits the budget."
+    nothing = so_far(found.verdict, "Nothing")
+    said = f"{nothing} {'is known to fit' if found.unknown else 'fits'} the budget."
     if found.closest is None:
         return [said]
     standing = found.verdict.standing(found.closest)

@@ -25,6 +25,15 @@ NAMES = {
 }
 """The costs that a recommendation speaks of; the lower the better. The first that is known of all breaks ties."""
 
+FAR = 100
+"""Times a limit beyond which a percentage tells nobody more than that it is far beyond."""
+
+TOLD = (0.5, 1e15)
+"""Between these, amounts are told in the units that suit them; others, which only limits can be, by their magnitude."""
+
+UNITS = {"seconds_train": " s", "peak_memory_inference": " bytes"}
+"""Of costs that are no bare numbers."""
+
 FROM_TABLE = ("macs", "parameters", "seconds_train")
 """Known without measuring apart; the others come from the profile."""
 
@@ -119,8 +128,13 @@ class Miss:
     def __str__(self) -> str:
         if self.cost == "accuracy":
             return f"accuracy {100 * (self.limit - self.value):.2f} points under {100 * self.limit:g} %"
-        over = f"{amount(self.cost, self.value - self.limit)} ({100 * self.excess:.0f} %) over {amount(self.cost, self.limit)}"
-        return f"{NAMES[self.cost]} {amount(self.cost, self.value)}, {over}"
+        value, limit = amount(self.cost, self.value), amount(self.cost, self.limit)
+        over = (
+            f"more than {FAR} times the limit of {limit}"
+            if self.value > FAR * self.limit
+            else f"{amount(self.cost, self.value - self.limit)} ({100 * self.excess:,.0f} %) over {limit}"
+        )
+        return f"{NAMES[self.cost]} {value}, {over}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +160,8 @@ def amount(cost: str, value: float) -> str:
     """Return a cost as people read it."""
     if cost in ("latency_p50", "latency_p95"):
         return f"{1000 * value:.3g} ms" if value < 1 else f"{value:.3g} s"
+    if not TOLD[0] <= value < TOLD[1]:
+        return f"{value:.3g}{UNITS.get(cost, '')}"
     if cost == "seconds_train":
         return duration(value)
     if cost == "peak_memory_inference":

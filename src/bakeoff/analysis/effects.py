@@ -1,4 +1,7 @@
-"""What changed accuracy: learning rate by optimizer, and each setting with all others held."""
+"""What changed accuracy: learning rate by optimizer, and each setting with all others held.
+
+Only candidates that are ranked are compared: of one that an error of the audit touches, nobody knows what made its accuracy.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from bakeoff.analysis.wording import names_list
 from bakeoff.words import plural
 
 VIEWS = ("train_view", "evaluate_view", "normalization")
@@ -63,10 +67,29 @@ class Influence:
     """What it says and what it rests on."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """What changed accuracy among the candidates that are ranked."""
+
+    grids: tuple[EffectGrid, ...] = ()
+    """One for each model that has several learning rates or optimizers, in the study's order."""
+
+    influences: tuple[Influence, ...] = ()
+    """How far each setting changed accuracy, that which changed it most first."""
+
+    left_out: str = ""
+    """Whose runs have finished and yet are not compared, as the audit took them out of the ranking, in a sentence; nothing
+    where that is nobody."""
+
+    nothing: str = ""
+    """Why there is neither a grid nor a setting that changed accuracy, in a sentence; nothing where there is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Result:
     """One candidate with its result."""
 
+    label: str
     model: str
     optimizer: str
     learning_rate: float
@@ -76,10 +99,59 @@ class _Result:
     """Over its seeds; NaN for one."""
 
     seeds: int
+    unranked: str
+    """Why it is not ranked, or nothing."""
+
+
+def effects(runs: pd.DataFrame, table: pd.DataFrame) -> Effects:
+    """Return what changed accuracy among the candidates that are ranked, and who is not among them.
+
+    Args:
+        runs: As `Store.runs_frame` gives them.
+        table: The ranking, as `ranking.rank` gives it.
+    """
+    _, results = _results(runs, table)
+    grids, changed = tuple(effect_grids(runs, table)), tuple(influences(runs, table))
+    nothing = "" if grids or changed else _why_nothing(results, len(_candidates(runs)))
+    return Effects(grids=grids, influences=changed, left_out=_left_out(results), nothing=nothing)
+
+
+def _why_nothing(results: Sequence[_Result], candidates: int) -> str:
+    """Return why no settings are compared, where they are not.
+
+    Args:
+        results: Of the candidates that have a finished run.
+        candidates: All that there are.
+    """
+    ranked = _ranked(results)
+    if not results:
+        return "No run has finished, so no settings are compared."
+    if not ranked:
+        return "No settings are compared: nobody who has a finished run is ranked."
+    if candidates == 1:
+        return "The study has one candidate, so there are no settings to compare."
+    if len(ranked) == 1:
+        which = "is ranked" if len(results) > 1 else "has a finished run"
+        return f"No settings are compared: only {ranked[0].label} {which}."
+    return "No settings are compared: no two of the ranked candidates differ in one setting alone."
+
+
+def _left_out(results: Sequence[_Result]) -> str:
+    """Return whom the audit took out of the ranking, those with one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for one in results:
+        if one.unranked:
+            by_reason.setdefault(one.unranked, []).append(one.label)
+    if not by_reason:
+        return ""
+    told = "; ".join(f"{names_list(labels)} ({reason})" for reason, labels in by_reason.items())
+    return f"Not compared here, as the audit left them out of the ranking: {told}."
 
 
 def effect_grids(runs: pd.DataFrame, table: pd.DataFrame) -> list[EffectGrid]:
     """Return a grid for each model that has several learning rates or optimizers, in the study's order.
+
+    Candidates that are not ranked are not in it.
 
     Args:
         runs: As `Store.runs_frame` gives them.
@@ -93,13 +165,16 @@ def effect_grids(runs: pd.DataFrame, table: pd.DataFrame) -> list[EffectGrid]:
         planned.setdefault(str(candidate["model"]), set()).add(cell)
     grids = []
     for model, cells in planned.items():
-        mine = [one for one in results if one.model == model]
-        if len(cells) > 1 and mine:
-            grids.append(_grid(model, cells, mine, split))
+        finished = [one for one in results if one.model == model]
+        if len(cells) > 1 and _ranked(finished):
+            grids.append(_grid(model, cells, finished, split))
     return grids
 
 
-def _grid(model: str, cells: set[tuple[str, float]], results: Sequence[_Result], split: str) -> EffectGrid:
+def _grid(model: str, cells: set[tuple[str, float]], finished: Sequence[_Result], split: str) -> EffectGrid:
+    """Return the grid of a model, of whose candidates some have finished and some of these are ranked."""
+    results = _ranked(finished)
+    unfinished = cells - {(one.optimizer, one.learning_rate) for one in finished}
     optimizers = sorted({optimizer for optimizer, _ in cells})
     rates = sorted({rate for _, rate in cells})
     best: dict[tuple[str, float], float] = {}
@@ -117,7 +192,7 @@ def _grid(model: str, cells: set[tuple[str, float]], results: Sequence[_Result],
         ranked_by=split,
         best=(optimizers.index(optimizer), rates.index(rate)),
         at_edge=at_edge,
-        remarks=tuple(_grid_remarks(model, cells, results, best, (optimizer, rate), tried)),
+        remarks=tuple(_grid_remarks(model, unfinished, results, best, (optimizer, rate), tried)),
     )
 
 
@@ -128,7 +203,7 @@ def _at_edge(tried: Sequence[float], rate: float, best: Mapping[tuple[str, float
 
 def _grid_remarks(
     model: str,
-    cells: set[tuple[str, float]],
+    unfinished: set[tuple[str, float]],
     results: Sequence[_Result],
     best: Mapping[tuple[str, float], float],
     chosen: tuple[str, float],
@@ -144,9 +219,8 @@ def _grid_remarks(
         )
     if len(tried) == 1:
         said.append(f"{optimizer}, the best optimizer of {model}, was tried with one learning rate ({rate:g}) alone.")
-    without = sorted(cells - best.keys())
-    if without:
-        named = ", ".join(f"{one} {value:g}" for one, value in without)
+    if unfinished:
+        named = ", ".join(f"{one} {value:g}" for one, value in sorted(unfinished))
         said.append(f"No run of {model} with {named} has finished.")
     if len(results) > len(best):
         said.append(f"Where candidates of {model} share optimizer and learning rate, the best of them is shown.")
@@ -160,13 +234,13 @@ def influences(runs: pd.DataFrame, table: pd.DataFrame) -> list[Influence]:
 
     Two values of a setting are compared among candidates that differ in nothing else, and their differences are
     averaged over all such pairs. Settings that always change together are one: nobody can tell which of them did it.
-    A setting that never changes alone is not listed.
+    A setting that never changes alone is not listed. Candidates that are not ranked are not compared.
 
     Args:
         runs: As `Store.runs_frame` gives them.
         table: The ranking, as `ranking.rank` gives it.
     """
-    _, results = _results(runs, table)
+    results = _ranked(_results(runs, table)[1])
     factors = [name for name in _names(results) if len({one.levels.get(name, "") for one in results}) > 1]
     found: list[Influence] = []
     covered: set[str] = set()
@@ -259,6 +333,7 @@ def _results(runs: pd.DataFrame, table: pd.DataFrame) -> tuple[str, list[_Result
         if math.isfinite(accuracy):
             results.append(
                 _Result(
+                    label=str(row["candidate"]),
                     model=str(spec["model"]),
                     optimizer=str(spec["recipe"]["optimizer"]),
                     learning_rate=float(spec["recipe"]["learning_rate"]),
@@ -266,9 +341,14 @@ def _results(runs: pd.DataFrame, table: pd.DataFrame) -> tuple[str, list[_Result
                     accuracy=accuracy,
                     deviation=float(row[f"{split}_accuracy_sd"]),
                     seeds=int(row["done"]),
+                    unranked=str(row["unranked"]),
                 )
             )
     return split, results
+
+
+def _ranked(results: Iterable[_Result]) -> list[_Result]:
+    return [one for one in results if not one.unranked]
 
 
 def _candidates(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from bakeoff.cost_records import Cost
-from bakeoff.records import RunStatus
+from bakeoff.records import ENDED, RunStatus
 
 NO_SEED = "no seed has finished"
 """Why a candidate is neither ranked nor judged, where nothing graver is said of it."""
@@ -34,7 +34,8 @@ def rank(runs: pd.DataFrame, epochs: pd.DataFrame, unranked: Mapping[str, str] |
         val_accuracy_sd, test_accuracy_sd (sample standard deviations, NaN for one seed), seconds_train (of one run,
         waiting for data included), seconds_to_best (of that, up to the epoch of the best validation accuracy; NaN without
         a validation split), images_per_second; seconds_total (all that its runs took so far, evaluation and test included); then
-        parameters, macs, changes, micro_batch (the smallest, where memory was short).
+        parameters, macs, changes, micro_batch (the smallest, where memory was short), not_begun (of its runs), and status:
+        `planned` (no run has begun), `begun`, or `finished` (every run has ended, however).
     """
     records = dict(iter(epochs.groupby(epochs["run_id"].map(runs.set_index("run_id")["candidate_id"]), sort=False)))
     rows = [
@@ -86,6 +87,8 @@ COLUMNS = [
     "macs",
     "changes",
     "micro_batch",
+    "not_begun",
+    "status",
 ]
 
 
@@ -151,7 +154,16 @@ def _row(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, object]:
         "macs": int(first["macs"]),
         "changes": list(first["changes"]),
         "micro_batch": int(records["micro_batch"].min()) if len(records) else pd.NA,
+        **_course(runs),
     }
+
+
+def _course(runs: pd.DataFrame) -> dict[str, object]:
+    """Return how many of a candidate's runs have not begun, and what that makes of it; a run that was stopped has begun."""
+    not_begun = int(((runs["status"] == RunStatus.PENDING) & runs["started_at"].isna()).sum())
+    ended = bool(runs["status"].isin(ENDED).all())
+    status = "planned" if not_begun == len(runs) else "finished" if ended else "begun"
+    return {"not_begun": not_begun, "status": status}
 
 
 def _seconds_to_best(records: pd.DataFrame) -> float:
@@ -188,12 +200,12 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
 
 
 def remarks(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[str]:
-    """Return what a reader of the ranking must know of how it came about, one sentence each."""
+    """Return what a reader of the ranking must know of how it came about, one sentence each.
+
+    How many runs have not ended is told by `analysis.progress`, before all else.
+    """
     said = _ended(runs, RunStatus.DIVERGED, "A lower learning rate or a warm-up helps.")
     said += _ended(runs, RunStatus.FAILED, "The same command tries again.")
-    waiting = int(runs["status"].isin([RunStatus.PENDING, RunStatus.RUNNING]).sum())
-    if waiting:
-        said.append(f"{waiting} of {len(runs)} runs have not finished; the same command goes on with them.")
     return said + _accumulated(runs, epochs) + _changes(runs)
 
 

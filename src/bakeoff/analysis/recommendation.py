@@ -62,7 +62,11 @@ class Recommendation:
                 "pick", "by_cost", "ties", "runner_up", "beyond", "closest", "unknown", "doubted", "budget", "fits", "costs", "fronts",
             )
         }  # fmt: skip
-        return own | {"sentences": self.sentences(), "verdict": self.verdict.facts()}
+        return own | {
+            "runs_left": self.verdict.progress.runs_left,
+            "sentences": self.sentences(),
+            "verdict": self.verdict.facts(),
+        }
 
     def __str__(self) -> str:
         return "\n".join(self.sentences())

@@ -13,6 +13,7 @@ from bakeoff.analysis.comparison import compare
 from bakeoff.analysis.contenders import Contender
 from bakeoff.analysis.decision import ALPHA, Decision, Pair, decide
 from bakeoff.analysis.facts import plain
+from bakeoff.analysis.progress import COMPLETE, Progress
 from bakeoff.analysis.ranking import NO_SEED
 from bakeoff.analysis.statistics.intervals import (
     Interval,
@@ -109,6 +110,9 @@ class Verdict:
     missing: tuple[str, ...] = ()
     """Runs whose predictions could not be used, with the reason."""
 
+    progress: Progress = COMPLETE
+    """How many of the study's runs have ended; while some have not, all this holds for the time being."""
+
     @property
     def ranked(self) -> tuple[Standing, ...]:
         """The candidates that are ranked, best first."""
@@ -149,6 +153,7 @@ class Verdict:
         """Return the verdict as plain JSON values; intervals of differences are of level 1 - alpha."""
         return {
             **plain(self),
+            "runs_left": self.progress.runs_left,
             "pairs": [_pair_facts(pair, 1 - self.alpha) for pair in self.pairs],
             "sentences": self.sentences(),
         }
@@ -166,6 +171,7 @@ def judge(
     alpha: float = ALPHA,
     ranked_by: str = "val",
     missing: Sequence[str] = (),
+    progress: Progress = COMPLETE,
 ) -> Verdict:
     """Judge every pair of candidates by the rule of `decide`.
 
@@ -177,13 +183,15 @@ def judge(
         alpha: Chance of a false alarm in the whole study.
         ranked_by: What the order comes from.
         missing: Runs whose predictions could not be used.
+        progress: How many of the study's runs have ended.
 
     Raises:
-        SpecError: If the smallest difference is not above 0.
+        SpecError: If the smallest difference is not above 0 and below 1.
     """
-    if not smallest_difference > 0:
+    if not 0 < smallest_difference < 1:
         raise SpecError(
-            f"the smallest difference that counts must be above 0, but got {smallest_difference:g}; 0.005 is half a point"
+            "the smallest difference that counts must be above 0 and below 1, which is 100 points, but got "
+            f"{smallest_difference:g}; 0.005 is half a point"
         )
     reasons = {one.candidate_id: NO_SEED for one in candidates if not one.seeds} | dict(excluded or {})
     apart = dict(unranked or {})
@@ -213,6 +221,7 @@ def judge(
         smallest_difference=smallest_difference,
         alpha=alpha,
         missing=tuple(missing),
+        progress=progress,
     )
 
 

@@ -23,30 +23,47 @@ NAMED = 3
 
 
 def of_verdict(verdict: Verdict) -> list[str]:
-    """Return a verdict as sentences: what was found, what would settle what is open, who is not ranked or judged."""
+    """Return a verdict as sentences: what was found, what would settle what is open, who is not ranked or judged.
+
+    Of a study whose runs have not all ended, how far it has come is told first, and what was found holds so far.
+    """
     contending = verdict.contending
     if not contending:
-        said = ["There is nothing to judge: no candidate has a finished seed that may be judged."]
+        nothing = so_far(verdict, "There is nothing to judge")
+        said = [f"{nothing}: no candidate has a finished seed that may be judged."]
     elif len(contending) == 1:
         said = [_alone(verdict, contending[0])]
     elif len(contending) == 2:
         said = _of_two(verdict, verdict.pair(*(one.candidate_id for one in contending)))
     else:
         said = _of_many(verdict)
-    return said + left_out(verdict)
+    return [*verdict.progress.sentences(), *said, *left_out(verdict)]
+
+
+def so_far(verdict: Verdict, opening: str) -> str:
+    """Return how a sentence begins that the rest of a study's runs may change; unchanged once all have ended.
+
+    Args:
+        verdict: That the sentence is of.
+        opening: Its first words; nothing where it begins with a name, which stays as it is spelt.
+    """
+    return f"So far {opening[:1].lower()}{opening[1:]}" if verdict.progress.runs_left else opening
 
 
 def left_out(verdict: Verdict) -> list[str]:
     """Return who is not ranked or not judged, and which predictions could not be used, a sentence for each reason."""
-    said = _not_ranked(verdict)
-    said += [
+    if not verdict.missing:
+        return apart(verdict)
+    more = f" and {len(verdict.missing) - NAMED} more" if len(verdict.missing) > NAMED else ""
+    return [*apart(verdict), f"Predictions are missing: {'; '.join(verdict.missing[:NAMED])}{more}."]
+
+
+def apart(verdict: Verdict) -> list[str]:
+    """Return who is not ranked or not judged, a sentence for each reason."""
+    return _not_ranked(verdict) + [
         f"Not judged: {', '.join(names)}: {reason}."
         for reason, names in _by_reason((one.candidate, one.reason) for one in verdict.excluded).items()
     ]
-    if verdict.missing:
-        more = f" and {len(verdict.missing) - NAMED} more" if len(verdict.missing) > NAMED else ""
-        said.append(f"Predictions are missing: {'; '.join(verdict.missing[:NAMED])}{more}.")
-    return said
 
 
 def _not_ranked(verdict: Verdict) -> list[str]:
@@ -67,7 +84,7 @@ def _by_reason(known: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 def _alone(verdict: Verdict, standing: Standing) -> str:
     what = "judged" if len(verdict.candidates) == 1 else "ranked"
     return (
-        f"Only {standing.candidate} can be {what}, so there is nothing to compare: "
+        f"{so_far(verdict, 'Only')} {standing.candidate} can be {what}, so there is nothing to compare: "
         f"{accuracy_words(standing, verdict.pictures)}, {plural(standing.seeds, 'seed')}."
     )
 
@@ -87,11 +104,11 @@ def _of_two(verdict: Verdict, pair: Pair) -> list[str]:
     first, second = (verdict.standing(one).candidate for one in (pair.comparison.first, pair.comparison.second))
     between = f"{_against(pair.comparison)} of {_pictures(verdict)}"
     if pair.decision is Decision.BETTER:
-        return [f"{first} is better than {second}: {between}, {_evidence(pair, verdict)}."]
+        return [f"{so_far(verdict, '')}{first} is better than {second}: {between}, {_evidence(pair, verdict)}."]
     if pair.decision is Decision.EQUIVALENT:
-        return [f"{first} and {second} are equivalent: {between}, {_evidence(pair, verdict)}."]
+        return [f"{so_far(verdict, '')}{first} and {second} are equivalent: {between}, {_evidence(pair, verdict)}."]
     return [
-        f"There is no winner between {first} and {second}: {between}, {_evidence(pair, verdict)}.",
+        f"{so_far(verdict, 'There is')} no winner between {first} and {second}: {between}, {_evidence(pair, verdict)}.",
         open_words(pair),
     ]
 
@@ -198,14 +215,14 @@ def _of_many(verdict: Verdict) -> list[str]:
     if len(beaten) == len(others):
         nearest = min((verdict.pair(leader, one) for one in others), key=lambda pair: pair.comparison.gap)
         return [
-            f"{head} is better than each of the other {len(others)}. The nearest is {names[nearest.comparison.second]}: "
-            f"{_against(nearest.comparison)}, {_evidence(nearest, verdict)}."
+            f"{so_far(verdict, '')}{head} is better than each of the other {len(others)}. "
+            f"The nearest is {names[nearest.comparison.second]}: {_against(nearest.comparison)}, {_evidence(nearest, verdict)}."
         ]
     tied = [one for one in others if one not in beaten]
     equivalent = [names[one] for one in tied if verdict.equivalent(leader, one)]
     unsettled = [one for one in tied if not verdict.equivalent(leader, one)]
     leads = f"{_leads(verdict, leader)}{_better_than([names[one] for one in beaten], verdict)}"
-    said = [f"There is no single winner. {head} {leads}."]
+    said = [f"{so_far(verdict, 'There is')} no single winner. {head} {leads}."]
     if equivalent:
         within = points(verdict.smallest_difference)
         said.append(

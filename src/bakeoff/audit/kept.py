@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from importlib.metadata import version
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,6 +20,17 @@ FINDINGS_FORMAT = 5
 
 _PROBES = TypeAdapter(Probes)
 _FINDINGS = TypeAdapter(list[Finding])
+
+
+class Said(NamedTuple):
+    """What the audit says of a study."""
+
+    of: str
+    """A name of the state that the study was in."""
+
+    findings: list[Finding]
+    found_before: str = ""
+    """Which other version of bakeoff found this, and why it was not asked again; nothing if it is of this version."""
 
 
 def probes_to_json(probes: Probes) -> str:
@@ -38,8 +50,8 @@ def probes_from_json(text: str | None) -> Probes | None:
 
 
 def findings_to_json(findings: Sequence[Finding], of: str) -> str:
-    """Write findings, with a name of what they were found in."""
-    return json.dumps({"of": of, "findings": plain(findings)})
+    """Write findings, with a name of what they were found in and the version of bakeoff that found them."""
+    return json.dumps({"of": of, "by": version("bakeoff"), "findings": plain(findings)})
 
 
 def findings_from_json(text: str | None, of: str | None = None) -> list[Finding] | None:
@@ -53,17 +65,31 @@ def findings_from_json(text: str | None, of: str | None = None) -> list[Finding]
         return None
 
 
+def finder_of(text: str) -> str | None:
+    """Return which version of bakeoff wrote findings that can be read, or None where it did not say."""
+    by = json.loads(text).get("by")
+    return by if isinstance(by, str) else None
+
+
 def plain(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """Return findings as plain JSON values."""
     written: list[dict[str, Any]] = json.loads(_FINDINGS.dump_json(list(findings)))  # what is not finite becomes null
     return written
 
 
-def document(name: str, findings: Sequence[Finding], labels: Mapping[str, str]) -> str:
-    """Return an audit as JSON for other programs: the findings, and what the candidates' ids stand for."""
+def document(name: str, findings: Sequence[Finding], labels: Mapping[str, str], found_before: str = "") -> str:
+    """Return an audit as JSON for other programs: the findings, and what the candidates' ids stand for.
+
+    Args:
+        name: The study's.
+        findings: Of it.
+        labels: Of candidates, by id.
+        found_before: As `Said` has it.
+    """
     content = {
         "study": name,
         "open_errors": sum(finding.open and finding.severity == "error" for finding in findings),
+        "found_before": found_before or None,
         "candidates": dict(labels),
         "findings": plain(findings),
     }

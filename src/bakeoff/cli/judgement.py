@@ -138,9 +138,9 @@ def audit(
         else:
             audited = audit_file(study, data=data, deep=deep, data_dir=data_dir, on_stage=watcher.stage)
     if json:
-        typer.echo(document(audited.study.name, audited.findings, audited.labels), nl=False)
+        typer.echo(document(audited.study.name, audited.findings, audited.labels, audited.found_before), nl=False)
     else:
-        for line in audit_report(audited.findings, whole=True):
+        for line in audit_report(audited.findings, whole=True, found_before=audited.found_before):
             output().print(line, soft_wrap=True)
     if open_errors(audited.findings):
         raise typer.Exit(1)

@@ -1,10 +1,32 @@
-"""Comma lists, as flags take them."""
+"""Comma lists, and where to write, as flags take them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from bakeoff.errors import SpecError
+
+STANDARD_OUTPUT = Path("-")
+"""As --out, it stands for no file's name."""
+
+
+def check_folder(out: Path | None, what: str, instead: str) -> None:
+    """Check that --out is no standard output, where a folder is written.
+
+    Args:
+        out: As it was given.
+        what: What is written.
+        instead: A folder that would do.
+
+    Raises:
+        SpecError: If it is.
+    """
+    if out == STANDARD_OUTPUT:
+        raise SpecError(
+            f"--out takes a folder for {what}, which is several files, but got '-', which stands for standard output; give a "
+            f"folder, such as '{instead}'"
+        )
 
 
 def numbers(text: str | None, flag: str, kind: type[int] | type[float]) -> list[int] | list[float] | None:

@@ -42,6 +42,7 @@ def print_left_out(reasons: list[str]) -> None:
 
 def print_table(folder: Path, *, written: bool = True) -> None:
     """Print what a study has found: its ranking, its verdict, what qualifies them."""
+    from bakeoff.analysis.wording import apart
     from bakeoff.report.audit import audit_report
     from bakeoff.report.console import ranked_table
     from bakeoff.report.protocol import budget_words
@@ -52,14 +53,16 @@ def print_table(folder: Path, *, written: bool = True) -> None:
     study, table = reading.study, reading.table
     try:
         verdict = reading.verdict
-        ties, sentences = {one.candidate_id: one.ties for one in verdict.ranked}, verdict.sentences()
+        ties = {one.candidate_id: one.ties for one in verdict.ranked}
+        named = apart(verdict)  # by the table, below its rows
+        sentences = [one for one in verdict.sentences() if one not in named]
     except StudyError as error:  # what was trained is shown all the same
-        ties, sentences = {}, [f"There is no verdict: {error}."]
+        ties, sentences = {}, [*reading.progress.sentences(), f"There is no verdict: {error}."]
     console.print(ranked_table(table, study.spec.name, ties))
     print_sentences(sentences)
     took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
     for remark in [*budget_words(study.spec, took), *reading.remarks]:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)
-    for line in audit_report(reading.findings):
+    for line in audit_report(reading.findings, found_before=reading.said.found_before):
         console.print(line)
     console.print(f"{'Written to' if written else 'Kept in'} {folder}", markup=False, highlight=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bakeoff.cli.app import app
+from bakeoff.cli.parsing import STANDARD_OUTPUT, check_folder
 from bakeoff.cli.printing import errors, print_left_out
 from bakeoff.errors import SpecError, near_miss
 
@@ -28,7 +29,8 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The file to write; of figures, which are several, the folder. Default: under report/ in the study's folder."
+            help="The file to write, - for standard output; of figures, which are several, the folder. "
+            "Default: under report/ in the study's folder."
         ),
     ] = None,
     format: Annotated[
@@ -50,8 +52,9 @@ def report(
       bakeoff report results/demo
       bakeoff report results/classics --out classics.html
       bakeoff report results/classics --format latex --out table.tex
+      bakeoff report results/classics --format md --out -
     """
-    from bakeoff.reporting import draw_figures, write_page, write_table
+    from bakeoff.reporting import draw_figures, look, page_of, table_of, write_page, write_table
     from bakeoff.study import Study
 
     if format not in FORMATS:
@@ -64,6 +67,10 @@ def report(
         for path in drawn.paths:
             typer.echo(path)
         print_left_out(drawn.left_out)
+    elif out == STANDARD_OUTPUT:
+        reading = study.reading()
+        text = page_of(reading, look(reading, data_dir)) if format == "html" else table_of(reading, format)
+        typer.echo(text.encode("utf-8"), nl=False)  # as bytes: the same as in a file, whatever the terminal's encoding
     else:
         typer.echo(write_page(study, out, data_dir=data_dir) if format == "html" else write_table(study, format, out))
 
@@ -72,10 +79,12 @@ def _check_out(out: Path, *, of_figures: bool) -> None:
     """Check that --out is a name for what is written.
 
     Raises:
-        SpecError: If it is a file's name, and figures are drawn, or no name at all.
+        SpecError: If it is a file's name or standard output, and figures are drawn, or no name at all.
     """
     if not out.name:
         raise SpecError(f"--out takes the name of a file, for figures of a folder, but got '{out}'")
+    if of_figures:
+        check_folder(out, "figures", "figures")
     if of_figures and not out.is_dir() and (out.exists() or out.suffix.lower() in PICTURE_FILES):
         folder = out.with_suffix("") if out.suffix else out.with_name(f"{out.name}-figures")
         raise SpecError(

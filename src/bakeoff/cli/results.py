@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bakeoff.cli.app import app
-from bakeoff.cli.parsing import word_list
+from bakeoff.cli.parsing import check_folder, word_list
 from bakeoff.cli.printing import output, print_left_out, print_table
 
 
@@ -72,6 +72,7 @@ def figures(
     from bakeoff.reporting import draw_figures
     from bakeoff.study import Study
 
+    check_folder(out, "figures", "figures")
     drawn = draw_figures(Study(folder), out=out)
     for path in drawn.paths:
         typer.echo(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bakeoff.cli.app import INTERRUPTED, app
-from bakeoff.cli.parsing import numbers, word_list
+from bakeoff.cli.parsing import check_folder, numbers, word_list
 from bakeoff.cli.printing import errors, output, print_sentences, print_table
 from bakeoff.errors import SpecError
 
@@ -98,6 +98,7 @@ def run(
     from bakeoff.report.progress import StudyProgress
     from bakeoff.study import EarlyWorker, plan_command, run_planned
 
+    check_folder(out, "a study", "results/mine")
     flags = {
         "data": data,
         "models": word_list(models),

@@ -12,15 +12,17 @@ from bakeoff.words import clean, plural
 STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 
-def audit_report(findings: Sequence[Finding], *, whole: bool = False) -> list[Text]:
+def audit_report(findings: Sequence[Finding], *, whole: bool = False, found_before: str = "") -> list[Text]:
     """Return what fires, and how many rules pass and were not run.
 
     Args:
         findings: As `audit` gives them, what fires first.
         whole: With the thresholds, and with why each rule was not run; else without notes, which are counted.
+        found_before: Which other version of bakeoff found this and why it was not asked again, as `audit.kept.Said` has it.
     """
     firing = [one for one in findings if one.state is State.FIRES and (whole or one.severity is not Severity.NOTE)]
-    lines = [line for one in firing for line in _told(one, whole=whole)]
+    lines = [Text(f"The audit as it was kept: {clean(found_before)}", style="yellow")] if found_before else []
+    lines += [line for one in firing for line in _told(one, whole=whole)]
     not_run = [one for one in findings if one.state is State.NOT_RUN]
     if whole:
         lines += [

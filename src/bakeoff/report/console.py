@@ -130,12 +130,17 @@ def _measured(row: dict[Hashable, Any], column: str, words: Callable[[float], st
     return "" if math.isnan(value) else words(value)
 
 
+ADDED = ("not_begun", "status")
+"""Columns that were added to the CSV since it was first written; they come last, so that the others keep their place."""
+
+
 def to_csv(table: pd.DataFrame) -> str:
     """Return the ranking as comma-separated values, accuracies as shares, what was changed joined by semicolons."""
-    return table.assign(
+    told = table.assign(
         candidate=[harmless(clean(one)) for one in table["candidate"]],  # a terminal or a spreadsheet may read it
         changes=table["changes"].map("; ".join),
-    ).to_csv(index=False)
+    )
+    return told[[*told.columns.drop([*ADDED]), *ADDED]].to_csv(index=False)
 
 
 def to_json(

@@ -59,10 +59,16 @@ LETTERS_A_LINE = 18
 """Of a name in a LaTeX table, about."""
 
 TOLD_BELOW = 12
-"""Sentences below a LaTeX table."""
+"""Lines below a LaTeX table that are told in full, about."""
+
+LETTERS_BELOW = 80
+"""Of a line below a LaTeX table, about."""
 
 LETTERS = 8
-"""Letters of a name in a row after which LaTeX may break it, if it must."""
+"""Characters of a name in a row after which LaTeX may break it, if it must."""
+
+LONG_WORD = 30
+"""Characters of a word in a sentence from which on LaTeX may break it as a name: half a line."""
 
 
 def to_markdown(table: Standings, name: str) -> str:
@@ -95,10 +101,10 @@ def to_latex(table: Standings, name: str) -> str:
         table: The facts.
         name: Of the study.
     """
-    title = latex_text(name)
+    title = _sentence(name)
     parts = [
         r"% needs \usepackage{booktabs,tabularx}; names beyond Latin letters need LuaLaTeX or XeLaTeX",
-        *_latex_tables(table, ACCURACY, f"{title}: {latex_text(_ranked_by(table))}", _sentences(table, latex_text)),
+        *_latex_tables(table, ACCURACY, f"{title}: {latex_text(_ranked_by(table))}", _sentences(table, _sentence)),
     ]
     if any(column.key in COSTS[1:] for column in table.columns):
         parts += _latex_tables(table, COSTS, f"{title}: what the candidates cost.", [])
@@ -171,31 +177,43 @@ def _stacked(lines: Sequence[str]) -> str:
 
 def _breakable(name: str) -> str:
     """Return a name that LaTeX may break, rather after a sign than within a word, and only if it must."""
-    parts, letters = [], 0
+    parts, unbroken = [], 0
     for one, following in itertools.pairwise(f"{name} ".replace("\n", " ")):
         parts.append(latex_text(one))
-        letters = letters + 1 if one.isalnum() else 0
-        if following.isalnum() and one != " ":
-            if letters == 0:
-                parts.append(BREAK_AFTER_SIGN)
-            elif letters % LETTERS == 0:
-                parts.append(BREAK_IN_WORD)
+        unbroken = 0 if one == " " else unbroken + 1
+        if " " in (one, following):
+            continue
+        if following.isalnum() and not one.isalnum():
+            parts.append(BREAK_AFTER_SIGN)
+            unbroken = 0
+        elif unbroken % LETTERS == 0:
+            parts.append(BREAK_IN_WORD)
     return "".join(parts)
 
 
 BREAK_AFTER_SIGN, BREAK_IN_WORD = r"\penalty50 ", r"\penalty500 "
 
 
+def _sentence(text: str) -> str:
+    """Return a sentence for LaTeX, in which only words that hardly fit a line may be broken."""
+    words = text.replace("\n", " ").split(" ")
+    return " ".join(_breakable(one) if len(one) >= LONG_WORD else latex_text(one) for one in words)
+
+
 def _below(sentences: Sequence[str]) -> Iterator[str]:
+    """Yield what stands below a table: as many sentences as fit on its page, the first in any case."""
     if sentences:
-        more = [f"And {len(sentences) - TOLD_BELOW} more."] if len(sentences) > TOLD_BELOW else []
-        yield rf"  \par\smallskip\raggedright {' '.join([*sentences[:TOLD_BELOW], *more])}"
+        lines = itertools.accumulate(-(-len(one) // LETTERS_BELOW) for one in sentences)
+        told = max(1, sum(upto <= TOLD_BELOW for upto in lines))
+        more = [f"And {len(sentences) - told} more."] if len(sentences) > told else []
+        yield rf"  \par\smallskip\raggedright {' '.join([*sentences[:told], *more])}"
 
 
 def to_csv(table: Standings) -> str:
     """Return a table as comma-separated values: of each figure its number, of accuracies their intervals too.
 
-    Numbers are as they were measured, not rounded; what is not known is empty.
+    Numbers are as they were measured, not rounded; what is not known is empty. After the table's own columns come those
+    that tell how far each candidate has come. New columns are added at the end, so that old ones keep their place.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -203,14 +221,15 @@ def to_csv(table: Standings) -> str:
     heads: list[str] = []
     for column, has_interval in zip(table.columns, bounded, strict=True):
         heads += [column.key, *([f"{column.key}_low", f"{column.key}_high"] if has_interval else [])]
-    writer.writerow([*heads, "mark", "unranked"])
+    writer.writerow([*heads, "mark", "unranked", "latency_p95", "runs_planned", "runs_not_begun", "status"])
     for row in table.rows:
         cells: list[str] = []
         for column, cell, has_interval in zip(table.columns, row.cells, bounded, strict=True):
             cells.append(_number(cell) if column.numeric else harmless(cell.text))
             if has_interval:
                 cells += ["", ""] if cell.interval is None else [repr(end) for end in cell.interval]
-        writer.writerow([*cells, row.mark, harmless(row.unranked)])
+        latency = "" if row.latency_p95 is None else repr(row.latency_p95)
+        writer.writerow([*cells, row.mark, harmless(row.unranked), latency, row.runs, row.not_begun, row.status])
     return buffer.getvalue()
 
 
@@ -224,6 +243,7 @@ def to_json(table: Standings, name: str) -> str:
     document = {
         "study": name,
         "ranked_by": table.ranked_by,
+        "runs_left": table.progress.runs_left,
         "columns": [{"key": one.key, "title": one.title, "meaning": one.meaning} for one in table.columns],
         "rows": [
             {
@@ -233,6 +253,10 @@ def to_json(table: Standings, name: str) -> str:
                 "rank": row.rank,
                 "mark": row.mark or None,
                 "unranked": row.unranked or None,
+                "latency_p95": row.latency_p95,
+                "runs_planned": row.runs,
+                "runs_not_begun": row.not_begun,
+                "status": row.status,
                 "figures": {column.key: _figure(cell) for column, cell in zip(table.columns, row.cells, strict=True)},
             }
             for row in table.rows
@@ -264,7 +288,8 @@ def _marked(row: Row, escaped: Callable[[str], str], bold: str) -> list[str]:
 def _sentences(table: Standings, escaped: Callable[[str], str]) -> list[str]:
     """Return what is to be said below a table."""
     # A name at the beginning of a line could be a heading or a list to Markdown.
-    said = [f"{row.mark.capitalize()}: {row.label}." for row in table.rows if row.mark]
+    said = table.progress.sentences()
+    said += [f"{row.mark.capitalize()}: {row.label}." for row in table.rows if row.mark]
     said += [f"Not ranked: {row.label}: {row.unranked}." for row in table.rows if row.unranked]
     return [escaped(one) for one in said]
 

@@ -97,7 +97,7 @@ def _budget_table(found: Recommendation, known: list[str]) -> Table:
 def _fit(found: Recommendation, candidate: str) -> str:
     fit = found.fits[candidate]
     if candidate == found.pick:
-        return "use this"
+        return "so far this" if found.verdict.progress.runs_left else "use this"
     if found.verdict.standing(candidate).unranked and found.verdict.ranked:
         return "not ranked"
     return "fits" if fit.fits else "does not fit" if fit.misses else "not known"

@@ -6,10 +6,12 @@ import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 from bakeoff.audit import Finding, Rule, Stage, audit, kept, open_errors, rules
 from bakeoff.audit.evidence import Probes
+from bakeoff.audit.kept import Said
 from bakeoff.audit.registry import added
 from bakeoff.errors import AuditError, BakeoffError, SpecError, StudyError
 from bakeoff.flags import adapted_spec
@@ -38,6 +40,8 @@ class Audited:
     study: ResolvedStudy
     labels: Mapping[str, str]
     findings: list[Finding]
+    found_before: str = ""
+    """Which other version of bakeoff found them, and why they were not asked again; nothing if they are of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ def conclude(planned: Plan, store: Store, probes: Probes) -> list[Finding]:
     return findings
 
 
-def findings_of(reading: Reading, known: tuple[str, list[Finding]] | None = None) -> tuple[str, list[Finding]]:
+def findings_of(reading: Reading, known: Said | None = None) -> Said:
     """Return what the audit says of a study: what it said before, where nothing has changed since.
 
     Where another version of bakeoff measured the study, it is what that version said; `audit_folder` measures anew.
@@ -121,37 +125,40 @@ def findings_of(reading: Reading, known: tuple[str, list[Finding]] | None = None
     Args:
         reading: The study as it stands.
         known: What this returned before, if it did.
-
-    Returns:
-        A name of the state that the folder is in, and the findings.
     """
     state = _state_of(reading)
-    if known is not None and known[0] == state:
+    if known is not None and known.of == state:
         return known
     with Store.open_read_only(reading.study.folder / DATABASE) as store:
         said, measured = store.note(FINDINGS), store.note(PROBES)
     findings = kept.findings_from_json(said, state)
-    if findings is None:
-        findings = _of_another_version(said, measured)
-    if findings is None:
-        probes = kept.probes_from_json(measured)
-        findings = audit(evidence_after(reading, probes, "it was run before bakeoff kept what it measures"))
-    return state, findings
+    if findings is not None:
+        return Said(state, findings)
+    anew = "`bakeoff audit` measures anew where the pictures can be found"
+    if (earlier := _of_another_version(said, measured, anew)) is not None:
+        return earlier._replace(of=state)
+    probes = kept.probes_from_json(measured)
+    return Said(state, audit(evidence_after(reading, probes, "it was run before bakeoff kept what it measures")))
 
 
-def _of_another_version(said: str | None, measured: str | None) -> list[Finding] | None:
+def _of_another_version(said: str | None, measured: str | None, anew: str) -> Said | None:
     """Return what another version of bakeoff found in what it measured, which cannot be asked anew but must not be lost.
 
     Args:
         said: The note of findings.
         measured: The note of probes.
+        anew: What is to be said of measuring anew.
 
     Returns:
         None where there is no such thing: nothing was measured, or what was measured can be read.
     """
-    if measured is None or kept.probes_from_json(measured) is not None:
+    findings = kept.findings_from_json(said)
+    if said is None or findings is None or measured is None or kept.probes_from_json(measured) is not None:
         return None
-    return kept.findings_from_json(said)
+    here, finder = version("bakeoff"), kept.finder_of(said)
+    by = "another version of bakeoff" if finder in (None, here) else f"bakeoff {finder}"
+    told = f"Found by {by}; not asked again, because bakeoff {here} cannot read what that one measured ({anew})."
+    return Said("", findings, told)
 
 
 def audit_file(
@@ -219,8 +226,8 @@ def audit_folder(
             probes = _completed(planned, probes, trained=trained, deep=deep, on_stage=on_stage)
         except BakeoffError as error:
             why = str(error)
-    if probes is None and (earlier := _of_another_version(said, measured)) is not None:
-        return Audited(study.spec, labels(study.spec.candidates), earlier)
+    if probes is None and (earlier := _of_another_version(said, measured, why.rstrip("."))) is not None:
+        return Audited(study.spec, labels(study.spec.candidates), earlier.findings, earlier.found_before)
     reading = study.reading()
     findings = audit(evidence_after(reading, probes, why))
     with contextlib.suppress(StudyError), claimed(folder), Store.create_or_open(folder / DATABASE) as store:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +24,16 @@ from bakeoff.store import Store
 if TYPE_CHECKING:
     from bakeoff.analysis.recommendation import Recommendation
     from bakeoff.analysis.verdict import Verdict
+    from bakeoff.audit.kept import Said
     from bakeoff.study.reading import Reading
 
 STUDY_FILE = "study.toml"
 
 DATABASE = "results.sqlite"
 
-OWN = (STUDY_FILE, "lock", "checkpoints", "predictions")
+LOCK = "lock"
+
+OWN = (STUDY_FILE, LOCK, "checkpoints", "predictions")
 """In a study's folder, what belongs to it besides the database and its logs."""
 
 LARGEST_FILE = 16 * 2**20
@@ -50,8 +55,8 @@ class Study:
             raise StudyError(
                 f"a study folder must hold {STUDY_FILE}, but {folder} has none; give the folder that `bakeoff run` named"
             )
-        self.said: tuple[str, list[Finding]] | None = None
-        """What the audit said last, with a name of the state that it said it of."""
+        self.said: Said | None = None
+        """What the audit said last."""
         if (size := path.stat().st_size) > LARGEST_FILE:
             raise StudyError(
                 f"{path} must be a study of at most {LARGEST_FILE:,} bytes, but has {size:,}; take it from a copy of the study"
@@ -147,7 +152,7 @@ class Study:
 
         Raises:
             StudyError: If runs were tested on different pictures.
-            SpecError: If the smallest difference is not above 0.
+            SpecError: If the smallest difference is not above 0 and below 1.
         """
         return self.reading().judged(excluded=excluded, smallest_difference=smallest_difference)
 
@@ -214,6 +219,10 @@ def predictions_path(folder: Path, run_id: str) -> Path:
     return folder / "predictions" / f"{run_id}.npz"
 
 
+ASKING = 0.2
+"""Seconds within which whoever only asks whether a folder is claimed has let go of it again: it takes microseconds."""
+
+
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
     """Hold a study folder for this process alone, and make it if it is not there.
@@ -221,7 +230,7 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises:
         StudyError: If another process holds it, or it cannot be written to.
     """
-    lock = FileLock(folder / "lock", timeout=0)
+    lock = FileLock(folder / LOCK, timeout=ASKING)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -237,6 +246,32 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_claimed(folder: Path) -> bool | None:
+    """Return whether a process holds a study folder now, as `claimed` does; None where that cannot be known.
+
+    Nothing in the folder is changed by asking, and it need not be one that can be written to.
+    """
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    try:
+        lock = os.open(folder / LOCK, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place must not keep us waiting
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(lock)
+    return False
 
 
 def stored_study(folder: Path) -> ResolvedStudy | None:
@@ -268,7 +303,7 @@ def write_study_file(folder: Path, study: ResolvedStudy) -> None:
 
 def _check_empty(folder: Path) -> None:
     strangers = sorted(
-        entry.name for entry in folder.iterdir() if entry.name != "lock" and not entry.name.startswith(".")
+        entry.name for entry in folder.iterdir() if entry.name != LOCK and not entry.name.startswith(".")
     )
     if strangers:
         raise StudyError(

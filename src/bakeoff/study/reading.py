@@ -12,14 +12,16 @@ from bakeoff.analysis.budget import Budget, costs_of
 from bakeoff.analysis.certainty import with_intervals
 from bakeoff.analysis.contenders import Contender, contenders
 from bakeoff.analysis.cube import Cube, load_cube
+from bakeoff.analysis.progress import Progress, progress_of
 from bakeoff.analysis.recommendation import Recommendation, recommend
 from bakeoff.analysis.verdict import Verdict, judge
 from bakeoff.audit import Finding, Ranking, unranked
+from bakeoff.audit.kept import Said
 from bakeoff.cost_records import Cost, known_costs
 from bakeoff.errors import StudyError
 from bakeoff.records import RunStatus
 from bakeoff.store import Store
-from bakeoff.study.folder import Study, predictions_path
+from bakeoff.study.folder import Study, is_claimed, predictions_path
 
 STATISTICS = "S"
 """What the ids of the audit's rules on statistics begin with."""
@@ -47,14 +49,21 @@ class Reading:
         """What candidates cost as the database has it, by candidate id."""
         self.costs: dict[str, Cost] = known_costs(self.measured)
         """What candidates cost, by id; nothing of those not measured."""
+        self.progress: Progress = progress_of(self.runs, at_work=is_claimed(study.folder))
+        """How many runs have ended, and whether a driver is at work on the others."""
 
     @cached_property
-    def findings(self) -> list[Finding]:
-        """What the audit says, what fires first."""
+    def said(self) -> Said:
+        """What the audit says, and whether it is what another version of bakeoff said."""
         from bakeoff.study.auditing import findings_of  # torch loads with it
 
         self.study.said = findings_of(self, self.study.said)
-        return self.study.said[1]
+        return self.study.said
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What the audit says, what fires first."""
+        return self.said.findings
 
     def unranked(self, by: Ranking = Ranking.ACCURACY) -> dict[str, str]:
         """Return the candidates that open errors of the audit take out of a ranking, by id, with the reason."""
@@ -147,6 +156,7 @@ class Reading:
             smallest_difference=declared if smallest_difference is None else smallest_difference,
             ranked_by=ranking.ranked_by(self.epochs),
             missing=[f"{names[run]}: {reason}" for run, reason in self.cube.missing.items()],
+            progress=self.progress,
         )
 
     @cached_property

@@ -75,6 +75,7 @@ def downloads(material: Material, table: Standings) -> list[Download]:
                 material.study.name,
                 material.findings,
                 dict(zip(material.table["candidate_id"], material.table["candidate"], strict=True)),
+                material.found_before,
             ),
         ),
         Download(

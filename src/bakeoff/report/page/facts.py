@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bakeoff.analysis.effects import EffectGrid, Influence
+from bakeoff.analysis.effects import Effects
 from bakeoff.report.page.classes import Classes, Gallery, class_facts, gallery
 from bakeoff.report.page.curves import Course, courses
 from bakeoff.report.page.downloads import Download, downloads
@@ -45,8 +45,7 @@ class PageFacts:
     """In the order of the table."""
 
     trades: tuple[Trade, ...]
-    grids: tuple[EffectGrid, ...]
-    influences: tuple[Influence, ...]
+    effects: Effects
     classes: Classes
     gallery: Gallery
     audit: Audit
@@ -64,24 +63,25 @@ def page_facts(material: Material) -> PageFacts:
     order = [str(one) for one in table["candidate_id"]]
     labels = dict(zip(order, (str(one) for one in table["candidate"]), strict=True))
     took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
-    ranked = standings(table, None if found is None else found.verdict)
+    ranked = standings(table, None if found is None else found.verdict, material.progress)
     return PageFacts(
         name=shown(study.name),
         version=material.version,
         description=clean(study.description),
         summary=_summary(material),
-        said=said_of(found, material.no_verdict),
+        said=said_of(found, material.no_verdict, material.progress),
         protocol=protocol_words(study),
         standings=ranked,
         remarks=tuple(clean(one) for one in [*budget_words(study, took)[1:], *material.remarks]),
         looks={one: place for place, one in enumerate(material.runs["candidate_id"].unique())},
         courses=tuple(courses(material.runs, material.epochs, order, _training_macs(material))),
         trades=tuple(trades(table, found)),
-        grids=tuple(material.grids),
-        influences=tuple(material.influences),
+        effects=replace(
+            material.effects, left_out=clean(material.effects.left_out), nothing=clean(material.effects.nothing)
+        ),
         classes=class_facts(material.classes, order),
         gallery=gallery(material.pictures, order),
-        audit=audit_told(material.findings, labels),
+        audit=audit_told(material.findings, labels, material.found_before),
         made=tuple(how_made(material)),
         downloads=tuple(downloads(material, ranked)),
     )

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bakeoff.analysis.effects import Effects
+from bakeoff.analysis.progress import COMPLETE, Progress
 from bakeoff.audit import Finding
 from bakeoff.cost_records import Cost
 from bakeoff.spec import ResolvedStudy
 
 if TYPE_CHECKING:
-    from bakeoff.analysis.effects import EffectGrid, Influence
     from bakeoff.analysis.per_class import ClassFacts
     from bakeoff.analysis.pictures import Pictures
     from bakeoff.analysis.recommendation import Recommendation
@@ -63,18 +64,21 @@ class Material:
     no_verdict: str | None = None
     """Why there is none."""
 
+    progress: Progress = COMPLETE
+    """How many runs have ended."""
+
     costs: Mapping[str, Cost] = field(default_factory=dict)
     """By candidate id."""
 
     findings: Sequence[Finding] = ()
+    found_before: str = ""
+    """Which other version of bakeoff found them and why they were not asked again; nothing if they are of this one."""
+
     remarks: Sequence[str] = ()
     """What a reader of the table must know, as `Study.remarks` gives it."""
 
-    grids: Sequence[EffectGrid] = ()
-    """Learning rate by optimizer, one a model, as `analysis.effects.effect_grids` gives them."""
-
-    influences: Sequence[Influence] = ()
-    """What changed accuracy most, as `analysis.effects.influences` gives it."""
+    effects: Effects = field(default_factory=Effects)
+    """What changed accuracy, as `analysis.effects.effects` gives it."""
 
     classes: Sequence[ClassFacts] = ()
     """As `analysis.per_class.per_class` gives them."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bakeoff.analysis.progress import COMPLETE, Progress
 from bakeoff.analysis.verdict import Verdict
 from bakeoff.report.page.words import number_or_none, shown
 from bakeoff.words import brief, count, duration, percent, size
@@ -59,6 +60,18 @@ class Row:
     cells: tuple[Cell, ...]
     """One a column."""
 
+    runs: int
+    """Planned, whatever became of them."""
+
+    not_begun: int
+    """Of these."""
+
+    status: str
+    """`planned` (no run has begun), `begun` or `finished`."""
+
+    latency_p95: float | None
+    """Seconds; None where it was not measured."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standings:
@@ -68,6 +81,9 @@ class Standings:
     rows: tuple[Row, ...]
     ranked_by: str
     """`val` or `test`."""
+
+    progress: Progress = COMPLETE
+    """How many of the study's runs have ended."""
 
 
 COLUMNS = (
@@ -98,12 +114,13 @@ ALWAYS = ("rank", "candidate", "test", "runs", "training", "parameters", "macs")
 """Columns that are there even if no candidate has anything to tell in them."""
 
 
-def standings(table: pd.DataFrame, verdict: Verdict | None) -> Standings:
+def standings(table: pd.DataFrame, verdict: Verdict | None, progress: Progress = COMPLETE) -> Standings:
     """Return the table of a study.
 
     Args:
         table: As `Study.table` gives it.
         verdict: That judges accuracy, from the same reading; None where there is none.
+        progress: How many of the study's runs have ended.
     """
     ties = {} if verdict is None else {one.candidate_id: one.ties for one in verdict.ranked}
     if len(set(ties.values())) < 2:  # one letter for all says nothing
@@ -119,6 +136,7 @@ def standings(table: pd.DataFrame, verdict: Verdict | None) -> Standings:
             for row, figures in zip(known, cells, strict=True)
         ),
         ranked_by=str(table["ranked_by"].iloc[0]) if len(table) else "val",
+        progress=progress,
     )
 
 
@@ -144,6 +162,10 @@ def _row(row: Mapping[Hashable, Any], cells: tuple[Cell, ...], mark: str) -> Row
         mark=mark,
         unranked=shown(row.get("unranked") or ""),
         cells=cells,
+        runs=int(row["runs"]),
+        not_begun=int(row["not_begun"]),
+        status=str(row["status"]),
+        latency_p95=number_or_none(row.get("latency_p95")),
     )
 
 

@@ -46,6 +46,8 @@ class Audit:
     firing: tuple[Told, ...]
     not_run: tuple[Told, ...]
     passed: tuple[Told, ...]
+    found_before: str = ""
+    """Which other version of bakeoff found all this and why it was not asked again; nothing if it is of this one."""
 
     @property
     def open(self) -> tuple[Told, ...]:
@@ -89,18 +91,19 @@ class Audit:
         return "; ".join([*told, *([f"{rest}: other reasons"] if rest else [])])
 
 
-def audit_told(findings: Sequence[Finding], labels: Mapping[str, str]) -> Audit:
+def audit_told(findings: Sequence[Finding], labels: Mapping[str, str], found_before: str = "") -> Audit:
     """Return findings as the page tells them, in their order.
 
     Args:
         findings: As `audit` gives them.
         labels: Of candidates, by id.
+        found_before: As `Audit` has it.
     """
     told = [(finding.state, _told(place, finding, labels)) for place, finding in enumerate(findings)]
     firing, not_run, passed = (
         tuple(one for state, one in told if state is wanted) for wanted in (State.FIRES, State.NOT_RUN, State.PASS)
     )
-    return Audit(firing=firing, not_run=not_run, passed=passed)
+    return Audit(firing=firing, not_run=not_run, passed=passed, found_before=clean(found_before))
 
 
 def _told(place: int, finding: Finding, labels: Mapping[str, str]) -> Told:
