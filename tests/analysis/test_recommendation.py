@@ -274,3 +274,14 @@ def test_a_cost_that_the_audit_doubts_is_told_as_measured_and_with_the_rule() ->
         "(`bakeoff audit`).",
     ]
     assert found.facts()["doubted"] == {"b": "C2 validity of timings"}
+
+
+def test_noisy_timings_are_not_weighed_and_said_to_be_noisy() -> None:
+    verdict = judge([contender(name, bits(0.9, seed=place, pictures=500)) for place, name in enumerate("ab")])
+    costs = {"a": {"latency_p50": 0.002, "macs": 5e6}, "b": {"latency_p50": 0.001, "macs": 4e6}}
+    assert "latency 1 ms instead of 2 ms" in " ".join(recommend(verdict, costs, Budget()).sentences())
+    found = recommend(verdict, costs, Budget(), noisy=["b"])
+    said = found.sentences()
+    assert not any("latency 1 ms instead of" in sentence for sentence in said)
+    assert "Timings of the b are noisy: measure again on a machine at rest before you choose by them." in said
+    assert found.facts()["noisy"] == ["b"]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from bakeoff.analysis.recommendation import Recommendation
     from bakeoff.analysis.verdict import Verdict
 
-SHOWN_COSTS = ("latency_p50", "macs", "parameters", "seconds_train")
+LATENCY = "latency_p50"
+SHOWN_COSTS = (LATENCY, "macs", "parameters", "seconds_train")
 """Costs told of a pick where the budget limits none."""
 
 
@@ -26,7 +27,7 @@ def of_recommendation(found: Recommendation) -> list[str]:
         if found.pick
         else _nothing_fits(found)
     )
-    return [*found.verdict.progress.sentences(), *said, *_not_known(found), *left_out(found.verdict)]
+    return [*found.verdict.progress.sentences(), *said, *_noise(found), *_not_known(found), *left_out(found.verdict)]
 
 
 def _label(found: Recommendation, candidate: str) -> str:
@@ -80,7 +81,8 @@ def _in_exchange(found: Recommendation, pick: str, other: str) -> str:
     """Say how another's costs stand to the pick's, for the costs that tell most."""
     mine, its = found.costs.get(pick, {}), found.costs.get(other, {})
     limited = [name for name in found.budget.limits() if name in mine and name in its]
-    shown: Sequence[str] = limited or [name for name in SHOWN_COSTS[:3] if name in mine and name in its][:2]
+    steady = [name for name in SHOWN_COSTS[:3] if name != LATENCY or not {pick, other} & set(found.noisy)]
+    shown: Sequence[str] = limited or [name for name in steady if name in mine and name in its][:2]
     told = [
         f"{NAMES[name]} {there} instead of {here}"
         for name in shown
@@ -105,6 +107,15 @@ def _nothing_fits(found: Recommendation) -> list[str]:
     standing = found.verdict.standing(found.closest)
     over = "; ".join(map(str, found.fits[found.closest].misses))
     return [f"{said} {standing.candidate}, {percent(standing.test_accuracy)} right, comes closest: {over}."]
+
+
+def _noise(found: Recommendation) -> list[str]:
+    """Say whose timings are too noisy to choose by, of those that were named."""
+    named = [one for one in (found.pick, found.runner_up, found.closest) if one is not None and one in found.noisy]
+    if not named:
+        return []
+    labels = names_list([_label(found, one) for one in named])
+    return [f"Timings of {labels} are noisy: measure again on a machine at rest before you choose by them."]
 
 
 def _not_known(found: Recommendation) -> list[str]:

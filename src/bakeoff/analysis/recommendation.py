@@ -47,6 +47,9 @@ class Recommendation:
     doubted: Mapping[str, str]
     """Candidates whose measured costs count as not known, with the audit's reason."""
 
+    noisy: tuple[str, ...]
+    """Candidates whose timings are too noisy to be told from those of others."""
+
     fronts: dict[str, Front]
     """By cost, which candidates are worth it."""
 
@@ -59,7 +62,7 @@ class Recommendation:
         own = {
             name: plain(getattr(self, name))
             for name in (
-                "pick", "by_cost", "ties", "runner_up", "beyond", "closest", "unknown", "doubted", "budget", "fits", "costs", "fronts",
+                "pick", "by_cost", "ties", "runner_up", "beyond", "closest", "unknown", "doubted", "noisy", "budget", "fits", "costs", "fronts",
             )
         }  # fmt: skip
         return own | {
@@ -73,7 +76,12 @@ class Recommendation:
 
 
 def recommend(
-    verdict: Verdict, costs: Costs, budget: Budget, *, doubted: Mapping[str, str] | None = None
+    verdict: Verdict,
+    costs: Costs,
+    budget: Budget,
+    *,
+    doubted: Mapping[str, str] | None = None,
+    noisy: Sequence[str] = (),
 ) -> Recommendation:
     """Return which candidate to use.
 
@@ -87,6 +95,7 @@ def recommend(
         costs: As `budget.costs_of` gives them.
         budget: The limits.
         doubted: Candidates whose measured costs are not among `costs`, by id, with the reason.
+        noisy: Candidates whose timings are too noisy to be told from those of others.
     """
     standings = {one.candidate_id: one for one in verdict.candidates}
     fits = {one: budget.check(standing.test_accuracy, costs.get(one, {})) for one, standing in standings.items()}
@@ -111,6 +120,7 @@ def recommend(
         closest=min(missing, key=excess, default=None) if pick is None else None,
         unknown=tuple(one for one in contending if fits[one].unknown and not fits[one].misses),
         doubted=dict(doubted or {}),
+        noisy=tuple(noisy),
         fronts={name: front for name in NAMES if (front := _front(verdict, name, costs)).on},
     )
 

@@ -172,7 +172,8 @@ class Reading:
         """Return which candidate to use under a budget; costs that the audit doubts count as not measured."""
         doubted = {one: why for one, why in self.unranked(Ranking.COST).items() if one in self.measured}
         trusted = {one: known for one, known in self.measured.items() if one not in doubted}
-        return recommend(verdict, costs_of(self.table, trusted), budget, doubted=doubted)
+        noisy = [one for one, known in known_costs(trusted).items() if costs.noise_of(known)]
+        return recommend(verdict, costs_of(self.table, trusted), budget, doubted=doubted, noisy=noisy)
 
     @property
     def _candidates(self) -> list[str]:
