@@ -11,6 +11,7 @@ printed is the median over blocks, and the ratio of medians; so a slow minute of
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -102,8 +103,9 @@ class Running:
     def _say(self, line: str) -> None:
         for process in self.processes:
             assert process.stdin is not None
-            process.stdin.write(line + "\n")
-            process.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):  # it has ended, as is told when it is heard
+                process.stdin.write(line + "\n")
+                process.stdin.flush()
 
     def go_on(self) -> Block:
         """Let it have its turn, and return what that came to."""
@@ -125,7 +127,8 @@ class Running:
         line = process.stdout.readline()
         if not line:
             assert process.stderr is not None
-            raise BakeoffError(f"{self.work.contender} ended: {process.stderr.read()[-2000:]}")
+            last_words = process.stderr.read()[-2000:] or "without a word; memory may be short for so many contenders at once"
+            raise BakeoffError(f"{self.work.contender} ended: {last_words}")
         told: dict[str, float] = json.loads(line)
         return told
 

@@ -103,6 +103,14 @@ def test_a_fall_within_the_noise_of_few_pictures_is_none() -> None:
     assert not fired("H8", told(tiny, curves={0: turning(0.05), 1: climbing(0.7)}, data=None))
 
 
+def test_two_of_eighty_pictures_lost_from_all_of_them_are_within_the_noise() -> None:
+    curve = np.concatenate([np.linspace(0.5, 1.0, 8), np.ones(4), np.full(8, 0.975)])
+    tiny = study(data={"validation": 80}, candidates=[{"model": ["resnet18", "alexnet"]}])
+    assert not fired("H8", told(tiny, curves={0: curve, 1: climbing(0.7)}, data=None))
+    large = study(data={"validation": 8000}, candidates=[{"model": ["resnet18", "alexnet"]}])
+    assert fired("H8", told(large, curves={0: curve, 1: climbing(0.7)}, data=None))
+
+
 def test_other_runs_that_overfit_are_a_note() -> None:
     of = study(candidates=[{"model": "resnet18", "learning_rate": [0.01, 0.001, 0.0001]}])
     evidence = told(of, curves={0: climbing(0.9), 1: turning(0.1), 2: turning(0.1)})

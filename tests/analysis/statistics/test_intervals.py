@@ -91,9 +91,10 @@ def test_seeds_that_err_independently_lie_as_far_apart_as_expected() -> None:
 
 
 def test_equal_seeds_have_no_noise_and_no_ratio() -> None:
-    noise = seed_noise(np.ones((3, 5), bool))
-    assert (noise.sd, noise.expected_sd, noise.excess_sd) == (0, 0, 0)
-    assert math.isnan(noise.ratio)
+    for networks in (np.ones((3, 5), bool), np.tile(np.arange(200) > 0, (5, 1))):
+        noise = seed_noise(networks)
+        assert (noise.sd, noise.expected_sd, noise.excess_sd) == (0, 0, 0)
+        assert math.isnan(noise.ratio)
 
 
 def test_one_seed_has_no_noise() -> None:

@@ -108,7 +108,7 @@ def seed_noise(correct: Bits) -> SeedNoise:
         raise ValueError(f"seeds must be two at least to lie apart, but got {seeds}")
     share = correct.mean(axis=0)
     expected = seeds / (seeds - 1) * float((share * (1 - share)).sum()) / pictures**2
-    seen = float(np.var(correct.mean(axis=1), ddof=1))
+    seen = float(np.var(correct.sum(axis=1), ddof=1)) / pictures**2  # of counts: equal ones differ by nothing at all
     return SeedNoise(seeds, math.sqrt(seen), math.sqrt(expected), math.sqrt(max(0.0, seen - expected)))
 
 

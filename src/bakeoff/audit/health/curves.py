@@ -83,8 +83,15 @@ def last(of: Sequence[Curve]) -> float:
 
 
 def standard_error(accuracy: float, pictures: int | None) -> float:
-    """Return the standard error of an accuracy on so many pictures; 0 where their number is not known."""
-    return 0.0 if not pictures else math.sqrt(accuracy * (1 - accuracy) / pictures)
+    """Return the standard error of an accuracy on so many pictures; 0 where their number is not known.
+
+    As if two more had been answered rightly and two wrongly (Agresti & Coull 1998): all of a few pictures right is no
+    accuracy without error.
+    """
+    if not pictures:
+        return 0.0
+    share = (accuracy * pictures + 2) / (pictures + 4)
+    return math.sqrt(share * (1 - share) / (pictures + 4))
 
 
 def validation_pictures(study: ResolvedStudy, data: DataProbe | None) -> int | None:
