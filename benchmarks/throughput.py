@@ -127,7 +127,9 @@ class Running:
         line = process.stdout.readline()
         if not line:
             assert process.stderr is not None
-            last_words = process.stderr.read()[-2000:] or "without a word; memory may be short for so many contenders at once"
+            last_words = (
+                process.stderr.read()[-2000:] or "without a word; memory may be short for so many contenders at once"
+            )
             raise BakeoffError(f"{self.work.contender} ended: {last_words}")
         told: dict[str, float] = json.loads(line)
         return told

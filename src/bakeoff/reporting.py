@@ -116,7 +116,9 @@ def draw_figures(study: Study, kind: str | None = None, out: Path | None = None)
     """
     folder = _place(study, (study.folder / PAGE).with_name("figures") if out is None else out)
     reading, kinds = study.reading(), KINDS if kind is None else [kind]
-    drawn = figures(reading.runs, reading.epochs, folder, kinds, of_cifar10=of_cifar10(study))
+    drawn = figures(
+        reading.runs, reading.epochs, folder, kinds, of_cifar10=of_cifar10(study), unranked=reading.unranked()
+    )
     if not drawn.paths:
         raise StudyError(
             f"figures show epochs of runs, but {study.folder} holds none to show ({'; '.join(drawn.left_out)}); draw them once "

@@ -107,6 +107,14 @@ def test_json_and_csv_hold_measured_costs(tmp_path: Path) -> None:
     assert rows[1]["latency_p50"] == rows[0]["energy_per_image"] == ""
 
 
+def test_no_text_of_the_csv_is_a_formula(tmp_path: Path) -> None:
+    runs, epochs = frames(tmp_path, Run(candidate="a"))
+    table = with_costs(rank(runs, epochs), {}).assign(model="=1+1", unranked="@SUM(A1)")
+    (row,) = csv.DictReader(io.StringIO(to_csv(table)))
+    assert not row["model"].startswith("=")
+    assert not row["unranked"].startswith("@")
+
+
 def test_csv_ends_with_how_far_each_candidate_has_come(tmp_path: Path) -> None:
     runs, epochs = frames(tmp_path, Run(candidate="a"), Run(candidate="b", status=RunStatus.PENDING))
     table = with_costs(rank(runs, epochs), {"a": a_cost()})

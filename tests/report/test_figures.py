@@ -111,6 +111,13 @@ def test_a_trade_is_the_ranking_accuracy_against_training_time(tmp_path: Path) -
     assert (split, trade.accuracy, trade.seconds) == ("val", 0.6, 37.5)
 
 
+def test_a_candidate_that_the_audit_does_not_rank_has_no_place_in_the_figure(tmp_path: Path) -> None:
+    tables = frames(tmp_path, Run(candidate="a", val=(0.9,) * 3), Run(candidate="b", val=(0.8,) * 3))
+    best = str(rank(*tables)["candidate_id"].iloc[0])
+    assert [(one.label, one.rank) for one in trade_facts(*tables)[1]] == [("a", 1), ("b", 2)]
+    assert [(one.label, one.rank) for one in trade_facts(*tables, {best: "S1"})[1]] == [("b", 1)]
+
+
 def test_of_many_candidates_the_best_of_each_model_stands_out(tmp_path: Path) -> None:
     runs = [Run(candidate=f"{model}{n}", model=model, val=(n / 10,) * 3) for model in "ab" for n in range(1, 6)]
     assert emphasised(rank(*frames(tmp_path, *runs))) == ["a5", "b5"]

@@ -9,6 +9,7 @@ import typer
 
 from bakeoff.cli.app import app
 from bakeoff.cli.parsing import check_folder, word_list
+from bakeoff.errors import StudyError
 from bakeoff.cli.printing import output, print_left_out, print_table
 
 
@@ -44,11 +45,15 @@ def show(
     if csv:
         typer.echo(console.to_csv(reading.table), nl=False)
         return
+    try:
+        verdict = reading.verdict.facts()
+    except StudyError:  # runs on different pictures: what was trained is told all the same
+        verdict = None
     text = console.to_json(
         reading.study.spec.name,
         reading.runs,
         reading.epochs,
-        reading.verdict.facts(),
+        verdict,
         unranked=reading.unranked(),
         findings=reading.findings,
         costs=reading.costs,

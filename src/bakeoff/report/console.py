@@ -136,10 +136,9 @@ ADDED = ("not_begun", "status")
 
 def to_csv(table: pd.DataFrame) -> str:
     """Return the ranking as comma-separated values, accuracies as shares, what was changed joined by semicolons."""
-    told = table.assign(
-        candidate=[harmless(clean(one)) for one in table["candidate"]],  # a terminal or a spreadsheet may read it
-        changes=table["changes"].map("; ".join),
-    )
+    told = table.assign(changes=table["changes"].map("; ".join))
+    for column in told.select_dtypes(exclude="number"):  # a terminal or a spreadsheet may read it
+        told[column] = [harmless(clean(one)) if isinstance(one, str) else one for one in told[column]]
     return told[[*told.columns.drop([*ADDED]), *ADDED]].to_csv(index=False)
 
 

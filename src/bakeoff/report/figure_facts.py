@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -183,9 +183,11 @@ def score_facts(runs: pd.DataFrame) -> list[Score]:
     return scores
 
 
-def trade_facts(runs: pd.DataFrame, epochs: pd.DataFrame) -> tuple[str, list[Trade]]:
+def trade_facts(
+    runs: pd.DataFrame, epochs: pd.DataFrame, unranked: Mapping[str, str] | None = None
+) -> tuple[str, list[Trade]]:
     """Return which split candidates are ranked by (`val` or `test`), and what each ranked one reaches and takes."""
-    table = rank(runs, epochs)
+    table = rank(runs, epochs, unranked)
     if table.empty:
         return "val", []
     split = str(table["ranked_by"].iloc[0])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +51,13 @@ class Drawn:
 
 
 def figures(
-    runs: pd.DataFrame, epochs: pd.DataFrame, out_dir: Path, kinds: Sequence[str] = KINDS, *, of_cifar10: bool = False
+    runs: pd.DataFrame,
+    epochs: pd.DataFrame,
+    out_dir: Path,
+    kinds: Sequence[str] = KINDS,
+    *,
+    of_cifar10: bool = False,
+    unranked: Mapping[str, str] | None = None,
 ) -> Drawn:
     """Draw what a study has to show, each figure as PNG and SVG.
 
@@ -67,6 +73,7 @@ def figures(
         kinds: Of files: `png`, `svg`.
         of_cifar10: Whether the study is of CIFAR-10, as the paper's was: what the paper recorded is then drawn, dashed, over
             what has the same model, optimizer and learning rate.
+        unranked: Candidates that are not ranked, by id, with the reason, as `analysis.ranking.rank` takes them.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
@@ -80,7 +87,7 @@ def figures(
     drawn = Drawn()
     with drawing.style():
         training = draw_training_figures(runs, epochs, drawn.left_out, of_cifar10=of_cifar10)
-        for stem, figure in itertools.chain(training, draw_general_figures(runs, epochs, drawn.left_out)):
+        for stem, figure in itertools.chain(training, draw_general_figures(runs, epochs, drawn.left_out, unranked)):
             for kind in kinds:
                 path = out_dir / f"{stem}.{kind}"
                 write_atomically(path, drawing.rendered(figure, kind))
@@ -162,17 +169,19 @@ def _missing_of_the_paper(*, figures_3_and_4: bool, figure_5: bool) -> list[str]
     return said
 
 
-def draw_general_figures(runs: pd.DataFrame, epochs: pd.DataFrame, left_out: list[str]) -> Iterator[tuple[str, Figure]]:
+def draw_general_figures(
+    runs: pd.DataFrame, epochs: pd.DataFrame, left_out: list[str], unranked: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, Figure]]:
     """Yield file names and figures of accuracy by epoch and against time; what is missing goes to `left_out`."""
     from bakeoff.report import drawing
 
-    best = emphasised(rank(runs, epochs))
+    best = emphasised(rank(runs, epochs, unranked))
     curves = curve_facts(runs, epochs, "val_accuracy") or curve_facts(runs, epochs, "train_accuracy")
     if curves:
         yield "accuracy-by-epoch", drawing.accuracy_by_epoch(curves, best)
     else:
         left_out.append("accuracy-by-epoch is not drawn: no run has finished an epoch")
-    split, trades = trade_facts(runs, epochs)
+    split, trades = trade_facts(runs, epochs, unranked)
     if trades:
         yield "accuracy-against-time", drawing.accuracy_against_time(trades, split, best)
     else:

@@ -30,7 +30,8 @@ class Point:
     """Id of a candidate that makes it pointless; None if there is none, or it is not ranked."""
 
     ranked: bool
-    """Whether a choice is made among it and others; where nobody is ranked, among all that were judged."""
+    """Whether a choice is made among it and others by this cost; where nobody is ranked, among all that were judged. A cost
+    that the audit doubts takes part in none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,6 @@ def trades(table: pd.DataFrame, found: Recommendation | None) -> list[Trade]:
 def _trade(cost: str, costs: Mapping[str, float], accuracy: Mapping[str, float], found: Recommendation | None) -> Trade:
     front = None if found is None else found.fronts.get(cost)
     judged = {} if found is None else {one.candidate_id: one for one in found.verdict.candidates}
-    ranked = set() if found is None else {one.candidate_id for one in found.verdict.contending}
     points = []
     for one, value in costs.items():
         interval = judged[one].interval if one in judged else None
@@ -87,7 +87,7 @@ def _trade(cost: str, costs: Mapping[str, float], accuracy: Mapping[str, float],
                 low=None if interval is None else interval.low,
                 high=None if interval is None else interval.high,
                 dominated_by=None if front is None else front.dominated.get(one),
-                ranked=one in ranked,
+                ranked=front is not None and (one in front.on or one in front.dominated),
             )
         )
     return Trade(
