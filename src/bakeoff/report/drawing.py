@@ -1,13 +1,11 @@
-"""Drawing of figure facts with matplotlib's object interface: no pyplot, no global figures.
+"""Drawing of figure facts, on `canvas`.
 
 Names are drawn as they are, never parsed as mathematics, with control characters shown and long ones shortened.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,28 +16,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from bakeoff.report.canvas import label_panels, legend_below, pair, single, whole_numbers
 from bakeoff.report.figure_facts import Configuration, Curve, Score, Trade
 from bakeoff.report.numbering import number_points
 from bakeoff.report.recorded import RecipeKey, RecordedCurve, RecordedScore
 from bakeoff.words import clean
-
-STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "svg.fonttype": "path",  # a reader needs no font of ours
-    "svg.hashsalt": "bakeoff",  # equal figures, equal files
-}
 
 # Okabe & Ito 2008, which people with any colour vision tell apart; its yellow is too faint on white and left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F")
@@ -87,7 +70,7 @@ def by_recipe(
         recorded: Curves of the paper, drawn dashed over ours of the same recipe; then ours are all solid, and shades and
             hollow markers tell the learning rates.
     """
-    figure, axes = _pair(f"{name(model)}: training by optimizer and learning rate")
+    figure, axes = pair(f"{name(model)}: training by optimizer and learning rate")
     rates = _rates([*losses, *accuracies])
     overlaid = _any_recorded([*losses, *accuracies], recorded)
     handles: dict[str, Artist] = {}
@@ -97,8 +80,8 @@ def by_recipe(
             look = _recipe_look(made, rates.index(made.learning_rate), overlaid=overlaid)
             handles.setdefault(f"{_recipe(made)}{_unfinished(curve)}", _curve(panel, curve, **look))
             _recorded(panel, curve, recorded, str(look["color"]))
-    _label_panels(axes, "training")
-    _legend_below(figure, handles, columns=4, title=RECORDED if overlaid else None)
+    label_panels(axes, "training")
+    legend_below(figure, handles, columns=4, title=RECORDED if overlaid else None)
     return figure
 
 
@@ -135,7 +118,7 @@ def by_model(
     """Draw training loss and accuracy of several models, one curve each; see `by_recipe` of what was recorded."""
     models = list(dict.fromkeys(curve.configuration.model for curve in [*losses, *accuracies]))
     listed = ", ".join(name(model) for model in models[:4]) + (", …" if len(models) > 4 else "")
-    figure, axes = _pair(f"Training of {listed}")
+    figure, axes = pair(f"Training of {listed}")
     overlaid = _any_recorded([*losses, *accuracies], recorded)
     handles: dict[str, Artist] = {}
     for panel, curves in zip(axes, (losses, accuracies), strict=True):
@@ -145,8 +128,8 @@ def by_model(
             line = _curve(panel, curve, **look)
             handles.setdefault(f"{name(made.model)} ({_recipe(made)}){_unfinished(curve)}", line)
             _recorded(panel, curve, recorded, look["color"])
-    _label_panels(axes, "training")
-    _legend_below(figure, handles, columns=4, title=RECORDED if overlaid else None)
+    label_panels(axes, "training")
+    legend_below(figure, handles, columns=4, title=RECORDED if overlaid else None)
     return figure
 
 
@@ -162,7 +145,7 @@ def score_bars(
     """
     seeds = max(score.runs for score in scores)
     over = f"mean and standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
-    figure, axes = _pair(f"{name(model)}: test set after training ({over})")
+    figure, axes = pair(f"{name(model)}: test set after training ({over})")
     _bars(axes[0], scores, [(score.loss, score.loss_sd) for score in scores], "{:.3f}")
     _bars(axes[1], scores, [(100 * score.accuracy, 100 * score.accuracy_sd) for score in scores], "{:.1f}", most=100)
     axes[0].set(title="test loss", ylabel="cross-entropy (nats per picture)")
@@ -174,7 +157,7 @@ def score_bars(
     }
     if known:
         lines = [_recorded_bar(axes, place, found) for place, found in known.items()]
-        _legend_below(figure, {RECORDED_TEST: lines[0]}, columns=1)
+        legend_below(figure, {RECORDED_TEST: lines[0]}, columns=1)
     return figure
 
 
@@ -240,7 +223,7 @@ def accuracy_by_epoch(curves: Sequence[Curve], best: Sequence[str]) -> Figure:
     seeds = max(curve.runs for curve in curves)
     over = f"mean and range of {seeds} seeds" if seeds > 1 else "one seed"
     none = "" if split == "validation" else "; no validation split"
-    figure, axes = _single(f"{split.capitalize()} accuracy by epoch ({over}{none})")
+    figure, axes = single(f"{split.capitalize()} accuracy by epoch ({over}{none})")
     looks = {label: _look(place) for place, label in enumerate(best)}
     colours = _colours_by_model(curves, best)
     handles: dict[str, Artist] = {}
@@ -255,8 +238,8 @@ def accuracy_by_epoch(curves: Sequence[Curve], best: Sequence[str]) -> Figure:
     if len(handles) < len(curves):
         handles["thin: other candidates"] = Line2D([], [], color=FAINT, linewidth=0.8)
     axes.set(xlabel="epoch", ylabel=f"{split} accuracy (%)")
-    axes.xaxis.set_major_locator(_whole_numbers())
-    _legend_below(figure, handles, columns=2)
+    axes.xaxis.set_major_locator(whole_numbers())
+    legend_below(figure, handles, columns=2)
     return figure
 
 
@@ -270,7 +253,7 @@ def accuracy_against_time(trades: Sequence[Trade], split: str, best: Sequence[st
     """
     words = {"val": "validation", "test": "test"}[split]
     seeds = " (mean and standard deviation over seeds)" if any(math.isfinite(one.accuracy_sd) for one in trades) else ""
-    figure, axes = _single(f"{words.capitalize()} accuracy against training time{seeds}")
+    figure, axes = single(f"{words.capitalize()} accuracy against training time{seeds}")
     longest = max(trade.seconds for trade in trades)
     size, unit = next(
         (size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s"), (0, "s")) if longest >= 2 * size
@@ -299,7 +282,7 @@ def accuracy_against_time(trades: Sequence[Trade], split: str, best: Sequence[st
         axes.set_xlim(0, 1.08 * longest / (size or 1))
     axes.set_xlabel(f"training time of one run ({unit}{', log scale' if logarithmic else ''})")
     axes.set_ylabel(f"{words} accuracy (%)")
-    _legend_below(figure, handles, columns=2)
+    legend_below(figure, handles, columns=2)
     if others:
         number_points(figure, axes, list(by_label.values()), {trade.label for trade in others}, size or 1)
     return figure
@@ -316,46 +299,6 @@ def _point(axes: Axes, trade: Trade, size: int, **look: Any) -> Artist:
 def _within(value: float, spread: float, most: float) -> tuple[float, float]:
     """Return how far a spread reaches down and up from a value that lies between 0 and a bound, and no farther."""
     return min(spread, value), min(spread, most - value)
-
-
-def rendered(figure: Figure, kind: str) -> bytes:
-    """Return a figure as a `png` (200 dots per inch) or `svg` file."""
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn with boxes: nothing the user could mend.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(buffer, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None)
-    return buffer.getvalue()
-
-
-def style() -> Any:
-    """Return a context in which figures look as ours do, whatever the user's matplotlib settings."""
-    return matplotlib.rc_context(STYLE)
-
-
-def _pair(title: str) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    return figure, [figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)]
-
-
-def _single(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    return figure, figure.add_subplot()
-
-
-def _label_panels(axes: Sequence[Axes], split: str) -> None:
-    axes[0].set(title=f"{split} loss", xlabel="epoch", ylabel="cross-entropy (nats per picture)")
-    axes[1].set(title=f"{split} accuracy", xlabel="epoch", ylabel="accuracy (%)")
-    for panel in axes:
-        panel.xaxis.set_major_locator(_whole_numbers())
-
-
-def _whole_numbers() -> MaxNLocator:
-    return MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
 
 
 def _look(place: int) -> dict[str, Any]:
@@ -404,20 +347,3 @@ def _rates(facts: Sequence[Curve] | Sequence[Score]) -> list[float]:
 
 def _unfinished(curve: Curve) -> str:
     return "" if curve.complete else " (unfinished)"
-
-
-def _legend_below(figure: Figure, handles: dict[str, Artist], *, columns: int, title: str | None = None) -> None:
-    """Add a legend below the panels, its names taken literally (matplotlib hides those that begin with `_`)."""
-    if not handles:
-        return
-    numbers = [str(place) for place in range(len(handles))]
-    legend = figure.legend(
-        list(handles.values()),
-        numbers,
-        loc="outside lower center",
-        ncols=min(columns, len(handles)),
-        handlelength=4,
-        title=title,
-    )
-    for text, label in zip(legend.get_texts(), handles, strict=True):
-        text.set_text(label)

@@ -80,17 +80,17 @@ def figures(
         StudyError: If a file cannot be written.
     """
     try:
-        from bakeoff.report import drawing
+        from bakeoff.report import canvas
     except ImportError as error:
         raise MissingExtraError("drawing figures", "figures") from error
 
     drawn = Drawn()
-    with drawing.style():
+    with canvas.style():
         training = draw_training_figures(runs, epochs, drawn.left_out, of_cifar10=of_cifar10)
         for stem, figure in itertools.chain(training, draw_general_figures(runs, epochs, drawn.left_out, unranked)):
             for kind in kinds:
                 path = out_dir / f"{stem}.{kind}"
-                write_atomically(path, drawing.rendered(figure, kind))
+                write_atomically(path, canvas.rendered(figure, kind))
                 drawn.paths.append(path)
     return drawn
 
