@@ -101,14 +101,14 @@ def _forget(content: dict[str, Any], key: str) -> None:
 def _chosen(entries: list[dict[str, Any]], models: list[str]) -> list[dict[str, Any]]:
     chosen: list[dict[str, Any]] = []
     for model in models:
-        matching = [entry | {"model": model} for entry in entries if model in _listed(entry["model"])]
+        matching = [entry | {"model": model} for entry in entries if model in several(entry["model"])]
         chosen += matching or [CandidateGrid(model=model).model_dump(mode="json", exclude_none=True)]
     return chosen
 
 
-def _listed(value: str | Sequence[str]) -> Sequence[str]:
-    """Return one word, or several, as several."""
-    return [value] if isinstance(value, str) else value
+def several(words: str | Sequence[str]) -> list[str]:
+    """Return words as a list, be they one or several."""
+    return [words] if isinstance(words, str) else list(words)
 
 
 def _word(source: str) -> str:

@@ -15,7 +15,7 @@ from bakeoff.audit.evidence import NetworkProbe
 from bakeoff.records import OneBatch
 from bakeoff.training import one_batch
 from bakeoff.training.one_batch import overfit_one_batch, unlike_pictures, without_dropout
-from bakeoff.training.threads import with_threads
+from bakeoff.training.threads import torch_threads
 from tests.audit.health_evidence import asked, data_probe, fired, health, only, told, trained_study
 from tests.audit.studies import evidence, study
 from tests.builders import one_run, random_pictures, small_dataset
@@ -27,7 +27,7 @@ DATASET = small_dataset()
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     """Several threads only wait for each other on networks as small as these."""
-    with with_threads(1):
+    with torch_threads(1):
         yield
 
 

@@ -27,7 +27,7 @@ from bakeoff.training.convolution import Layer, Pass, layers_of, load_state
 from bakeoff.training.convolution.algorithm import serving
 from bakeoff.training.loop import train
 from bakeoff.training.setup import build_network, split_indices, view_of
-from bakeoff.training.threads import with_threads
+from bakeoff.training.threads import torch_threads
 from bakeoff.training.trainer import Hooks, Interrupted, Trainer
 from tests.builders import numerics, one_run, small_dataset
 
@@ -138,7 +138,7 @@ def test_thirty_steps_have_the_losses_of_a_plain_loop(
     own_step = Trainer.step
     monkeypatch.setattr(Trainer, "step", lambda *given: losses.append(float(own_step(*given))) or torch.zeros(()))
     records, _ = trained(run, dataset, tmp_path, how=numerics(run))
-    with with_threads(1):
+    with torch_threads(1):
         expected = plain_losses(run, dataset, 30)
     assert len(losses) == len(expected) == 30
     assert losses == pytest.approx(expected, abs=1e-4)

@@ -9,8 +9,8 @@ import typer
 
 from bakeoff.cli.app import app
 from bakeoff.cli.parsing import check_folder, word_list
-from bakeoff.errors import StudyError
 from bakeoff.cli.printing import output, print_left_out, print_table
+from bakeoff.errors import StudyError
 
 
 @app.command()

@@ -38,9 +38,8 @@ def quantile_interval(samples: Sequence[float], share: float, confidence: float 
         Both ends; None for one that so few samples cannot give.
     """
     ordered, miss = sorted(samples), (1 - confidence) / 2
-    below = int(
-        scipy.stats.binom.ppf(miss, len(ordered), share)
-    )  # samples sure to lie below: the lower end is the last of them
+    # Samples sure to lie below: the lower end is the last of them.
+    below = int(scipy.stats.binom.ppf(miss, len(ordered), share))
     above = int(scipy.stats.binom.ppf(1 - miss, len(ordered), share)) + 1
     low = ordered[below - 1] if below >= 1 else None
     high = ordered[above - 1] if above <= len(ordered) else None

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bakeoff.analysis.further_seeds import MOST_SEEDS
 from bakeoff.errors import SpecError
 from bakeoff.execution.local import EarlyWorker
-from bakeoff.flags import adapted_spec
+from bakeoff.flags import adapted_spec, several
 from bakeoff.spec import StudySpec
+from bakeoff.study import settling
 from bakeoff.study.driver import Outcome, Watcher, execute
 from bakeoff.study.folder import Study
 from bakeoff.study.planned import Plan
@@ -54,11 +56,11 @@ def plan_command(
         StudyError: If the folder holds a study with other settings.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    insisted = _several(despite)
+    insisted = several(despite)
     how: dict[str, Any] = {
         "device": device,
         "workers": workers,
-        "only": _several(only),
+        "only": several(only),
         "tune": tune,
         "costs": costs,
         "data_dir": data_dir,
@@ -73,7 +75,7 @@ def plan_command(
             )
         return plan_folder(Path(study), despite=insisted, **how)
     if "models" in given:
-        given["models"] = _several(given["models"])
+        given["models"] = several(given["models"])
     if isinstance(seeds := given.get("seeds", ()), str) or not isinstance(seeds, Iterable):
         raise SpecError(f"`seeds` must be a list of whole numbers, but got {seeds!r}; give [0, 1, 2] for three seeds")
     spec, adapted = adapted_spec(
@@ -103,12 +105,4 @@ def run_planned(
         watcher.warn(remark)
     if not settle:
         return execute(planned, watcher, early)
-    from bakeoff.analysis.further_seeds import MOST_SEEDS  # loads SciPy's statistics
-    from bakeoff.study.settling import settle as settled
-
-    return settled(planned, watcher, most_seeds=MOST_SEEDS if most_seeds is None else most_seeds, early=early)
-
-
-def _several(words: str | Sequence[str]) -> list[str]:
-    """Return words as a list, be they one or several."""
-    return [words] if isinstance(words, str) else list(words)
+    return settling.settle(planned, watcher, most_seeds=MOST_SEEDS if most_seeds is None else most_seeds, early=early)

@@ -8,6 +8,7 @@ from pathlib import Path
 from bakeoff.data import KNOWN_SOURCES, Dataset, prepare
 from bakeoff.data.cache import cache_root
 from bakeoff.errors import SpecError, StudyError, near_miss
+from bakeoff.flags import several
 from bakeoff.spec import DataFacts, ResolvedStudy, StudySpec, content_id, labels
 from bakeoff.study.budgets import granted
 from bakeoff.study.folder import Study, refuse_other, stored_study
@@ -109,7 +110,7 @@ def _asked(
     from bakeoff import models  # torch loads here, not when the command line starts
 
     for grid in spec.candidates:
-        for model in [grid.model] if isinstance(grid.model, str) else grid.model:
+        for model in several(grid.model):
             models.check_name(model)
     dataset = prepare(
         spec.data.source, size=spec.data.size, data_dir=data_dir, cache_dir=cache_dir, on_progress=on_stage
@@ -215,7 +216,7 @@ def plan_resolved(
         SpecError: If a network cannot be built for these pictures, the device is not there, or `only` matches nothing.
     """
     from bakeoff import cost, models
-    from bakeoff.training.threads import with_threads
+    from bakeoff.training.threads import torch_threads
 
     if dataset.fingerprint != study.fingerprint:
         raise StudyError(
@@ -229,7 +230,7 @@ def plan_resolved(
         size = candidate.input_size(dataset.size)
         network = (candidate.model, candidate.stem, size, candidate.recipe.early_sizes)
         if network not in known:  # candidates of a sweep share theirs
-            with with_threads(1):  # of one picture; another core is busy with the loading of a worker
+            with torch_threads(1):  # of one picture; another core is busy with the loading of a worker
                 built = models.build(candidate.model, classes=len(dataset.classes), stem=candidate.stem, size=size)
                 for side, _ in candidate.recipe.early_sizes:
                     models.check_early_size(built.module, candidate.model, side)

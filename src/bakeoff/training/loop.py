@@ -14,7 +14,7 @@ from bakeoff.records import EpochRecord, Numerics, RunResult
 from bakeoff.spec import RunSpec
 from bakeoff.training import checkpoint as checkpoints
 from bakeoff.training.memory import MemoryShortError
-from bakeoff.training.threads import with_threads
+from bakeoff.training.threads import torch_threads
 from bakeoff.training.trainer import Hooks, Trainer
 
 
@@ -47,7 +47,7 @@ def train(
     micro_batch = numerics.micro_batch
     while True:
         try:
-            with with_threads(numerics.threads):
+            with torch_threads(numerics.threads):
                 trainer = Trainer(run, dataset, numerics, micro_batch, state, folder, hooks)
                 for record in trainer.history[told:]:
                     told += 1

@@ -9,7 +9,7 @@ import torch
 
 
 @contextlib.contextmanager
-def with_threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
     """Let torch's operations use so many threads, and as many as before at the end."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
