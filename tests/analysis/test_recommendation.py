@@ -285,3 +285,5 @@ def test_noisy_timings_are_not_weighed_and_said_to_be_noisy() -> None:
     assert not any("latency 1 ms instead of" in sentence for sentence in said)
     assert "Timings of the b are noisy: measure again on a machine at rest before you choose by them." in said
     assert found.facts()["noisy"] == ["b"]
+    by_macs = recommend(verdict, costs, Budget(max_macs=6e6), noisy=["b"]).sentences()
+    assert not any("noisy" in sentence for sentence in by_macs)

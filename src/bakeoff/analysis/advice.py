@@ -110,7 +110,10 @@ def _nothing_fits(found: Recommendation) -> list[str]:
 
 
 def _noise(found: Recommendation) -> list[str]:
-    """Say whose timings are too noisy to choose by, of those that were named."""
+    """Say whose timings are too noisy to choose by, of those that were named, where latencies are told."""
+    limits = found.budget.limits()
+    if limits and not any(name.startswith("latency") for name in limits):
+        return []
     named = [one for one in (found.pick, found.runner_up, found.closest) if one is not None and one in found.noisy]
     if not named:
         return []
