@@ -62,8 +62,8 @@ class Mirror:
         request.end_headers()
         if self.breaks_after:
             body = body[: self.breaks_after.pop(0)]
+        self.sent += len(body)  # before the client has it: what a test asks for next is already true
         request.wfile.write(body)
-        self.sent += len(body)
 
     def close(self) -> None:
         self.server.shutdown()
