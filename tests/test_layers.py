@@ -76,6 +76,7 @@ BELOW = {
         "flags",
         "data",
         "models",
+        "execution",
         "analysis",
         "audit",
         "report",
@@ -144,8 +145,15 @@ def test_the_command_line_loads_without_torch_and_pandas() -> None:
     assert not loaded & {"torch", "torchvision", "pandas", "sklearn", "sqlalchemy", "matplotlib"}
 
 
-def test_workers_and_the_driver_load_without_matplotlib_and_scikit_learn() -> None:
-    assert not modules_after("import bakeoff.study, bakeoff.training.loop") & {"matplotlib", "sklearn", "timm"}
+def test_workers_load_without_what_draws_and_judges() -> None:
+    unwanted = {"matplotlib", "sklearn", "timm", "pandas", "sqlalchemy", "scipy"}
+    assert not modules_after("import bakeoff.execution.worker, bakeoff.training.loop") & unwanted
+
+
+def test_the_driver_loads_without_torch_and_matplotlib() -> None:
+    """A worker loads torch meanwhile, and takes longer than a study of known networks takes to be planned."""
+    unwanted = {"torch", "torchvision", "matplotlib", "sklearn", "timm"}
+    assert not modules_after("import bakeoff.cli.run, bakeoff.cli.reports, bakeoff.study") & unwanted
 
 
 def test_nothing_is_printed_outside_the_command_line() -> None:

@@ -18,6 +18,7 @@ from bakeoff.audit import Finding, kept
 from bakeoff.audit.evidence import Probes
 from bakeoff.data import Dataset, Pictures
 from bakeoff.data.batches import derived_seed
+from bakeoff.data.splits import split_indices
 from bakeoff.spec import ResolvedStudy, RunSpec, StudySpec
 from bakeoff.store import Store
 from bakeoff.study import Study, facts_of, predictions_path
@@ -27,7 +28,6 @@ from bakeoff.study.evidence.pictures import data_probe
 from bakeoff.study.evidence.views import ViewProber
 from bakeoff.study.folder import DATABASE, write_study_file
 from bakeoff.training import one_batch, trainer
-from bakeoff.training.setup import split_indices
 from tests.audit.made_up import Outcome, plan_runs, write_outcomes
 from tests.training.tiny import trained
 

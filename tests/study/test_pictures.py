@@ -17,6 +17,7 @@ from bakeoff.analysis.pictures import Pictures
 from bakeoff.audit import kept
 from bakeoff.audit.evidence import Probes
 from bakeoff.data import Dataset, prepare
+from bakeoff.data.splits import split_indices
 from bakeoff.files import write_atomically
 from bakeoff.predictions import load_predictions, save_predictions
 from bakeoff.records import RunResult, RunStatus
@@ -28,7 +29,6 @@ from bakeoff.study.classes import class_facts_of, of_cifar10
 from bakeoff.study.evidence.pictures import data_probe
 from bakeoff.study.evidence.views import ViewProber
 from bakeoff.study.pictures import LARGEST, MOST, VIEWED, shown, through, to_png
-from bakeoff.training.setup import split_indices
 from tests.study.tiny import TINY
 from tests.synthetic import Run
 

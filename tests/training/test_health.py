@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from bakeoff.data.batches import Batches
+from bakeoff.data.splits import split_indices
 from bakeoff.execution.messages import Ended, event_from_line, event_to_line
 from bakeoff.records import RunStatus
 from bakeoff.spec import Recipe, RunSpec
@@ -26,7 +27,7 @@ from bakeoff.training.channels import DeadChannels
 from bakeoff.training.health import clean_sample, rows, update_steps
 from bakeoff.training.kernels import normalization
 from bakeoff.training.optim import build_optimizer, learning_rate
-from bakeoff.training.setup import build_network, split_indices, view_of
+from bakeoff.training.setup import build_network, view_of
 from bakeoff.training.trainer import Hooks, Interrupted, Trainer
 from tests.builders import one_run, recipe, small_dataset
 from tests.training.tiny import health_of, small_network, trained, use_network

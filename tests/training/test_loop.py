@@ -17,6 +17,7 @@ from torchvision.transforms.v2 import functional as TF
 
 from bakeoff.data import Dataset
 from bakeoff.data.batches import Batches, derived_seed, generator
+from bakeoff.data.splits import split_indices
 from bakeoff.data.view import View
 from bakeoff.predictions import load_predictions
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus
@@ -26,7 +27,7 @@ from bakeoff.training.checkpoint import load
 from bakeoff.training.convolution import Layer, Pass, layers_of, load_state
 from bakeoff.training.convolution.algorithm import serving
 from bakeoff.training.loop import train
-from bakeoff.training.setup import build_network, split_indices, view_of
+from bakeoff.training.setup import build_network, view_of
 from bakeoff.training.threads import torch_threads
 from bakeoff.training.trainer import Hooks, Interrupted, Trainer
 from tests.builders import numerics, one_run, small_dataset

@@ -95,8 +95,8 @@ def run(
 ) -> None:
     """See RUN_HELP."""
     from bakeoff.cli.reports import write_page_of_run
+    from bakeoff.execution.local import EarlyWorker
     from bakeoff.report.progress import StudyProgress
-    from bakeoff.study import EarlyWorker, plan_command, run_planned
 
     check_folder(out, "a study", "results/mine")
     flags = {
@@ -118,6 +118,8 @@ def run(
     if most_seeds is not None and not settle:
         raise SpecError(f"--most-seeds bounds what --settle adds, but got {most_seeds} without it; add --settle")
     with StudyProgress() as watcher, nullcontext() if dry_run else EarlyWorker() as early:
+        from bakeoff.study import plan_command, run_planned  # takes a second to load: by then a worker is loading, too
+
         planned = plan_command(
             study,
             flags,

@@ -22,11 +22,22 @@ MEMORY_A_PROCESS = 3 * 2**30
 """Bytes allowed for each process when their number at once is chosen: torch itself and a batch of 64 at 224 pixels."""
 
 
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/kfd", "/dev/dxg")
+"""Linux: one of them is there where a driver is: NVIDIA's, that for Jetson, AMD's, and Windows' (WSL)."""
+
+
 def usable_cores() -> int:
     """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def may_have_gpu() -> bool:
+    """Return False where this machine surely has no GPU that torch could use, so that nobody need load torch to ask it."""
+    if sys.platform == "linux":
+        return any(Path(device).exists() for device in GPU_DEVICES)
+    return sys.platform != "darwin"  # torch's CUDA is not made for it
 
 
 def peak_memory(device: torch.device | None = None) -> int | None:

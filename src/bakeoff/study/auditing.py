@@ -13,6 +13,7 @@ from bakeoff.audit import Finding, Rule, Stage, audit, kept, open_errors, rules
 from bakeoff.audit.evidence import Probes
 from bakeoff.audit.kept import Said
 from bakeoff.audit.registry import added
+from bakeoff.data.splits import split_indices
 from bakeoff.errors import AuditError, BakeoffError, SpecError, StudyError
 from bakeoff.flags import adapted_spec
 from bakeoff.records import RunStatus
@@ -24,7 +25,6 @@ from bakeoff.study.folder import DATABASE, Study, claimed
 from bakeoff.study.planned import Plan
 from bakeoff.study.planning import plan_folder, plan_to_look_at
 from bakeoff.study.reading import Reading
-from bakeoff.training.setup import split_indices
 
 OnStage = Callable[[str, int, int | None], None]
 

@@ -191,7 +191,7 @@ def profile(
             channels_last=True,
             micro_batch=batch_size,
             convolutions=chosen,
-            normalization="compiled" if tune and compiled_normalization(device) else "library",
+            normalization="compiled" if tune and compiled_normalization(device, cache_root(None)) else "library",
         )
         for chosen in _algorithms(runs, classes, size, threads, on_stage if tune and device == "cpu" else None)
     ]

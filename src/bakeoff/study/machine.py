@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 from bakeoff.errors import SpecError, near_miss
-from bakeoff.execution.machine import MEMORY_A_PROCESS, usable_cores
+from bakeoff.execution.machine import MEMORY_A_PROCESS, may_have_gpu, usable_cores
 
 
 def resolve_device(wanted: str) -> str:
@@ -17,17 +17,19 @@ def resolve_device(wanted: str) -> str:
     Raises:
         SpecError: If it is unknown or not there.
     """
-    import torch
-
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    known = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", wanted)
+    known = re.fullmatch(r"auto|cpu|cuda(?::([0-9]{1,4}))?", wanted)
     if known is None:
         raise SpecError(
             f"the device must be auto, cpu, cuda or cuda:N, but got '{wanted}'{near_miss(wanted, ['auto', 'cpu', 'cuda'])}"
         )
+    if wanted == "cpu" or (wanted == "auto" and not may_have_gpu()):
+        return "cpu"
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     number = known[1]
-    if wanted != "cpu" and not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         raise SpecError(f"the device '{wanted}' needs a CUDA GPU, but torch sees none; use --device cpu")
     if number is not None and int(number) >= torch.cuda.device_count():
         raise SpecError(

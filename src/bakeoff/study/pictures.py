@@ -16,6 +16,7 @@ from PIL import Image
 from bakeoff.analysis.pictures import Disagreement, Mistake, Pictures, ViewsShown
 from bakeoff.data import Dataset, prepare
 from bakeoff.data.batches import generator
+from bakeoff.data.splits import split_indices
 from bakeoff.data.view import View
 from bakeoff.errors import BakeoffError, StudyError
 from bakeoff.predictions import load_predictions
@@ -24,7 +25,6 @@ from bakeoff.spec import ViewSpec, labels
 from bakeoff.study.auditing import kept_probes
 from bakeoff.study.folder import Study, predictions_path
 from bakeoff.study.reading import Reading
-from bakeoff.training.setup import split_indices
 
 VIEWED = 8
 """Training pictures that are shown through every view."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from bakeoff.data import Dataset
 from bakeoff.execution.messages import Task
 from bakeoff.records import Numerics
-from bakeoff.spec import Conditions, ResolvedStudy, RunSpec, labels
+from bakeoff.spec import Conditions, PrecisionName, ResolvedStudy, RunSpec, labels
 from bakeoff.study.folder import predictions_path
+from bakeoff.study.remembered import Remembered
 
 NOTABLE = 0.1
 """A candidate that exceeds or leaves more than this share of its budget, or whose throughput varied by more while it
@@ -68,15 +69,13 @@ class Plan:
             channels_last=True,
             micro_batch=run.candidate.recipe.batch_size,
             convolutions=convolutions or {},
-            normalization="compiled" if self.tune and compiled_normalization(self.device) else "library",
+            normalization="compiled" if self.tune and compiled_normalization(self.device, self.cache) else "library",
         )
 
     def remarks(self) -> list[str]:
         """Return what the user should know before anything is trained."""
-        from bakeoff.training.precision import emulated
-
         said = list(self.dataset.notes)
-        if emulated(self.study.precision, self.device):
+        if imitated(self.study.precision, self.device, self.cache):
             said.append(
                 f"this processor has no {self.study.precision} arithmetic and imitates it slowly; --precision float32 is faster here"
             )
@@ -143,8 +142,53 @@ class Plan:
         )
 
 
-def compiled_normalization(device: str) -> bool:
-    """Whether batch normalisation can be compiled for a device."""
-    from bakeoff.training.kernels import normalization
+def imitated(precision: PrecisionName, device: str, cache: Path) -> bool:
+    """Whether a device lacks a number format and computes it the slow way.
 
-    return device == "cpu" and normalization.unavailable() is None
+    Args:
+        precision: The format.
+        device: What is trained on.
+        cache: The cache's folder, where it is remembered of processors.
+    """
+    from bakeoff.training.kernels import native
+
+    def ask() -> bool:
+        from bakeoff.training.precision import emulated
+
+        return emulated(precision, device)
+
+    if precision == "float32":
+        return False
+    return (
+        Remembered(cache).fact(bool, ["imitated", precision, *native.arithmetic()], ask) if device == "cpu" else ask()
+    )
+
+
+def compiled_normalization(device: str, cache: Path) -> bool:
+    """Whether batch normalisation can be compiled for a device.
+
+    Args:
+        device: What is trained on.
+        cache: The cache's folder, where it is remembered that it can.
+    """
+    from bakeoff.training.kernels import native
+
+    if device != "cpu":
+        return False
+    try:
+        return Remembered(cache).fact(bool, ["normalization compiled", *native.made_with()], _compile_normalization)
+    except native.UnavailableError:
+        return False
+
+
+def _compile_normalization() -> bool:
+    """Return True.
+
+    Raises:
+        UnavailableError: If it cannot be compiled.
+    """
+    from bakeoff.training.kernels import native, normalization
+
+    if (reason := normalization.unavailable()) is not None:
+        raise native.UnavailableError(reason)
+    return True

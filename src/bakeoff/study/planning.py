@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from bakeoff.data import KNOWN_SOURCES, Dataset, prepare
 from bakeoff.data.cache import cache_root
 from bakeoff.errors import SpecError, StudyError, near_miss
 from bakeoff.flags import several
-from bakeoff.spec import DataFacts, ResolvedStudy, StudySpec, content_id, labels
+from bakeoff.spec import CandidateSpec, DataFacts, ResolvedStudy, StudySpec, content_id, labels
 from bakeoff.study.budgets import granted
 from bakeoff.study.folder import Study, refuse_other, stored_study
 from bakeoff.study.machine import divide_cores, resolve_device
 from bakeoff.study.planned import Plan
+from bakeoff.study.remembered import Remembered
+
+
+class Network(NamedTuple):
+    """What is told of a network that can be built."""
+
+    changes: tuple[str, ...]
+    parameters: int
+    macs: int
 
 
 def plan(
@@ -107,11 +118,10 @@ def _asked(
     on_stage: Callable[[str, int, int | None], None] | None,
 ) -> tuple[ResolvedStudy, Dataset]:
     """Return a study with its defaults filled in, and its pictures."""
-    from bakeoff import models  # torch loads here, not when the command line starts
-
+    known = Remembered(cache_root(cache_dir))
     for grid in spec.candidates:
         for model in several(grid.model):
-            models.check_name(model)
+            known.fact(bool, ["there is a network", model], partial(_there_is, model))
     dataset = prepare(
         spec.data.source, size=spec.data.size, data_dir=data_dir, cache_dir=cache_dir, on_progress=on_stage
     )
@@ -119,6 +129,19 @@ def _asked(
     if source not in KNOWN_SOURCES and Path(source).exists():
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": str(Path(source).resolve())})})
     return spec.resolve(facts_of(dataset, spec.data.limit)), dataset
+
+
+def _there_is(model: str) -> bool:
+    """Return True.
+
+    Raises:
+        SpecError: If there is no network of this name.
+        MissingExtraError: If it is timm's and timm is not installed.
+    """
+    from bakeoff import models  # torch loads here, not when the command line starts
+
+    models.check_name(model)
+    return True
 
 
 def _short_id(asked: ResolvedStudy) -> str:
@@ -215,9 +238,6 @@ def plan_resolved(
     Raises:
         SpecError: If a network cannot be built for these pictures, the device is not there, or `only` matches nothing.
     """
-    from bakeoff import cost, models
-    from bakeoff.training.threads import torch_threads
-
     if dataset.fingerprint != study.fingerprint:
         raise StudyError(
             f"a study must go on with the pictures it began with, but those of {study.source} have changed since "
@@ -225,17 +245,12 @@ def plan_resolved(
         )
     device = resolve_device(device)
     changes, parameters, macs = {}, {}, {}
-    known: dict[tuple[object, ...], tuple[tuple[str, ...], int, int]] = {}
+    known, classes = Remembered(cache), len(dataset.classes)
     for candidate in study.candidates:
-        size = candidate.input_size(dataset.size)
-        network = (candidate.model, candidate.stem, size, candidate.recipe.early_sizes)
-        if network not in known:  # candidates of a sweep share theirs
-            with torch_threads(1):  # of one picture; another core is busy with the loading of a worker
-                built = models.build(candidate.model, classes=len(dataset.classes), stem=candidate.stem, size=size)
-                for side, _ in candidate.recipe.early_sizes:
-                    models.check_early_size(built.module, candidate.model, side)
-                known[network] = (built.changes, cost.parameters(built.module), cost.macs(built.module, size))
-        changes[candidate.id], parameters[candidate.id], macs[candidate.id] = known[network]
+        size, early = candidate.input_size(dataset.size), [side for side, _ in candidate.recipe.early_sizes]
+        key = ["network built", candidate.model, candidate.stem, classes, size, early]
+        network = known.fact(Network, key, partial(_built, candidate, dataset))
+        changes[candidate.id], parameters[candidate.id], macs[candidate.id] = network
     names = labels(study.candidates)
     workers, threads = divide_cores(len(study.runs()), workers, device)
     planned = Plan(
@@ -259,3 +274,20 @@ def plan_resolved(
             f"--only must match a candidate, but {', '.join(only)} matches none of: {', '.join(names.values())}{near_miss(only[0], names.values())}"
         )
     return planned
+
+
+def _built(candidate: CandidateSpec, dataset: Dataset) -> Network:
+    """Build a candidate's network, and say what it is.
+
+    Raises:
+        SpecError: If it cannot take the study's inputs.
+    """
+    from bakeoff import cost, models
+    from bakeoff.training.threads import torch_threads
+
+    size = candidate.input_size(dataset.size)
+    with torch_threads(1):  # of one picture; another core is busy with the loading of a worker
+        built = models.build(candidate.model, classes=len(dataset.classes), stem=candidate.stem, size=size)
+        for side, _ in candidate.recipe.early_sizes:
+            models.check_early_size(built.module, candidate.model, side)
+        return Network(built.changes, cost.parameters(built.module), cost.macs(built.module, size))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from bakeoff.execution.machine import usable_cores
+from bakeoff.execution.machine import may_have_gpu, usable_cores
 from bakeoff.store import Store
 
 COMMANDS = "commands"
@@ -69,6 +69,8 @@ def _version(package: str) -> str | None:
 
 
 def _gpu() -> str:
+    if not may_have_gpu():
+        return ""
     import torch
 
     return f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""

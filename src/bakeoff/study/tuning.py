@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from bakeoff.data.cache import cache_root
@@ -13,10 +14,15 @@ from bakeoff.records import Numerics
 from bakeoff.spec import RunSpec
 from bakeoff.spec.candidate import SMALL_INPUT
 from bakeoff.study.planned import Plan
+from bakeoff.study.remembered import Remembered
+from bakeoff.training.kernels import native
 
 STAGE = "measuring convolutions"
 FOLDER = "convolutions"
 """In the cache folder."""
+
+Choices = dict[str, list[str]]
+"""By layer, the algorithms of its passes, where one is faster than the library."""
 
 CLASSES = 10
 """Of a network that is tuned by itself: of no weight, since the last layer is hardly ever a convolution."""
@@ -73,16 +79,39 @@ def choose_algorithms(
     Raises:
         StudyError: If measuring fails.
     """
-    distinct = list(dict.fromkeys(jobs))
-    if not distinct:
-        return {}
+    distinct, folder = list(dict.fromkeys(jobs)), cache / FOLDER
+    # What was chosen from the measurements that are there now, so that nobody need build the networks to choose again.
+    known, now = Remembered(folder), _stamps(folder)
+    found = {job: chosen for job in distinct if (chosen := known.recall(Choices, _key(job, threads, now))) is not None}
+    missing = [job for job in distinct if job not in found]
+    if not missing:
+        return found
     tuned = tune(
-        distinct,
+        missing,
         threads=threads,
-        folder=cache / FOLDER,
+        folder=folder,
         on_layer=lambda done, total: None if on_stage is None else on_stage(STAGE, done, total),
     )
-    return {job: one.choices for job, one in zip(distinct, tuned, strict=True)}
+    found |= {job: one.choices for job, one in zip(missing, tuned, strict=True)}
+    now = _stamps(folder)
+    for job, chosen in found.items():
+        known.keep(Choices, _key(job, threads, now), chosen)
+    return found
+
+
+def _stamps(folder: Path) -> list[tuple[str, int, int]]:
+    """Return the names, sizes and times of the files that hold measurements."""
+    files = sorted(folder.glob("*.json"))
+    return [(path.name, status.st_size, status.st_mtime_ns) for path in files if (status := path.stat())]
+
+
+def _key(job: Job, threads: int, measurements: list[tuple[str, int, int]]) -> list[object]:
+    """Return what decides the algorithms chosen for a job."""
+    try:
+        compiler = native.made_with()
+    except native.UnavailableError:
+        compiler = []
+    return ["convolutions", asdict(job), threads, *native.arithmetic(), *compiler, measurements]
 
 
 def tune_model(

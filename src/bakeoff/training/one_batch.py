@@ -15,10 +15,11 @@ from torch.nn import functional as F
 
 from bakeoff.data.batches import Batches, derived_seed
 from bakeoff.data.dataset import Dataset, Pictures
+from bakeoff.data.splits import split_indices
 from bakeoff.records import OneBatch
 from bakeoff.spec import RunSpec
 from bakeoff.training.precision import autocast
-from bakeoff.training.setup import build_network, split_indices, view_of
+from bakeoff.training.setup import build_network, view_of
 
 PICTURES_AND_STEPS = {"cpu": (8, 100), "cuda": (32, 300)}
 """Of pictures, and of steps at most. On 8 pictures networks with batch normalisation have taken 1 to 9 steps, AlexNet,

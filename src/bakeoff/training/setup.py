@@ -2,51 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from bakeoff import models
 from bakeoff.data.batches import derived_seed
 from bakeoff.data.dataset import Dataset
-from bakeoff.data.splits import split_validation, stratified_subset
+from bakeoff.data.splits import split_indices
 from bakeoff.data.view import View
 from bakeoff.spec import NORMALIZATIONS, CandidateSpec, RunSpec, ViewSpec
 
 PREPARED_WITH = 2000
 """Training pictures that a network may look at before training, at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class SplitIndices:
-    """Which pictures of a data set's splits take part in a run."""
-
-    train: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    """Into the training split, or into the data set's own validation split if it has one; may be empty."""
-
-    test: NDArray[np.int64]
-
-
-def split_indices(dataset: Dataset, run: RunSpec) -> SplitIndices:
-    """Return the pictures of each split: the limit taken first, then the validation split off the training set."""
-    train = np.arange(len(dataset.train), dtype=np.int64)
-    test = np.arange(len(dataset.test), dtype=np.int64)
-    if run.limit is not None and run.limit < len(train):
-        share = run.limit / len(train)
-        train = stratified_subset(dataset.train.labels, run.limit, run.split_seed)
-        test = stratified_subset(
-            dataset.test.labels, max(len(dataset.classes), round(share * len(test))), run.split_seed
-        )
-    if dataset.validation is not None:
-        return SplitIndices(train, np.arange(len(dataset.validation), dtype=np.int64), test)
-    if run.validation == 0:
-        return SplitIndices(train, np.empty(0, dtype=np.int64), test)
-    kept, held_out = split_validation(dataset.train.labels[train], run.validation, run.split_seed)
-    return SplitIndices(train[kept], train[held_out], test)
 
 
 def view_of(spec: ViewSpec, candidate: CandidateSpec, dataset: Dataset) -> View:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from bakeoff.data.batches import Batches, derived_seed
 from bakeoff.data.dataset import Dataset
+from bakeoff.data.splits import split_indices
 from bakeoff.predictions import save_predictions
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus, StepReport
 from bakeoff.spec import RunSpec
@@ -27,7 +28,7 @@ from bakeoff.training.kernels import normalization
 from bakeoff.training.memory import MemoryShortError, memory_is_short
 from bakeoff.training.optim import build_optimizer, learning_rate, only_gradients_move
 from bakeoff.training.precision import autocast
-from bakeoff.training.setup import build_network, split_indices, view_of
+from bakeoff.training.setup import build_network, view_of
 
 EVALUATION_BATCH = 256
 """Pictures scored at once, at most: no gradients are kept, so more fit than in training."""

@@ -11,9 +11,9 @@ from torch import nn
 
 from bakeoff import models
 from bakeoff.audit.evidence import NetworkProbe
+from bakeoff.data.splits import split_indices
 from bakeoff.study.evidence import networks
 from bakeoff.study.evidence.networks import NetworkProber
-from bakeoff.training.setup import split_indices
 from tests.builders import one_run, small_dataset
 
 

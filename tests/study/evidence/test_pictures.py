@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bakeoff.data import Dataset, Pictures
+from bakeoff.data.splits import split_indices
 from bakeoff.study.evidence.pictures import baseline, data_probe
-from bakeoff.training.setup import split_indices
 from tests.builders import one_run, random_pictures, small_dataset
 
 
@@ -93,7 +93,7 @@ def test_the_linear_classifier_is_kept_beside_the_pictures_and_read_again(
     indices = split_indices(dataset, one_run(dataset))
     first = baseline(dataset, indices)
     assert first.accuracy > 0.5  # of four classes, which differ in brightness
-    monkeypatch.setattr("bakeoff.study.evidence.pictures.linear_score", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("bakeoff.training.baseline.linear_score", lambda *_: pytest.fail("trained again"))
     assert baseline(dataset, indices) == first
 
 

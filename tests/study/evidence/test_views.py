@@ -15,10 +15,10 @@ from bakeoff.audit.evidence import Geometry
 from bakeoff.audit.views import input_range
 from bakeoff.data import Pictures
 from bakeoff.data.batches import Batches
+from bakeoff.data.splits import split_indices
 from bakeoff.data.view import View
 from bakeoff.spec import ViewSpec
 from bakeoff.study.evidence.views import ViewProber, differing, geometry, input_statistics
-from bakeoff.training.setup import split_indices
 from tests.audit.studies import evidence, study
 from tests.builders import one_run, small_dataset
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
-from bakeoff.audit.evidence import Probes
+from bakeoff.audit.evidence import DataProbe, NetworkProbe, Probes, ViewProbe
+from bakeoff.data import Dataset
+from bakeoff.data.splits import SplitIndices, split_indices
 from bakeoff.records import OneBatch, Repeat
 from bakeoff.spec import RunSpec
-from bakeoff.study.evidence.networks import NetworkProber
 from bakeoff.study.evidence.pictures import baseline, data_probe
-from bakeoff.study.evidence.views import ViewProber
 from bakeoff.study.planned import Plan
-from bakeoff.training.repeat import repeat_start
-from bakeoff.training.setup import split_indices
+from bakeoff.study.remembered import Remembered
+
+if TYPE_CHECKING:
+    from bakeoff.study.evidence.networks import NetworkProber
+    from bakeoff.study.evidence.views import ViewProber
 
 __all__ = ["baseline", "by_heart", "gather", "repeated"]
 
@@ -22,22 +27,74 @@ STAGE = "looking at pictures and views"
 def gather(planned: Plan, on_stage: Callable[[str, int, int | None], None] | None = None) -> Probes:
     """Measure a planned study's views, networks and pictures; nothing is trained.
 
+    What an earlier study has measured of the same is remembered.
+
     Args:
         planned: The study.
         on_stage: Told of the progress.
     """
     tell = on_stage or (lambda name, done, total: None)
-    dataset, runs = planned.dataset, _first_runs(planned)
-    indices = split_indices(dataset, next(iter(runs.values())))
-    views, networks = ViewProber(dataset, indices), NetworkProber(dataset, indices)
-    data = data_probe(dataset, indices, lambda done, total: tell("looking for copies of pictures", done, total))
-    found_views, found_networks = {}, {}
+    runs, known = _first_runs(planned), Remembered(planned.cache)
+    some = next(iter(runs.values()))
+    look = _Look(planned.dataset, some)
+    of = [planned.dataset.fingerprint, some.limit, some.validation, some.split_seed]
+    data = known.fact(
+        DataProbe,
+        ["pictures", planned.dataset.name, planned.dataset.flippable, *of],
+        lambda: look.at_pictures(lambda done, total: tell("looking for copies of pictures", done, total)),
+    )
+    views, networks = {}, {}
     for done, (candidate, run) in enumerate(runs.items()):
         tell(STAGE, done, len(runs))
-        found_views[candidate] = views.probe(run.candidate)
-        found_networks[candidate] = networks.probe(run)
+        views[candidate] = known.fact(ViewProbe, ["views", *of, *_seen(run)], partial(look.at_views, run))
+        networks[candidate] = known.fact(NetworkProbe, ["network", *of, *_decides(run)], partial(look.at_network, run))
     tell(STAGE, len(runs), len(runs))
-    return Probes(views=found_views, networks=found_networks, data=data)
+    return Probes(views=views, networks=networks, data=data)
+
+
+class _Look:
+    """What measures a study's pictures, views and networks; torch loads with the first that is asked for."""
+
+    def __init__(self, dataset: Dataset, run: RunSpec) -> None:
+        self._dataset, self._run = dataset, run
+
+    def at_pictures(self, on_progress: Callable[[int, int], None]) -> DataProbe:
+        return data_probe(self._dataset, self._indices, on_progress)
+
+    def at_views(self, run: RunSpec) -> ViewProbe:
+        return self._views.probe(run.candidate)
+
+    def at_network(self, run: RunSpec) -> NetworkProbe:
+        return self.networks.probe(run)
+
+    @cached_property
+    def _indices(self) -> SplitIndices:
+        return split_indices(self._dataset, self._run)
+
+    @cached_property
+    def _views(self) -> ViewProber:
+        from bakeoff.study.evidence.views import ViewProber
+
+        return ViewProber(self._dataset, self._indices)
+
+    @cached_property
+    def networks(self) -> NetworkProber:
+        from bakeoff.study.evidence.networks import NetworkProber
+
+        return NetworkProber(self._dataset, self._indices)
+
+
+def _seen(run: RunSpec) -> list[object]:
+    """Return what decides a run's views of its pictures."""
+    candidate = run.candidate.model_dump(mode="json")
+    return [candidate[name] for name in ("train_view", "evaluate_view", "normalization")]
+
+
+def _decides(run: RunSpec) -> list[object]:
+    """Return what decides the network that a run begins with, and what it is shown."""
+    candidate = run.candidate
+    early = candidate.recipe.model_dump(mode="json")["early_sizes"]
+    return [candidate.model, candidate.stem, *_seen(run), early, run.precision, run.seed]
 
 
 def by_heart(planned: Plan, on_stage: Callable[[str, int, int | None], None] | None = None) -> dict[str, OneBatch]:
@@ -51,9 +108,8 @@ def by_heart(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
         What came of it, by candidate id.
     """
     tell = on_stage or (lambda name, done, total: None)
-    dataset, runs = planned.dataset, _first_runs(planned)
-    prober = NetworkProber(dataset, split_indices(dataset, next(iter(runs.values()))))
-    found = {}
+    runs, found = _first_runs(planned), {}
+    prober = _Look(planned.dataset, next(iter(runs.values()))).networks
     for done, (candidate, run) in enumerate(runs.items()):
         tell("learning one batch by heart", done, len(runs))
         found[candidate] = prober.learn_by_heart(run, planned.device)
@@ -73,6 +129,8 @@ def repeated(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
     Returns:
         What came of it, by candidate id; candidates that differ in nothing but numbers of their recipe share it.
     """
+    from bakeoff.training.repeat import repeat_start
+
     tell = on_stage or (lambda name, done, total: None)
     runs, found, known = _first_runs(planned), {}, {}
     for done, (candidate, run) in enumerate(runs.items()):

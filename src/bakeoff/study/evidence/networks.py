@@ -12,12 +12,13 @@ from bakeoff import models
 from bakeoff.audit.evidence import NetworkProbe
 from bakeoff.data.batches import Batches
 from bakeoff.data.dataset import Dataset
+from bakeoff.data.splits import SplitIndices
 from bakeoff.records import OneBatch
 from bakeoff.spec import CandidateSpec, RunSpec
 from bakeoff.training.early_sizes import sized
 from bakeoff.training.one_batch import overfit_one_batch
 from bakeoff.training.precision import autocast
-from bakeoff.training.setup import SplitIndices, build_network, view_of
+from bakeoff.training.setup import build_network, view_of
 
 PICTURES = 8
 """In the batch; enough for a first loss within a few per cent, and quick on large inputs."""

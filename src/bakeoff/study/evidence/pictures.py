@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.audit.evidence import Baseline, DataProbe, Overlap
 from bakeoff.data.dataset import Dataset, Pictures
-from bakeoff.data.duplicates import Duplicates, find_duplicates
+from bakeoff.data.splits import SplitIndices
 from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
 from bakeoff.spec import content_id
-from bakeoff.training.baseline import linear_score
-from bakeoff.training.setup import SplitIndices
+
+if TYPE_CHECKING:
+    from bakeoff.data.duplicates import Duplicates
 
 Indices = NDArray[np.int64]
 
@@ -27,6 +29,8 @@ def data_probe(
     dataset: Dataset, indices: SplitIndices, on_progress: Callable[[int, int], None] | None = None
 ) -> DataProbe:
     """Look at the pictures that take part in a study."""
+    from bakeoff.data.duplicates import find_duplicates  # torch loads here
+
     places = _places(dataset, indices)
     held_out = dataset.train if dataset.validation is None else dataset.validation
     splits = {
@@ -108,6 +112,8 @@ def _constant(pictures: Pictures, chosen: Indices) -> int:
 
 def baseline(dataset: Dataset, indices: SplitIndices) -> Baseline:
     """Return how well a linear softmax does on a study's pictures; kept beside the decoded pictures."""
+    from bakeoff.training.baseline import linear_score
+
     name = content_id([BASELINE_FORMAT, dataset.fingerprint, indices.train.tolist(), indices.test.tolist()])
     kept = dataset.folder / f"linear-{name}.json"
     try:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from bakeoff.audit.evidence import Geometry, InputStatistics, ViewProbe
 from bakeoff.data.batches import Batches, generator
 from bakeoff.data.dataset import Dataset, Pictures
+from bakeoff.data.splits import SplitIndices
 from bakeoff.data.view import Draws, View
 from bakeoff.spec import CandidateSpec, ViewSpec
-from bakeoff.training.setup import SplitIndices, view_of
+from bakeoff.training.setup import view_of
 
 DRAWS = 256
 """Of a random view. Fewer where the pictures are so large that it would take long."""

@@ -45,7 +45,9 @@ def load(source: str) -> ctypes.CDLL:
         UnavailableError: If there is no compiler, or it fails, or the result cannot be loaded.
     """
     compiler = _compiler()
-    name = hashlib.sha256("\0".join((source, *FLAGS, _version(compiler), processor())).encode()).hexdigest()[:16]
+    name = hashlib.sha256(
+        "\0".join((source, *FLAGS, _version(compiler), processor(), instructions())).encode()
+    ).hexdigest()[:16]
     folder = cache_root(None) / FOLDER
     library = folder / f"{name}.so"
     if not library.exists():
@@ -66,6 +68,33 @@ def processor() -> str:
         if names:
             return names[0]
     return platform.machine()
+
+
+def instructions() -> str:
+    """Return the names of the instructions that the processor has, as Linux gives them; nothing elsewhere.
+
+    Processors of one name may differ in them, as virtual machines show, and share a cache folder.
+    """
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return " ".join(sorted(line.partition(":")[2].split()))
+    return ""
+
+
+def arithmetic() -> list[str]:
+    """Return what decides how this machine computes: its processor, and which of its instructions torch is told to use."""
+    return [processor(), instructions(), os.environ.get("ATEN_CPU_CAPABILITY", "")]
+
+
+def made_with() -> list[str]:
+    """Return what decides whether kernels can be made here: the compiler and the processor.
+
+    Raises:
+        UnavailableError: If there is no compiler.
+    """
+    return [_compiler(), processor(), instructions()]
 
 
 def _compiler() -> str:
