@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -53,6 +54,60 @@ def test_the_fastest_is_chosen_and_the_library_where_nothing_is_clearly_faster()
         "first": ["planar", "library", "library"],
         "none": ["library"] * 3,
     }
+
+
+class Runner:
+    """An algorithm whose turns take so long, by a clock that nothing else moves; the last one again and again."""
+
+    def __init__(self, name: str, clock: list[float], milliseconds: list[float]) -> None:
+        self.name, self.clock, self.left = name, clock, milliseconds
+        self.turns = -1  # the first builds
+
+    def forward(self, *_: object) -> None:
+        self.turns += 1
+        self.clock[0] += (self.left.pop(0) if len(self.left) > 1 else self.left[0]) / 1e3
+
+
+def race(monkeypatch: pytest.MonkeyPatch, **milliseconds: list[float]) -> tuple[dict[str, float], dict[str, int]]:
+    """Time runners; return what was measured, and how many turns each had."""
+    clock = [0.0]
+    runners: list[Any] = [Runner(name, clock, list(taken)) for name, taken in milliseconds.items()]
+    monkeypatch.setattr(choice.time, "perf_counter", lambda: clock[0])
+    found = choice.measure(layers()[-1].geometry, Pass.FORWARD, runners)
+    return found, {runner.name: runner.turns for runner in runners}
+
+
+def test_a_turn_that_was_held_up_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = race(monkeypatch, library=[9, 3.0], matmul=[9, 2.0, 23.0, 2.1, 40.0, 2.05])
+    assert found == pytest.approx({"library": 3.0, "matmul": 2.0})
+
+
+def test_slow_layers_whose_turns_agree_are_timed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, turns = race(monkeypatch, library=[90, 60, 62], planar=[90, 75])
+    assert found == pytest.approx({"library": 60, "planar": 75})
+    assert turns == {"library": 2, "planar": 2}
+
+
+def test_turns_that_disagree_are_repeated_until_one_is_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, turns = race(monkeypatch, library=[90, 150, 62, 60], planar=[90, 75])
+    assert found == pytest.approx({"library": 60, "planar": 75})
+    assert turns == {"library": 3, "planar": 3}
+
+
+def test_a_machine_that_never_comes_to_rest_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, turns = race(monkeypatch, library=[90, *(400 * 0.8**turn for turn in range(30))])
+    assert turns["library"] == 4  # 400, 320, 256 and 205 ms: over a second
+    assert found["library"] == pytest.approx(400 * 0.8**3)
+
+
+def test_who_is_hopeless_has_no_second_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, turns = race(monkeypatch, library=[9, 1.0], dense=[9, 2.6])
+    assert turns == {"library": 15, "dense": 1}
+
+
+def test_who_was_held_up_once_is_not_hopeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = race(monkeypatch, library=[3, 2.0], matmul=[3, 23.0, 1.8])
+    assert found["matmul"] == pytest.approx(1.8)
 
 
 def test_a_cache_that_cannot_be_written_to_is_no_error(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,23 +20,29 @@ from bakeoff.training.convolution.layer import choosable
 from bakeoff.training.kernels.native import processor
 
 ROUNDS = 15
-"""Turns that each algorithm has at most, by turns with the others."""
+"""Turns that each algorithm has at most once it is built, by turns with the others."""
 
 LEAST_ROUNDS = 2
 SECONDS = 0.1
 """For which one pass of one geometry is measured, if the least number of rounds does not take longer."""
 
+LONGEST_SECONDS = 1.0
+"""For which it is measured where turns disagree, as on a machine that is busy with something else."""
+
+CONFIRMED = 1.1
+"""A fastest turn counts as confirmed by another that took at most so many times as long."""
+
 HOPELESS = 2.5
-"""An algorithm that took so many times as long as the fastest in its first turn has no more."""
+"""An algorithm that took so many times as long as the fastest, when it was built and in the turn after, has no more."""
 
 CLEARLY = 0.95
 """Share of the library's time that another must keep below: within the noise, PyTorch's own way stays."""
 
-VERSION = 3
-"""Of the algorithms: raised when one becomes faster or slower, so that what was measured before is measured again."""
+VERSION = 4
+"""Of the algorithms and of how they are timed: raised so that what was measured before is measured again."""
 
 Timings = dict[Pass, dict[str, float]]
-"""Milliseconds by pass and algorithm: the median of its turns."""
+"""Milliseconds by pass and algorithm: the fastest of its turns, since what else goes on only ever makes one slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +201,7 @@ def measure(geometry: Geometry, task: Pass, algorithms: list[Algorithm]) -> dict
     """Time algorithms on one pass, by turns, on random numbers.
 
     Returns:
-        Milliseconds by name, the median of each one's turns.
+        Milliseconds by name, the fastest of each one's turns.
     """
     inputs, weight, gradient = _tensors(geometry)
 
@@ -210,20 +215,31 @@ def measure(geometry: Geometry, task: Pass, algorithms: list[Algorithm]) -> dict
             algorithm.weight_gradient(gradient, inputs, geometry)
         return 1e3 * (time.perf_counter() - started)
 
-    seconds: dict[str, list[float]] = {algorithm.name: [] for algorithm in algorithms}
-    ends = time.perf_counter() + SECONDS
     with torch.no_grad():
-        for algorithm in algorithms:
-            once(algorithm)  # builds what is built once: primitives, tables
+        # The first turn builds what is built once: primitives, tables.
+        taken = {algorithm.name: [once(algorithm)] for algorithm in algorithms}
+        began = time.perf_counter()
         for turn in range(ROUNDS):
-            best = min((min(taken) for taken in seconds.values() if taken), default=float("inf"))
-            for algorithm in algorithms:
-                taken = seconds[algorithm.name]
-                if not taken or min(taken) < HOPELESS * best:
-                    taken.append(once(algorithm))
-            if turn + 1 >= LEAST_ROUNDS and time.perf_counter() > ends:
+            racing = [algorithm for algorithm in algorithms if not _hopeless(taken, algorithm.name)]
+            for algorithm in racing:
+                taken[algorithm.name].append(once(algorithm))
+            seconds = time.perf_counter() - began
+            confirmed = all(_confirmed(taken[algorithm.name]) for algorithm in racing)
+            if turn + 1 >= LEAST_ROUNDS and seconds > (SECONDS if confirmed else LONGEST_SECONDS):
                 break
-    return {name: statistics.median(taken) for name, taken in seconds.items()}
+    return {name: min(milliseconds) for name, milliseconds in taken.items()}
+
+
+def _hopeless(taken: Mapping[str, list[float]], name: str) -> bool:
+    """Whether an algorithm was so much slower than the fastest that it has no more turns."""
+    best = min(min(one) for one in taken.values())
+    return len(taken[name]) > 1 and min(taken[name]) > HOPELESS * best
+
+
+def _confirmed(milliseconds: list[float]) -> bool:
+    """Whether the fastest of an algorithm's turns was no fluke, and no stall hides what it can do."""
+    fastest, second, *_ = sorted(milliseconds)
+    return second <= CONFIRMED * fastest
 
 
 def _tensors(geometry: Geometry) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -62,12 +62,7 @@ def load(source: str) -> ctypes.CDLL:
 
 def processor() -> str:
     """Return the name of the processor."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        if names:
-            return names[0]
-    return platform.machine()
+    return _cpuinfo().get("model name") or platform.machine()
 
 
 def instructions() -> str:
@@ -75,12 +70,19 @@ def instructions() -> str:
 
     Processors of one name may differ in them, as virtual machines show, and share a cache folder.
     """
+    known = _cpuinfo()
+    return " ".join(sorted(known.get("flags", known.get("Features", "")).split()))  # on x86, on ARM
+
+
+@cache
+def _cpuinfo() -> dict[str, str]:
+    """Return what Linux says of the first core; reading it takes long where there are many."""
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith(("flags", "Features")):
-                return " ".join(sorted(line.partition(":")[2].split()))
-    return ""
+    if not info.exists():
+        return {}
+    first, _, _ = info.read_text().partition("\n\n")
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def arithmetic() -> list[str]:
