@@ -9,7 +9,13 @@
 #include <stdint.h>
 #include <string.h>
 
-#define LANES 16 // channels at once: one cache line of float32
+#if defined(__AVX512F__)
+#define LANES 16 // channels at once: as many float32 as a register holds
+#elif defined(__AVX__)
+#define LANES 8
+#else
+#define LANES 4
+#endif
 #define CHUNK 512 // rows that are summed in float32 before the sum goes to float64
 
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
