@@ -114,10 +114,10 @@ def uneven_study(folder: Path, *networks: Network, seeds: int = 3, **keys: Any) 
     for network, candidate in zip(networks, spec.candidates, strict=True):
         for seed in range(seeds):
             if seed < len(network.correct):
-                run = replace(_run(network, seed), candidate=candidate.id)
+                run = replace(_run(network, seed), candidate=candidate.id, model=candidate.model)
                 write_predictions(predictions_path(folder, run.id), network.correct[seed])
             else:
-                run = Run(candidate=candidate.id, seed=seed, status=RunStatus.PENDING, test=None)
+                run = Run(candidate=candidate.id, model=candidate.model, seed=seed, status=RunStatus.PENDING, test=None)
             runs.append((network.name, run))
     with Store.create_or_open(folder / "results.sqlite") as store:
         fill(store, [replace(run, label=name) for name, run in runs])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shutil
@@ -125,6 +127,30 @@ def test_show_ends_with_the_verdict_and_takes_targets(known: Path, capsys: pytes
     assert "never (0/5)" in said
     assert bakeoff("show", str(known), "--json") == 0
     assert json.loads(capsys.readouterr().out)["verdict"]["winner"] == "big"
+
+
+def test_show_takes_targets_as_json_and_csv(known: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("show", str(known), "--json", "--targets", "70%,0.9") == 0
+    times = {
+        (one["candidate_id"], one["target"]): one for one in json.loads(capsys.readouterr().out)["time_to_accuracy"]
+    }
+    assert times["big", 0.9]["seconds"] > 0
+    assert times["small", 0.7]["hits"] == times["small", 0.7]["seeds"] == 5
+    assert times["small", 0.9]["seconds"] is None
+    assert times["small", 0.9]["hits"] == 0
+    assert bakeoff("show", str(known), "--csv", "--targets", "70%,0.9,0.7") == 0
+    big, small = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert list(big)[-2:] == ["seconds_to_0.7", "seconds_to_0.9"]
+    assert float(big["seconds_to_0.9"]) == times["big", 0.9]["seconds"]
+    assert small["seconds_to_0.9"] == "inf"
+    assert bakeoff("show", str(known), "--json") == 0
+    assert "time_to_accuracy" not in json.loads(capsys.readouterr().out)
+
+
+def test_show_refuses_a_target_that_is_no_share_in_every_form(known: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for form in ([], ["--json"], ["--csv"]):
+        assert bakeoff("show", str(known), *form, "--targets", "far") == 2
+        assert "--targets" in capsys.readouterr().err
 
 
 def test_show_names_who_is_not_ranked_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from bakeoff.store import Store
 from bakeoff.study import Study, predictions_path
 from bakeoff.study.folder import DATABASE
 from bakeoff.study.provenance import write_down
-from tests.stored import Network, bits, stored_study, write_predictions
+from tests.stored import Network, bits, stored_study, uneven_study, write_predictions
 from tests.synthetic import Run, planned
 
 
@@ -46,6 +46,15 @@ def test_the_page_is_written_into_the_studys_folder_or_where_it_is_wanted(
     paths = [Path(line) for line in capsys.readouterr().out.split()]
     assert paths == [study.folder / "report" / "index.html", tmp_path / "there" / "page.html"]
     assert all("other" in path.read_text(encoding="utf-8") for path in paths)
+
+
+def test_a_study_of_one_seed_each_shows_its_effects_and_claims_none(tmp_path: Path) -> None:
+    networks = [Network(name=name, correct=bits(0.9, seeds=1, pictures=200)) for name in ("one", "other")]
+    study = uneven_study(tmp_path / "study", *networks, seeds=1)
+    effects = page_facts(material_of(study.reading())).effects
+    assert [one.factor for one in effects.influences] == ["model"]
+    assert "S1 too few seeds" in effects.caveat
+    assert effects.caveat in write_page(study).read_text(encoding="utf-8")
 
 
 def test_python_writes_the_same_page(study: Study, tmp_path: Path) -> None:

@@ -30,6 +30,11 @@ def test_amounts_are_read(parse: Parser, text: str, value: float) -> None:
     assert parse(text, "--flag") == pytest.approx(value)
 
 
+@pytest.mark.parametrize("percent", range(1, 101))
+def test_a_percentage_is_the_same_share_as_its_hundredth(percent: int) -> None:
+    assert units.share(f"{percent}%", "--flag") == percent / 100
+
+
 @pytest.mark.parametrize(
     ("parse", "text", "said"),
     [

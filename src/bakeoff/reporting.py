@@ -173,11 +173,15 @@ def material_of(reading: Reading, looked: Looked | None = None) -> Material:
         findings=reading.findings,
         found_before=reading.said.found_before,
         remarks=reading.remarks,
-        effects=effects(reading.runs, reading.ranking),
+        effects=effects(reading.runs, reading.ranking, _contending(verdict)),
         classes=looked.classes,
         pictures=looked.pictures,
         made=made_of(reading),
     )
+
+
+def _contending(verdict: Verdict | None) -> list[str]:
+    return [] if verdict is None else [one.candidate_id for one in verdict.contending]
 
 
 def _verdict_or_why_not(reading: Reading) -> tuple[Verdict | None, str | None]:

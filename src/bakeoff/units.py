@@ -75,7 +75,7 @@ def share(text: str, what: str) -> float:
     value = _amount(text, {"": 1.0, "%": 0.01}, what, "a percentage such as 80%, or a share such as 0.8")
     if value > 1:
         raise SpecError(f"{what} takes at most 100 %, but got '{text}'; 80 % is 80% or 0.8")
-    return value
+    return float(f"{value:.15g}")  # 70 times 0.01 is a little more than 0.7, which whoever reaches just that would miss
 
 
 def _amount(text: str, units: Mapping[str, float], what: str, expected: str) -> float:

@@ -135,6 +135,34 @@ def test_where_nobody_is_ranked_the_reason_stands_in_place_of_effects(tmp_path: 
     )
 
 
+def test_of_one_seed_each_effects_are_shown_and_nothing_is_claimed(tmp_path: Path) -> None:
+    runs = [*grid(("sgd", 0.01)), run("resnet18", "adam", 1.0, 0.99)]
+    few = {one.candidate: "S1 too few seeds" for one in runs[:-1]}
+    table, ranking = ranked(tmp_path, *runs, unranked=few | {runs[-1].candidate: BROKEN})
+    found = effects(table, ranking, contending=list(few))
+    (one,) = found.grids
+    assert one.best == (1, 1)
+    assert one.accuracy[0][one.learning_rates.index(1.0)] is None
+    assert found.influences
+    assert all("with one seed each, chance cannot be told from it" in told.sentence for told in found.influences)
+    assert found.caveat == (
+        "No candidate is ranked (S1 too few seeds). These are results of one seed each: a difference may be chance, so none "
+        "is claimed to come from a setting."
+    )
+    assert (
+        found.left_out == f"Not compared here, as the audit left them out of the ranking: resnet18 adam 1 ({BROKEN})."
+    )
+    assert effects(table, ranking).grids == ()
+
+
+def test_where_somebody_is_ranked_who_is_not_is_not_compared_for_contending(tmp_path: Path) -> None:
+    runs = grid(("sgd", 0.01))
+    table, ranking = ranked(tmp_path, *runs, unranked={runs[0].candidate: "S1 too few seeds"})
+    found = effects(table, ranking, contending=[one.candidate for one in runs])
+    assert found.grids[0].accuracy[0][0] is None
+    assert found.caveat == ""
+
+
 def test_of_whom_no_run_has_finished_the_audit_left_nobody_out(tmp_path: Path) -> None:
     runs = [*grid(("sgd", 0.01)), run("resnet18", "adam", 1.0, 0.5, status=RunStatus.PENDING)]
     found = effects(*ranked(tmp_path, *runs))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from bakeoff.analysis.comparison import Comparison, compare
-from bakeoff.analysis.contenders import Contender
-from bakeoff.analysis.decision import Decision, Pair, decide
-from bakeoff.analysis.further_seeds import MOST_SEEDS, further_seeds
+from bakeoff.analysis.comparison import Comparison
+from bakeoff.analysis.decision import Decision, Pair
+from bakeoff.analysis.further_seeds import further_seeds
 from bakeoff.analysis.settling import Settling
 from bakeoff.analysis.statistics.differences import Superiority, gap_on_new_pictures
 from bakeoff.analysis.verdict import Standing, Verdict
@@ -163,39 +161,10 @@ def test_seeds_do_not_stand_in_for_predictions_that_are_lost() -> None:
     assert "every run's predictions" in found.beyond[0]
 
 
-@pytest.mark.nightly
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("sd", [0.002, 0.005, 0.01])
-@pytest.mark.parametrize("start", [3, 5])
-def test_looking_again_after_each_round_raises_no_more_false_alarms_than_are_allowed(sd: float, start: int) -> None:
-    """400 pairs of candidates that are equal; 5 % are allowed, and 7.2 % lie within two standard errors of that."""
-    generator = np.random.default_rng([start, int(1000 * sd)])
-    alarms = sum(_settled(generator, sd, start).decision is Decision.BETTER for _ in range(400))
-    assert alarms / 400 <= 0.072
-
-
-def _settled(generator: np.random.Generator, sd: float, seeds: int, pictures: int = 4000) -> Pair:
-    """Settle two candidates of equal quality, whose seeds lie apart by `sd`, and return the last judgement."""
-    difficulty = (generator.permutation(pictures) + 0.5) / pictures
-    reached = generator.normal(0.9, sd, (2, MOST_SEEDS, 1))
-    correct = difficulty + generator.normal(0, 0.03, (2, MOST_SEEDS, pictures)) < reached
-    have = {"a": seeds, "b": seeds}
-    while True:
-        sides = [_contender(name, correct[place, :number]) for place, (name, number) in enumerate(have.items())]
-        judged = decide(compare(sides)[0], pairs=1)
-        more = further_seeds(verdict(judged), have).seeds
-        if not more:
-            return judged
-        have = {name: number + more.get(name, 0) for name, number in have.items()}
-
-
-def _contender(name: str, correct: np.ndarray) -> Contender:
-    return Contender(
-        candidate_id=name,
-        label=name,
-        attempted=len(correct),
-        seeds=tuple(range(len(correct))),
-        test=correct.mean(axis=1),
-        validation=np.zeros(len(correct)),
-        correct=correct,
-    )
+def test_at_the_last_look_no_seed_is_added_and_another_study_is_the_remedy() -> None:
+    judged = verdict(pair("a", "b", seeds=(5, 6), total=8))
+    found = further_seeds(judged, attempted(judged), last=True)
+    assert not found.seeds
+    assert "the a and the b stay open" in found.beyond[0]
+    assert "looked at 3 times at most" in found.beyond[0]
+    assert "another study, with 8 seeds of each from the beginning" in found.beyond[0]

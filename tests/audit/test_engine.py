@@ -41,6 +41,14 @@ def test_a_rule_that_finds_nothing_passes() -> None:
     assert finding.severity is Severity.ERROR
 
 
+@pytest.mark.parametrize(("given", "told"), [("crops at the border", "crops at the border"), ("", "about X1")])
+def test_a_finding_made_by_hand_keeps_its_title_and_takes_the_rules_where_it_has_none(given: str, told: str) -> None:
+    by_hand = Finding(rule="X1", title=given, state=State.FIRES, severity=Severity.NOTE, message="seen")
+    (finding,) = audit(evidence(), of=[made("X1", check=lambda study: [by_hand])])
+    assert finding.title == told
+    assert finding.blocks == "any claim"
+
+
 def test_a_rule_without_its_evidence_is_not_run_and_says_why() -> None:
     needy = made("X1", needs=("study", "runs"))
     (finding,) = audit(evidence(absent={"runs": "nothing was trained yet"}), of=[needy])

@@ -150,8 +150,12 @@ def test_attention_outside_of_layers_is_counted_as_products() -> None:
 def test_training_takes_three_forward_passes_and_fewer_on_smaller_inputs() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     whole, half = 16 * 16 * 12 + 8, 8 * 8 * 12 + 8
-    assert cost.train_macs(network, 16, recipe()) == 3 * whole
-    assert cost.train_macs(network, 16, recipe(early_sizes=((8, 0.25),))) == round(3 * (0.25 * half + 0.75 * whole))
+
+    def macs_at(side: int | None) -> int:
+        return cost.macs(network, side or 16)
+
+    assert cost.train_macs(recipe(), macs_at) == 3 * whole
+    assert cost.train_macs(recipe(early_sizes=((8, 0.25),)), macs_at) == round(3 * (0.25 * half + 0.75 * whole))
 
 
 def test_the_counter_is_not_asked_for_backward_passes_because_it_overcounts_grouped_ones() -> None:

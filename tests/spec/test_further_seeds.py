@@ -45,6 +45,17 @@ def test_a_study_extends_another_only_by_more_rounds(study: ResolvedStudy) -> No
     assert not once.extends(study.model_copy(update={"seeds": [0]}))
 
 
+def test_a_study_that_is_settled_once_stays_so(study: ResolvedStudy) -> None:
+    settled = study.to_be_settled()
+    assert settled.sequential
+    assert not study.sequential
+    assert study.with_further_seeds({study.candidates[0].id: [2]}).sequential
+    assert ResolvedStudy.from_toml(settled.to_toml()) == settled
+    assert settled.asked() == study
+    assert settled.extends(study)
+    assert not study.extends(settled)
+
+
 def test_a_seed_that_a_candidate_has_already_is_refused(study: ResolvedStudy) -> None:
     with pytest.raises(ValueError, match="must differ from each other"):
         study.with_further_seeds({study.candidates[0].id: [1]})

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bakeoff.analysis.decision import ALPHA, ALPHA_OF_A_LOOK
+from bakeoff.analysis.verdict import Verdict
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.execution.messages import Ended, EpochDone, Event, Failed, Started, Task
 from bakeoff.records import EpochRecord, RunResult, RunStatus
-from bakeoff.study import Plan, Study, driver, execute, plan_folder
-from bakeoff.study.settling import foreseen_round, settle
+from bakeoff.study import Plan, Study, driver, execute, plan_folder, settling
+from bakeoff.study.settling import foreseen_round, next_round, settle
 from tests.stored import bits, write_predictions
 from tests.study.killing import SameProcess
 from tests.study.tiny import Notes, tiny_plan
@@ -158,6 +160,50 @@ def test_the_bound_holds_and_what_stays_open_is_told(planned: Plan, made: type[M
     assert any("stay open" in told and "shufflenet_v2_x1_0" in told for told in notes.told)
 
 
+def test_after_the_last_look_no_seed_is_added_and_what_stays_open_is_told(
+    planned: Plan, made: type[Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.accuracies["shufflenet_v2_x1_0"] = 0.8945
+    monkeypatch.setattr(made, "spread", 0.006)
+    monkeypatch.setattr(settling, "MOST_LOOKS", 2)  # the last one settles it
+    notes = Notes()
+    study, _ = settle(planned, notes, most_seeds=40)
+    assert len(study.spec.further_seeds) == 1
+    assert any("another study, with 17 seeds of each from the beginning" in told for told in notes.told)
+    assert notes.told[-1] == "No more seeds are added."
+    assert next_round(study, planned, most_seeds=40).further.seeds == {}
+
+
+def test_every_look_is_stricter_than_a_single_one(
+    planned: Plan, made: type[Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = []
+    judged = Study.verdict
+
+    def verdict(study: Study) -> Verdict:
+        levels.append(judged(study).alpha)
+        return judged(study)
+
+    monkeypatch.setattr(Study, "verdict", verdict)
+    settle(planned, Notes())
+    assert levels == [ALPHA_OF_A_LOOK] * 2
+
+
+def test_what_a_study_was_judged_by_is_not_undone_by_a_command_that_does_not_settle(
+    planned: Plan, made: type[Made]
+) -> None:
+    made.accuracies["shufflenet_v2_x1_0"] = 0.7
+    fixed = execute(planned, Notes())[0]
+    assert fixed.verdict().alpha == ALPHA
+    assert "instead of 5 %" not in str(fixed.verdict())
+    settled, _ = settle(planned, Notes())
+    execute(again(planned), Notes())
+    verdict = Study(planned.folder).verdict()
+    assert verdict.alpha == ALPHA_OF_A_LOOK
+    assert "each of up to 3 looks at them is tested at 2.21 % instead of 5 %" in str(verdict)
+    assert settled.spec.settle
+
+
 def test_a_run_that_fails_ends_the_rounds(planned: Plan, made: type[Made], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(made, "failing", frozenset({3}))
     study, outcome = settle(planned, Notes())
@@ -175,6 +221,8 @@ def test_a_round_is_foreseen_with_its_time_once_the_study_has_ended(planned: Pla
     assert coming.seconds == runs / 2 * 60  # each takes 50 + 5 + 4 + 1 seconds, two at once
     assert "(4 runs, about 2 min)" in coming.sentences()[-1]
     assert not Study(planned.folder).spec.further_seeds
+    assert any("tested at 2.21 %" in said for said in coming.verdict)
+    assert not Study(planned.folder).spec.settle
 
 
 def test_settling_needs_all_candidates(planned: Plan) -> None:

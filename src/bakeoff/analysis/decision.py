@@ -11,6 +11,13 @@ from bakeoff.spec.audit import SMALLEST_DIFFERENCE
 
 ALPHA = 0.05
 
+MOST_LOOKS = 3
+"""How often a study's results may be looked at while seeds are added by what they show: with the seeds that it began with,
+with those that a verdict asks for, and with those that would settle it."""
+
+ALPHA_OF_A_LOOK = 0.0221
+"""The level of each of three looks that together raise a false alarm with a chance of 5 % (Pocock 1977, Biometrika 64)."""
+
 
 class Decision(StrEnum):
     """What follows for two candidates."""

@@ -1,6 +1,7 @@
 """What changed accuracy: learning rate by optimizer, and each setting with all others held.
 
 Only candidates that are ranked are compared: of one that an error of the audit touches, nobody knows what made its accuracy.
+Where none is ranked, those are that a verdict compares all the same (of one seed each), and nothing is claimed of them.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,9 @@ class Influence:
 class Effects:
     """What changed accuracy among the candidates that are ranked."""
 
+    caveat: str = ""
+    """That those compared are not ranked, in sentences; nothing where they are."""
+
     grids: tuple[EffectGrid, ...] = ()
     """One for each model that has several learning rates or optimizers, in the study's order."""
 
@@ -103,17 +107,35 @@ class _Result:
     """Why it is not ranked, or nothing."""
 
 
-def effects(runs: pd.DataFrame, table: pd.DataFrame) -> Effects:
+def effects(runs: pd.DataFrame, table: pd.DataFrame, contending: Collection[str] = ()) -> Effects:
     """Return what changed accuracy among the candidates that are ranked, and who is not among them.
 
     Args:
         runs: As `Store.runs_frame` gives them.
         table: The ranking, as `ranking.rank` gives it.
+        contending: Ids of the candidates that are compared where none is ranked, as `Verdict.contending` has them.
     """
     _, results = _results(runs, table)
+    caveat = ""
+    if not _ranked(results):
+        compared = table["candidate_id"].isin(contending)
+        caveat = _caveat(table[compared & (table["done"] > 0)])
+        table = table.assign(unranked=table["unranked"].mask(compared, ""))
     grids, changed = tuple(effect_grids(runs, table)), tuple(influences(runs, table))
-    nothing = "" if grids or changed else _why_nothing(results, len(_candidates(runs)))
-    return Effects(grids=grids, influences=changed, left_out=_left_out(results), nothing=nothing)
+    if not (grids or changed):
+        nothing = _why_nothing(results, len(_candidates(runs)))
+        return Effects(left_out=_left_out(results), nothing=nothing)
+    return Effects(caveat=caveat, grids=grids, influences=changed, left_out=_left_out(_results(runs, table)[1]))
+
+
+def _caveat(compared: pd.DataFrame) -> str:
+    """Return what those must know who see candidates compared of which none is ranked."""
+    each = "one seed" if (compared["done"] == 1).all() else "too few seeds"
+    reasons = "; ".join(compared["unranked"].unique())
+    return (
+        f"No candidate is ranked ({reasons}). These are results of {each} each: a difference may be chance, so none is "
+        "claimed to come from a setting."
+    )
 
 
 def _why_nothing(results: Sequence[_Result], candidates: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bakeoff.analysis.decision import Decision, Pair
+from bakeoff.analysis.decision import MOST_LOOKS, Decision, Pair
 from bakeoff.analysis.settling import seeds_asked
 from bakeoff.analysis.verdict import Verdict
 from bakeoff.analysis.wording import open_words
@@ -29,7 +29,9 @@ class FurtherSeeds:
     """The open pairs that seeds within the bound do not settle, in a sentence or two each."""
 
 
-def further_seeds(verdict: Verdict, attempted: Mapping[str, int], *, most: int = MOST_SEEDS) -> FurtherSeeds:
+def further_seeds(
+    verdict: Verdict, attempted: Mapping[str, int], *, most: int = MOST_SEEDS, last: bool = False
+) -> FurtherSeeds:
     """Return how many more seeds the verdict asks for, of the candidates that it concerns.
 
     Only pairs of the leader (the first that none is better than) with another count: they decide which candidate to
@@ -40,6 +42,7 @@ def further_seeds(verdict: Verdict, attempted: Mapping[str, int], *, most: int =
         verdict: As it stands.
         attempted: By candidate id, the seeds that it has, whatever became of them.
         most: Seeds of one candidate in all.
+        last: Whether results are looked at for the last time, so that no seeds may be added.
     """
     names = {one.candidate_id: one.candidate for one in verdict.candidates}
     wanted: dict[str, int] = {}
@@ -50,6 +53,9 @@ def further_seeds(verdict: Verdict, attempted: Mapping[str, int], *, most: int =
         more = _within(pair, attempted, most)
         if more is None:
             beyond.append(f"{first} and {second} stay open. {open_words(pair)}{_bound(pair, most)}")
+            continue
+        if last:
+            beyond.append(f"{first} and {second} stay open. {open_words(pair)} {_another_study(pair, more)}")
             continue
         pairs.append((first, second))
         for one, number in more.items():
@@ -82,6 +88,14 @@ def _within(pair: Pair, attempted: Mapping[str, int], most: int) -> dict[str, in
 def _lacks_predictions(pair: Pair) -> bool:
     """Whether seeds are not what a verdict lacks, but what each got right of them that are there."""
     return pair.comparison.new_pictures is None and min(pair.comparison.seeds) > 1
+
+
+def _another_study(pair: Pair, more: Mapping[str, int]) -> str:
+    seeds = min(pair.comparison.seeds) + max(more.values())
+    return (
+        f"But results are looked at {MOST_LOOKS} times at most while seeds are added, so that looking makes no false alarms: "
+        f"another study, with {seeds} seeds of each from the beginning, would decide."
+    )
 
 
 def _bound(pair: Pair, most: int) -> str:

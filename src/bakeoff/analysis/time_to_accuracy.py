@@ -47,7 +47,7 @@ def time_to_accuracy(runs: pd.DataFrame, epochs: pd.DataFrame, targets: Sequence
     if records["val_accuracy"].notna().any():
         by_run = {str(run): group for run, group in records.groupby("run_id", sort=False)}
         for candidate, group in runs.groupby("candidate_id", sort=False):
-            rows += [_row(str(candidate), group, by_run, target) for target in sorted(targets)]
+            rows += [_row(str(candidate), group, by_run, target) for target in sorted(set(targets))]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

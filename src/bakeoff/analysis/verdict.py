@@ -11,7 +11,7 @@ import numpy as np
 from bakeoff.analysis import wording
 from bakeoff.analysis.comparison import compare
 from bakeoff.analysis.contenders import Contender
-from bakeoff.analysis.decision import ALPHA, Decision, Pair, decide
+from bakeoff.analysis.decision import ALPHA, ALPHA_OF_A_LOOK, Decision, Pair, decide
 from bakeoff.analysis.facts import plain
 from bakeoff.analysis.progress import COMPLETE, Progress
 from bakeoff.analysis.ranking import NO_SEED
@@ -107,6 +107,11 @@ class Verdict:
 
     smallest_difference: float
     alpha: float
+    """Chance of a false alarm in the whole study; where it is sequential, of one look."""
+
+    sequential: bool = False
+    """Whether results are looked at several times, and seeds added by what they show."""
+
     missing: tuple[str, ...] = ()
     """Runs whose predictions could not be used, with the reason."""
 
@@ -168,7 +173,7 @@ def judge(
     excluded: Mapping[str, str] | None = None,
     unranked: Mapping[str, str] | None = None,
     smallest_difference: float = SMALLEST_DIFFERENCE,
-    alpha: float = ALPHA,
+    sequential: bool = False,
     ranked_by: str = "val",
     missing: Sequence[str] = (),
     progress: Progress = COMPLETE,
@@ -180,7 +185,8 @@ def judge(
         excluded: Candidates that are not to be judged, by id, with the reason, such as an error of the audit.
         unranked: Candidates that are compared but not ranked, by id, with the reason, such as a single seed.
         smallest_difference: That counts, a share above 0; to be chosen before looking at results.
-        alpha: Chance of a false alarm in the whole study.
+        sequential: Whether results are looked at several times, at most `MOST_LOOKS`, and seeds added by what they show:
+            each look is then the stricter.
         ranked_by: What the order comes from.
         missing: Runs whose predictions could not be used.
         progress: How many of the study's runs have ended.
@@ -200,6 +206,7 @@ def judge(
     )
     ranked = [one.candidate_id for one in judged if one.candidate_id not in apart]
     comparisons = compare(judged)
+    alpha = ALPHA_OF_A_LOOK if sequential else ALPHA
     tested = sum(one.p is not None for one in comparisons)
     pairs = tuple(decide(one, pairs=tested, smallest=smallest_difference, alpha=alpha) for one in comparisons)
     better = [(p.comparison.first, p.comparison.second) for p in pairs if p.decision is Decision.BETTER]
@@ -220,6 +227,7 @@ def judge(
         ranked_by=ranked_by,
         smallest_difference=smallest_difference,
         alpha=alpha,
+        sequential=sequential,
         missing=tuple(missing),
         progress=progress,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from bakeoff.analysis.comparison import Comparison
-from bakeoff.analysis.decision import Decision, Pair
+from bakeoff.analysis.decision import ALPHA, MOST_LOOKS, Decision, Pair
 from bakeoff.analysis.settling import seeds_asked
 from bakeoff.analysis.statistics.intervals import Interval
 from bakeoff.analysis.statistics.power import WORTHWHILE_SEEDS
@@ -37,7 +37,17 @@ def of_verdict(verdict: Verdict) -> list[str]:
         said = _of_two(verdict, verdict.pair(*(one.candidate_id for one in contending)))
     else:
         said = _of_many(verdict)
-    return [*verdict.progress.sentences(), *said, *left_out(verdict)]
+    return [*verdict.progress.sentences(), *said, *_on_looks(verdict), *left_out(verdict)]
+
+
+def _on_looks(verdict: Verdict) -> list[str]:
+    """Say why pairs are tested more strictly than at 5 %, where they are."""
+    if not (verdict.sequential and verdict.pairs):
+        return []
+    return [
+        f"Seeds are added by what results show, so each of up to {MOST_LOOKS} looks at them is tested at {100 * verdict.alpha:g} % "
+        f"instead of {100 * ALPHA:g} %."
+    ]
 
 
 def so_far(verdict: Verdict, opening: str) -> str:

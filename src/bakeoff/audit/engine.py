@@ -49,13 +49,17 @@ def _answers(one: Rule, evidence: Evidence) -> list[Finding]:
 
 
 def _of_rule(finding: Finding, one: Rule) -> Finding:
-    """Return a finding under its rule's name, with evidence of Python's own numbers, whatever library they came from."""
+    """Return a finding that has of its rule what it does not say itself, and evidence of Python's own numbers."""
     evidence: dict[str, Any] = {}
     for key, value in finding.evidence.items():
         number: Any = value
         evidence[key] = number.item() if hasattr(number, "item") else number
     return replace(
-        finding, title=one.title, blocks=finding.blocks or one.blocks, ranking=one.ranking, evidence=evidence
+        finding,
+        title=finding.title or one.title,
+        blocks=finding.blocks or one.blocks,
+        ranking=one.ranking,
+        evidence=evidence,
     )
 
 

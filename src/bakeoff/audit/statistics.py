@@ -105,7 +105,7 @@ def s2_claims(of: Rule, *, verdict: Verdict, claims: Collection[Pair] | None) ->
         verdict: On the candidates.
         claims: Who of them is said to be better than whom; empty if nobody is, None if that cannot be told.
     """
-    threshold = "enough seeds, p < 0.05 after Holm over seeds and on new pictures, the smallest difference that counts"
+    threshold = f"enough seeds, p < {verdict.alpha:g} after Holm over seeds and on new pictures, the smallest difference that counts"
     if claims is None:
         return of.not_run("conclusions are drawn from training accuracy, on which there is no verdict")
     judged = {one.candidate_id: one.candidate for one in verdict.candidates}
@@ -117,7 +117,7 @@ def s2_claims(of: Rule, *, verdict: Verdict, claims: Collection[Pair] | None) ->
     better, worse = wrong[0]
     known = verdict.pair(better, worse).comparison
     gap = known.new_pictures.interval(1 - verdict.alpha) if known.new_pictures else None
-    between = f", 95 % interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f} points" if gap else ""
+    between = f", {100 * gap.level:g} % interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f} points" if gap else ""
     message = (
         f"{judged[better]} is said to be better than {judged[worse]}, but the verdict is {verdict.pair(better, worse).decision}: "
         f"{judged[known.first]} is {100 * known.gap:.2f} points ahead on the test set{between}."
@@ -153,7 +153,7 @@ def s3_resolution(
         return of.not_run("there are not two candidates with seeds to compare")
     if seeds < 2:
         return of.not_run("one seed shows no difference of any size (S1)")
-    alpha = ALPHA / pairs(candidates)
+    alpha = (ALPHA if verdict is None else verdict.alpha) / pairs(candidates)
     if verdict is not None and verdict.pairs and not any(pair.settling for pair in verdict.pairs):
         return of.passes(
             "Every pair of candidates is settled.", evidence={"pairs": len(verdict.pairs)}, threshold=threshold

@@ -28,22 +28,24 @@ def show(
     Examples:
       bakeoff show results/demo
       bakeoff show results/demo --csv > table.csv
-      bakeoff show results/classics --targets 80%,85%,90%
+      bakeoff show results/classics --targets 80%,85%,90%   (with --json or --csv too)
     """
     from bakeoff import units
+    from bakeoff.analysis.time_to_accuracy import time_to_accuracy
     from bakeoff.report import console
     from bakeoff.report.verdict import time_to_accuracy_table
     from bakeoff.study import Study
 
+    accuracies = None if targets is None else [units.share(one, "--targets") for one in word_list(targets) or []]
     if not csv and not json:
         print_table(folder, written=False)
-        if targets is not None:
-            accuracies = [units.share(one, "--targets") for one in word_list(targets) or []]
+        if accuracies is not None:
             output().print(time_to_accuracy_table(Study(folder).time_to_accuracy(accuracies)))
         return
     reading = Study(folder).reading()
+    times = None if accuracies is None else time_to_accuracy(reading.runs, reading.epochs, accuracies)
     if csv:
-        typer.echo(console.to_csv(reading.table), nl=False)
+        typer.echo(console.to_csv(reading.table, times), nl=False)
         return
     try:
         verdict = reading.verdict.facts()
@@ -57,6 +59,7 @@ def show(
         unranked=reading.unranked(),
         findings=reading.findings,
         costs=reading.costs,
+        times=times,
     )
     typer.echo(text, nl=False)
 

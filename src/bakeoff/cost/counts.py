@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -102,7 +102,7 @@ def macs(network: nn.Module, size: int) -> int:
     return int(counter.get_total_flops()) // OPERATIONS
 
 
-def train_macs(network: nn.Module, size: int, recipe: Recipe) -> int:
+def train_macs(recipe: Recipe, macs_at: Callable[[int | None], int]) -> int:
     """Return the multiply-accumulates of training on one picture once, as a mean over the recipe's epochs.
 
     Three times a forward pass (`PASSES`); with `early_sizes`, of the sizes by their shares of the epochs. Torch's counter is not
@@ -110,13 +110,11 @@ def train_macs(network: nn.Module, size: int, recipe: Recipe) -> int:
     groups (seen in 2.14: 32.7 times too much for a depthwise layer of 96 channels).
 
     Args:
-        network: Any network of pictures.
-        size: Side of the input in pixels, after the early sizes.
-        recipe: That it is trained by.
+        recipe: That a network is trained by.
+        macs_at: The multiply-accumulates of its forward pass (`macs`) on inputs of a side in pixels; None for that of the
+            view.
     """
-    early = sum(share for _, share in recipe.early_sizes)
-    forward_passes = sum(share * macs(network, side) for side, share in recipe.early_sizes)
-    return round(PASSES * (forward_passes + (1 - early) * macs(network, size)))
+    return round(PASSES * sum(share * macs_at(side) for side, share in recipe.phases()))
 
 
 def layers(network: nn.Module, size: int) -> list[LayerCount]:

@@ -85,7 +85,9 @@ class Meter:
             trainable=cost.trainable(self.network),
             buffers=cost.buffers(self.network),
             macs=cost.macs(self.network, work.size),
-            train_macs_per_image=cost.train_macs(self.network, work.size, self.recipe),
+            train_macs_per_image=cost.train_macs(
+                self.recipe, lambda side: cost.macs(self.network, work.size if side is None else side)
+            ),
             activation_memory=self._activations(),
             # The network for inference stands beside the one in training.
             peak_memory_train=None if peak is None else max(0, peak - weight_of(self.network)),

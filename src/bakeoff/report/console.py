@@ -134,12 +134,22 @@ ADDED = ("not_begun", "status")
 """Columns that were added to the CSV since it was first written; they come last, so that the others keep their place."""
 
 
-def to_csv(table: pd.DataFrame) -> str:
-    """Return the ranking as comma-separated values, accuracies as shares, what was changed joined by semicolons."""
+def to_csv(table: pd.DataFrame, times: pd.DataFrame | None = None) -> str:
+    """Return the ranking as comma-separated values, accuracies as shares, what was changed joined by semicolons.
+
+    Args:
+        table: As `Study.table` gives it.
+        times: As `analysis.time_to_accuracy.time_to_accuracy` gives them: a column each target at the end, such as
+            `seconds_to_0.8`, with `inf` where half of the seeds or more miss it; none if None.
+    """
     told = table.assign(changes=table["changes"].map("; ".join))
     for column in told.select_dtypes(exclude="number"):  # a terminal or a spreadsheet may read it
         told[column] = [harmless(clean(one)) if isinstance(one, str) else one for one in told[column]]
-    return told[[*told.columns.drop([*ADDED]), *ADDED]].to_csv(index=False)
+    told = told[[*told.columns.drop([*ADDED]), *ADDED]]
+    if times is not None:
+        for target, group in times.groupby("target"):
+            told[f"seconds_to_{target:g}"] = table["candidate_id"].map(group.set_index("candidate_id")["seconds"])
+    return told.to_csv(index=False)
 
 
 def to_json(
@@ -151,6 +161,7 @@ def to_json(
     unranked: Mapping[str, str] | None = None,
     findings: Sequence[Finding] = (),
     costs: Mapping[str, Cost] | None = None,
+    times: pd.DataFrame | None = None,
 ) -> str:
     """Return a study as JSON: the ranking with what candidates cost, what the audit says, the verdict, and each run with its records and test result.
 
@@ -164,6 +175,8 @@ def to_json(
         unranked: Candidates that are not ranked, by id, with the reason.
         findings: What the audit says.
         costs: By candidate id.
+        times: As `analysis.time_to_accuracy.time_to_accuracy` gives them; left out if None. Of a target that half of the
+            seeds or more miss, seconds and epoch are null.
     """
     records = dict(iter(epochs.groupby("run_id", sort=False)))
     measured = costs or {}
@@ -176,6 +189,7 @@ def to_json(
         ],
         "findings": plain(findings),
         **({} if verdict is None else {"verdict": verdict}),
+        **({} if times is None else {"time_to_accuracy": _rows(times)}),
         "runs": [
             {"id": run["run_id"], "candidate": run["label"]}
             | {column: _plain(run[column]) for column in RUN_COLUMNS}
@@ -189,8 +203,11 @@ def to_json(
 def _records(group: pd.DataFrame | None) -> list[dict[str, Any]]:
     if group is None:
         return []
-    rows = group.sort_values("epoch").to_dict("records")
-    return [{column: _plain(row[column]) for column in RECORD_COLUMNS} for row in rows]
+    return _rows(group.sort_values("epoch")[[*RECORD_COLUMNS]])
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(column): _plain(value) for column, value in row.items()} for row in table.to_dict("records")]
 
 
 def _plain(value: Any) -> Any:

@@ -146,6 +146,9 @@ class ResolvedStudy(Document):
     """By candidate id, round by round: those added once the study had ended, to settle what was open. How many rounds
     there were is how often the results were looked at before more were asked for."""
 
+    settle: bool = False
+    """Whether seeds are added by what the results show, from the first look on (`--settle`)."""
+
     protocol: ProtocolName = "epochs"
     """What candidates got equal shares of."""
 
@@ -183,6 +186,11 @@ class ResolvedStudy(Document):
         return content_id(sorted(run.id for run in self.runs()))
 
     @property
+    def sequential(self) -> bool:
+        """Whether results are looked at several times, so that each look must be stricter than a single one."""
+        return self.settle or bool(self.further_seeds)
+
+    @property
     def decided(self) -> bool:
         """Whether nothing is left to measure: always under `epochs`, else once epochs are granted."""
         return self.budget is None or bool(self.budget.grants)
@@ -218,10 +226,15 @@ class ResolvedStudy(Document):
 
     def asked(self) -> ResolvedStudy:
         """Return the study as it was asked for: without granted epochs, without seeds added later."""
+        fixed = self._changed(further_seeds=(), settle=False)
         if self.budget is None or not self.budget.grants:
-            return self._changed(further_seeds=())
+            return fixed
         candidates = self._with_epochs([grant.asked for grant in self.budget.grants])
-        return self._changed(further_seeds=(), candidates=candidates, budget=TrainingBudget(given=self.budget.given))
+        return fixed._changed(candidates=candidates, budget=TrainingBudget(given=self.budget.given))
+
+    def to_be_settled(self) -> ResolvedStudy:
+        """Return the study as one to which seeds are added by what its results show."""
+        return self._changed(settle=True)
 
     def with_further_seeds(self, added: Mapping[str, Sequence[int]]) -> ResolvedStudy:
         """Return the study with one more round of seeds, by candidate id."""
@@ -230,9 +243,9 @@ class ResolvedStudy(Document):
         )
 
     def extends(self, other: ResolvedStudy) -> bool:
-        """Whether this is another study with more rounds of seeds, or with none more."""
+        """Whether this is another study with more rounds of seeds, or with none more; what is to be settled stays so."""
         kept = self.further_seeds[: len(other.further_seeds)]
-        return not other.differences(self._changed(further_seeds=kept))
+        return not other.differences(self._changed(further_seeds=kept, settle=self.settle and other.settle))
 
     def _with_epochs(self, epochs: Sequence[int]) -> list[CandidateSpec]:
         return [candidate.with_epochs(number) for candidate, number in zip(self.candidates, epochs, strict=True)]

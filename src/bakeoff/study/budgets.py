@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from bakeoff.cost_records import PASSES
 from bakeoff.execution.messages import Task
 from bakeoff.execution.probe import Trials
 from bakeoff.spec import CandidateSpec, EpochCost
 from bakeoff.study.costs import what_costs
 from bakeoff.study.planned import Plan
 from bakeoff.study.tuning import choose_numerics
+
+if TYPE_CHECKING:
+    from torch import nn
 
 ROUNDS = 3
 """How often each candidate's throughput is measured, in turns, so that what disturbs the machine hits all alike; the
@@ -73,11 +77,12 @@ def _counted(planned: Plan, candidate: CandidateSpec) -> EpochCost:
     """Return the multiply-accumulates of an epoch's training."""
     from bakeoff import cost, models  # torch is loaded by now, not when the command line starts
 
-    forward = planned.macs[candidate.id] * candidate.recipe.phases()[-1][1]
-    if candidate.recipe.early_sizes:
-        size = candidate.input_size(planned.dataset.size)
-        built = models.build(
-            candidate.model, classes=len(planned.dataset.classes), stem=candidate.stem, size=size
-        ).module
-        forward += sum(share * cost.macs(built, side) for side, share in candidate.recipe.early_sizes)
-    return EpochCost(amount=PASSES * forward * planned.training_pictures)
+    @functools.cache
+    def network() -> nn.Module:
+        size, classes = candidate.input_size(planned.dataset.size), len(planned.dataset.classes)
+        return models.build(candidate.model, classes=classes, stem=candidate.stem, size=size).module
+
+    def macs_at(side: int | None) -> int:
+        return planned.macs[candidate.id] if side is None else cost.macs(network(), side)
+
+    return EpochCost(amount=cost.train_macs(candidate.recipe, macs_at) * planned.training_pictures)

@@ -154,6 +154,7 @@ class Reading:
             excluded=excluded,
             unranked=apart,
             smallest_difference=declared if smallest_difference is None else smallest_difference,
+            sequential=self.study.spec.sequential,
             ranked_by=ranking.ranked_by(self.epochs),
             missing=[f"{names[run]}: {reason}" for run, reason in self.cube.missing.items()],
             progress=self.progress,

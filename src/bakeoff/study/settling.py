@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from bakeoff.analysis.decision import MOST_LOOKS
 from bakeoff.analysis.further_seeds import MOST_SEEDS, FurtherSeeds, further_seeds
 from bakeoff.errors import SpecError
 from bakeoff.execution.local import EarlyWorker
@@ -60,8 +61,10 @@ def settle(
     """Run what is left of a study, then add seeds, round by round, until its verdict is settled.
 
     Each round adds what the verdict says would settle the open pairs of the leader, to the candidates concerned alone.
-    It ends when nothing is open, when seeds within the bound would not settle what is, or when runs fail. A round is
-    written to the study's file before it runs, so the same command goes on after anything.
+    It ends when nothing is open, when seeds within the bound would not settle what is, when the verdict has been looked
+    at as often as it may be, or when runs fail. That seeds are added by what results show is written to the study's file
+    before the first look, since each look must be the stricter for it; so is a round before it runs, and the same command
+    goes on after anything.
 
     Args:
         planned: The study.
@@ -77,6 +80,7 @@ def settle(
         raise SpecError(
             f"a verdict needs all candidates, but --only {', '.join(planned.only)} came with --settle; leave one of them out"
         )
+    planned = replace(planned, study=planned.study.to_be_settled())
     while True:
         study, outcome = execute(planned, watcher, early)
         if outcome.interrupted or outcome.failed:
@@ -94,6 +98,7 @@ def foreseen_round(planned: Plan, most_seeds: int = MOST_SEEDS) -> Round | None:
     if stored_study(planned.folder) is None:
         return None
     study = Study(planned.folder)
+    study.spec = study.spec.to_be_settled()  # its verdict is the one that `settle` goes by
     statuses = study.runs().set_index("run_id")["status"]
     left = [run for run in planned.runs() if statuses.get(run.id) not in (RunStatus.DONE, RunStatus.DIVERGED)]
     return None if left else next_round(study, planned, most_seeds)
@@ -103,7 +108,7 @@ def next_round(study: Study, planned: Plan, most_seeds: int) -> Round:
     """Return the seeds that would settle a study's verdict as it stands now."""
     verdict, spec = study.verdict(), study.spec
     attempted = {one.id: len(spec.seeds_of(one.id)) for one in spec.candidates}
-    further = further_seeds(verdict, attempted, most=most_seeds)
+    further = further_seeds(verdict, attempted, most=most_seeds, last=len(spec.further_seeds) + 1 >= MOST_LOOKS)
     added = {one: _new_seeds(spec, one, number) for one, number in further.seeds.items()}
     return Round(
         number=len(spec.further_seeds) + 1,

@@ -77,7 +77,10 @@ def page_facts(material: Material) -> PageFacts:
         courses=tuple(courses(material.runs, material.epochs, order, _training_macs(material))),
         trades=tuple(trades(table, found)),
         effects=replace(
-            material.effects, left_out=clean(material.effects.left_out), nothing=clean(material.effects.nothing)
+            material.effects,
+            caveat=clean(material.effects.caveat),
+            left_out=clean(material.effects.left_out),
+            nothing=clean(material.effects.nothing),
         ),
         classes=class_facts(material.classes, order),
         gallery=gallery(material.pictures, order),
