@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -272,6 +273,35 @@ def test_a_dry_run_forecasts_shows_what_a_budget_affords_and_trains_nothing(
     assert "equal multiply-accumulates of training, as far as whole epochs go: 500 MMACs a run" in said
     assert re.search(r"shufflenet_v2_x0_5: \d+ epochs of [\d.]+ MMACs, [\d.]+ [Mk]MACs left", said)
     assert not out.exists()
+
+
+def test_a_dry_run_leaves_out_what_has_ended(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("run", str(folder), "--dry-run") == 0
+    assert "4 runs ended before; nothing was trained now, and no run is left" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    shutil.copytree(folder, tmp_path / "study")
+    with sqlite3.connect(tmp_path / "study" / "results.sqlite") as database:
+        database.execute("update runs set status = 'pending' where seed = 1")
+    assert bakeoff("run", str(tmp_path / "study"), "--dry-run") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 runs ended before" in said
+    assert "In all about" in said
+
+
+def test_a_dry_run_refuses_what_a_run_refuses(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(folder, tmp_path / "study")
+    (tmp_path / "study" / "results.sqlite").write_bytes(b"")
+    assert bakeoff("run", str(tmp_path / "study"), "--dry-run") != 0
+    assert "results.sqlite" in capsys.readouterr().err
+    small = tmp_path / "small.toml"
+    small.write_text(
+        'format = 1\nname = "small"\nseeds = [0, 1]\n[data]\nsource = "digits"\nlimit = 300\n[recipe]\nepochs = 1\n'
+        '[[candidates]]\nmodel = "shufflenet_v2_x0_5"\n'
+        "view = { train = { resize = 32, crop = 8, random = true }, evaluate = { resize = 32, crop = 8 } }\n"
+    )
+    assert bakeoff("run", str(small), "--dry-run") == bakeoff("run", str(small), "--out", str(tmp_path / "other")) == 2
+    assert "errors that make training a waste" in capsys.readouterr().err
 
 
 @pytest.fixture

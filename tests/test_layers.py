@@ -86,6 +86,7 @@ BELOW = {
         "watch",
         "__init__",
     },
+    "__main__": {"cli"},
     "__init__": {"errors", "flags", "spec", "report", "study", "reporting"},
 }
 
@@ -154,6 +155,11 @@ def test_the_driver_loads_without_torch_and_matplotlib() -> None:
     """A worker loads torch meanwhile, and takes longer than a study of known networks takes to be planned."""
     unwanted = {"torch", "torchvision", "matplotlib", "sklearn", "timm"}
     assert not modules_after("import bakeoff.cli.run, bakeoff.cli.reports, bakeoff.study") & unwanted
+
+
+def test_python_runs_the_package_as_a_program() -> None:
+    command = [sys.executable, "-m", "bakeoff", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == bakeoff.__version__
 
 
 def test_nothing_is_printed_outside_the_command_line() -> None:

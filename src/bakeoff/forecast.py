@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bakeoff.execution.probe import Probe, probe
 from bakeoff.spec import RunSpec
-from bakeoff.study import Plan
+from bakeoff.study import Plan, runs_left
 from bakeoff.study.costs import what_costs
 from bakeoff.study.machine import makespan
 from bakeoff.study.tuning import choose_numerics
@@ -52,15 +52,29 @@ class Forecast:
 
 
 def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | None = None) -> Forecast:
-    """Try every candidate for a few steps and add up what the study will take.
+    """Try every candidate that has runs left for a few steps, and add up what these will take.
 
     Candidates that differ only in what costs no time (learning rate, schedule, decay) share a trial. Trials run one
     at a time, so the forecast is optimistic by what parallel workers take from each other.
 
+    Args:
+        planned: The study.
+        on_stage: Told of the progress.
+
     Raises:
-        StudyError: If a trial fails.
+        StudyError: If a trial fails, or the folder's database is damaged.
     """
-    runs = planned.runs()
+    runs = runs_left(planned)
+    if not runs:
+        return Forecast(
+            candidates=[],
+            workers=planned.workers,
+            threads=planned.threads,
+            seconds=0.0,
+            memory=0,
+            disk=0,
+            disk_free=shutil.disk_usage(_existing(planned.folder)).free,
+        )
     candidates = {run.candidate.id: run for run in runs}
     numerics = choose_numerics(planned, list(candidates.values()), on_stage)
     probes: dict[tuple[object, ...], Probe] = {}

@@ -85,6 +85,7 @@ def told(
     losses: Mapping[int, Sequence[float]] | None = None,
     train_losses: Sequence[float] = (1.8, 1.2, 0.9),
     diverged: Sequence[tuple[int, int]] = (),
+    tested: float | None = None,
     **known: Any,
 ) -> Evidence:
     """Evidence of a study all of whose runs have ended.
@@ -97,6 +98,7 @@ def told(
         losses: Validation loss by epoch, likewise.
         train_losses: Of every run.
         diverged: Places of candidate and seed of runs that diverged.
+        tested: Test accuracy of every run.
         known: Further evidence.
     """
     of = of or study(seeds=[0, 1])
@@ -113,6 +115,7 @@ def told(
                     "seed": seed,
                     "status": RunStatus.DIVERGED if at in diverged else RunStatus.DONE,
                     "health": (seen or {}).get(at, every or health()),
+                    "test_accuracy": tested,
                 }
             )
             accuracies = (curves or {}).get(place, (0.4, 0.6, 0.7))
@@ -127,7 +130,9 @@ def told(
                     }
                 )
     content: dict[str, Any] = {
-        "runs": pd.DataFrame(rows, columns=["run_id", "candidate_id", "model", "seed", "status", "health"]),
+        "runs": pd.DataFrame(
+            rows, columns=["run_id", "candidate_id", "model", "seed", "status", "health", "test_accuracy"]
+        ),
         "epochs": pd.DataFrame(records, columns=["run_id", "epoch", "train_loss", "val_accuracy", "val_loss"]),
         "networks": {},
         "data": data_probe(),

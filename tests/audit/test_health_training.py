@@ -100,6 +100,14 @@ def test_the_bound_of_guessing_is_the_binomial_one(pictures: int, bound: float) 
     assert not fired("H3", told(every=health(bound + 0.002, pictures)))
 
 
+def test_what_few_validation_pictures_cannot_show_the_test_pictures_may() -> None:
+    few = health(0.3, 30)  # three of ten pictures right: guessing reaches that with so few
+    assert "guessing reaches too" in fired("H3", told(every=few))[0].message
+    assert not fired("H3", told(every=few, tested=0.29))
+    assert fired("H3", told(every=few, tested=0.1))
+    assert fired("H3", told(every=health(0.1, predicted=[5000, *[0] * 9]), tested=0.29))  # one answer stays one answer
+
+
 def test_an_uneven_study_is_held_against_its_own_chance() -> None:
     labels = [4500, 500, *[0] * 8]  # always answering the frequent class gives 90 %
     lazy = health(0.9, predicted=[5000, *[0] * 9], labels=labels, blank_accuracy=0.9)

@@ -99,3 +99,5 @@ def test_d4_fires_by_how_far_inputs_are_off(
 ) -> None:
     found = of_views(views.input_range, replace(VIEW, train_inputs=train, evaluate_inputs=evaluate))
     assert [one.severity for one in found] == [severity] * (severity is not None)
+    # The study normalises by its own pictures already.
+    assert not any("Set `normalize" in one.advice for one in found)

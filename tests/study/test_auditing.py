@@ -141,13 +141,13 @@ def test_nothing_is_measured_again_when_a_study_goes_on(whole: Study, monkeypatc
 def test_what_was_found_is_read_until_something_changes(
     whole: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("study.toml", "results.sqlite"):
-        shutil.copy(whole.folder / name, tmp_path / name)
-    study, asked = Study(tmp_path), []
+    folder, asked = tmp_path / "study", []
+    shutil.copytree(whole.folder, folder)
+    study = Study(folder)
     monkeypatch.setattr(auditing, "audit", lambda *_, **__: asked.append(1) or [])
     assert study.findings()
     assert not asked
-    with Store.create_or_open(tmp_path / DATABASE) as store:
+    with Store.create_or_open(folder / DATABASE) as store:
         store.set_costs(study.spec.candidates[0].id, {"latency": 1.0})
     assert study.findings() == []
     assert asked
@@ -195,6 +195,19 @@ def test_rules_that_a_package_adds_or_changes_are_asked_at_once(whole: Study, mo
     assert installed() is None
     assert auditing._state_of(whole.reading()) == before
     assert asked == ["LAB1", "LAB1", "LAB1", "LAB2", "LAB2"]
+
+
+def test_findings_are_asked_anew_where_predictions_were_lost_or_cut_off(whole: Study, tmp_path: Path) -> None:
+    shutil.copytree(whole.folder, tmp_path / "study")
+    study = Study(tmp_path / "study")
+    seen = [auditing._state_of(study.reading())]
+    first, second, *_ = sorted((tmp_path / "study" / "predictions").glob("*.npz"))
+    first.write_bytes(first.read_bytes()[:-100])
+    seen.append(auditing._state_of(study.reading()))
+    second.unlink()
+    seen.append(auditing._state_of(study.reading()))
+    assert len(set(seen)) == 3
+    assert auditing._state_of(whole.reading()) == seen[0]
 
 
 def old(whole: Study, folder: Path) -> Study:

@@ -115,7 +115,7 @@ def test_an_open_pair_gets_seeds_until_it_is_settled_and_others_get_none(planned
     assert counts["shufflenet_v2_x0_5"] == counts["shufflenet_v2_x1_0"] >= 5
     assert study.verdict().winner == study.spec.candidates[0].id
     assert any("Round 1 to settle it: shufflenet_v2_x0_5 gets seeds 3, 4" in told for told in notes.told)
-    assert notes.told[-1] == "Among the candidates that can be judged nothing is open: no more seeds are needed."
+    assert notes.told[-1] == "Among the candidates that can be judged nothing is open: no more seeds are added."
     pd.testing.assert_frame_equal(study.runs().iloc[:9], before)
     assert {label.split(" seed ")[1] for label in notes.started}.isdisjoint({"0", "1", "2"})
 

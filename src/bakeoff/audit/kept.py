@@ -15,7 +15,7 @@ from bakeoff.audit.finding import Finding
 PROBES_FORMAT = 3
 """Raised when probes measure something else than before: older ones are then measured anew."""
 
-FINDINGS_FORMAT = 5
+FINDINGS_FORMAT = 6
 """Raised when the rules say something else of the same evidence than before."""
 
 _PROBES = TypeAdapter(Probes)

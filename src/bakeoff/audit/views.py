@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from bakeoff.audit.evidence import Geometry, InputStatistics, ViewProbe
 from bakeoff.audit.finding import Finding, Severity
@@ -185,10 +185,19 @@ def input_range(
                 **{f"std_evaluate_{place}": value for place, value in zip("rgb", evaluate.std, strict=True)},
             },
             threshold=threshold,
-            advice=_BLACK if "padding" in threshold else _NORMALIZE,
+            advice=_advice_on_range(threshold, study, candidates),
         )
 
 
+def _advice_on_range(threshold: str, study: ResolvedStudy, candidates: Collection[str]) -> str:
+    if "padding" in threshold:
+        return _BLACK
+    if all(one.normalization == "data" for one in study.candidates if one.id in candidates):
+        return _OTHER_VIEW  # the pictures are normalised as they should be: it is what is cut out of them
+    return _NORMALIZE
+
+
+_OTHER_VIEW = "The pictures are normalised by their own mean and deviation: look at what the views cut out of them, which is unlike the whole."
 _NORMALIZE = 'Set `normalize = "data"` in [view], which brings the training pictures to mean 0 and deviation 1.'
 _BLACK = "Pad less or not at all: black is far from anything in these pictures, and evaluation never shows it."
 

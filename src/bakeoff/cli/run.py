@@ -167,9 +167,12 @@ def _print_forecast(planned: Plan) -> None:
     from bakeoff.report.console import forecast_table
     from bakeoff.report.progress import StudyProgress
     from bakeoff.report.protocol import budget_words
+    from bakeoff.study.auditing import examine, stop_if_wasted, told
     from bakeoff.words import clean, duration, plural, size
 
     with StudyProgress() as watcher:
+        findings = examine(planned, watcher.stage).findings
+        stop_if_wasted(planned, findings)
         expected = forecast(planned, watcher.stage)
     rows = [
         {
@@ -184,7 +187,13 @@ def _print_forecast(planned: Plan) -> None:
         for row in expected.candidates
     ]
     console = output()
-    console.print(forecast_table(rows, f"{planned.study.name}: nothing was trained; this is what it would take here"))
+    ended = len(planned.runs()) - sum(row.runs for row in expected.candidates)
+    before = f"{plural(ended, 'run')} ended before; " if ended else ""
+    title = f"{planned.study.name}: {before}nothing was trained now"
+    if not rows:
+        print_sentences([f"{title}, and no run is left."])
+        return
+    console.print(forecast_table(rows, f"{title}; this is what it would take here"))
     console.print(
         f"In all about {duration(expected.seconds)} with {plural(expected.workers, 'worker')} of {plural(expected.threads, 'thread')}, up to "
         f"{size(expected.memory)} of memory and {size(expected.disk)} of disk ({size(expected.disk_free)} free) in {planned.folder}",
@@ -192,5 +201,5 @@ def _print_forecast(planned: Plan) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    for remark in [*budget_words(planned.study), *planned.remarks()]:
+    for remark in [*budget_words(planned.study), *planned.remarks(), *told(findings)]:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bakeoff.execution.local import EarlyWorker
 from bakeoff.study.command import plan_command, run_planned
-from bakeoff.study.driver import Outcome, Watcher, execute
+from bakeoff.study.driver import Outcome, Watcher, execute, runs_left
 from bakeoff.study.folder import Study, predictions_path
 from bakeoff.study.planned import Plan
 from bakeoff.study.planning import facts_of, plan, plan_folder
@@ -22,4 +22,5 @@ __all__ = [
     "plan_folder",
     "predictions_path",
     "run_planned",
+    "runs_left",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from bakeoff.audit import Finding, Rule, Stage, audit, kept, open_errors, rules
+from bakeoff.audit import Finding, Rule, Severity, Stage, audit, kept, open_errors, rules
 from bakeoff.audit.evidence import Probes
 from bakeoff.audit.kept import Said
 from bakeoff.audit.registry import added
@@ -21,7 +21,7 @@ from bakeoff.spec import ResolvedStudy, StudySpec, content_id, labels
 from bakeoff.store import Store
 from bakeoff.study.evidence import baseline, by_heart, gather, repeated
 from bakeoff.study.evidence.assembly import evidence_after, evidence_before
-from bakeoff.study.folder import DATABASE, Study, claimed
+from bakeoff.study.folder import DATABASE, Study, claimed, predictions_path
 from bakeoff.study.planned import Plan
 from bakeoff.study.planning import plan_folder, plan_to_look_at
 from bakeoff.study.reading import Reading
@@ -80,6 +80,15 @@ def check_names(study: StudySpec | ResolvedStudy, asked: Sequence[Rule]) -> None
                 raise SpecError(
                     f"`audit.{key}` must name rules, but there is no rule '{name}' (there are: {', '.join(known)})"
                 )
+
+
+def told(findings: Sequence[Finding]) -> list[str]:
+    """Return what the user should hear of an audit at once: open errors and warnings, one sentence or two each."""
+    return [
+        f"{one.rule} {one.title} ({one.severity}): {one.message}"
+        for one in findings
+        if one.open and one.severity is not Severity.NOTE
+    ]
 
 
 def stop_if_wasted(planned: Plan, findings: Sequence[Finding]) -> None:
@@ -271,10 +280,16 @@ def kept_probes(folder: Path) -> Probes | None:
         return None  # whoever opens the database to write to it says what is wrong with it
 
 
+def _bytes_predicted(reading: Reading, run: str) -> int | None:
+    """Return the size of the file of a run's predictions, which may be cut off or lost; None where there is none."""
+    path = predictions_path(reading.study.folder, run)
+    return path.stat().st_size if path.is_file() else None
+
+
 def _state_of(reading: Reading) -> str:
     """Return a name of what findings depend on: the rules, what was declared, how each run stands, what was measured."""
     runs = zip(*(reading.runs[name] for name in ("run_id", "status", "finished_at")), strict=True)
-    standing = [[run, status, str(finished)] for run, status, finished in runs]
+    standing = [[run, status, str(finished), _bytes_predicted(reading, run)] for run, status, finished in runs]
     declared = reading.study.spec.audit.model_dump(mode="json")
     asked = [kept.FINDINGS_FORMAT, added()]
     return content_id([asked, declared, standing, json.dumps(reading.measured, sort_keys=True)])

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
 
-from bakeoff.audit import Severity, kept
+from bakeoff.audit import kept
 from bakeoff.errors import StudyError
 from bakeoff.execution.local import EarlyWorker, LocalExecutor
 from bakeoff.execution.messages import Ended, EpochDone, Event, Failed, Started, Stepped, Stopped, Warned
 from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
 from bakeoff.spec import RunSpec
 from bakeoff.store import PlannedRun, Store
-from bakeoff.study.auditing import PROBES, conclude, examine, stop_if_wasted
+from bakeoff.study.auditing import PROBES, conclude, examine, stop_if_wasted, told
 from bakeoff.study.costs import measure_costs
-from bakeoff.study.folder import DATABASE, Study, claimed, write_study_file
+from bakeoff.study.folder import DATABASE, Study, claimed, stored_study, write_study_file
 from bakeoff.study.planned import Plan
 from bakeoff.study.provenance import write_down
 from bakeoff.study.tuning import choose_numerics
@@ -96,12 +96,24 @@ def execute(planned: Plan, watcher: Watcher, early: EarlyWorker | None = None) -
         with Store.create_or_open(planned.folder / DATABASE) as store:
             store.set_note(PROBES, kept.probes_to_json(examination.probes))
             write_down(store)
-            for finding in examination.findings:
-                if finding.open and finding.severity is not Severity.NOTE:
-                    watcher.warn(f"{finding.rule} {finding.title} ({finding.severity}): {finding.message}")
+            for words in told(examination.findings):
+                watcher.warn(words)
             outcome = _drive(planned, store, watcher, early)
             conclude(planned, store, examination.probes)
     return Study(planned.folder), outcome
+
+
+def runs_left(planned: Plan) -> list[RunSpec]:
+    """Return the runs of a planned study that have not ended yet, in order.
+
+    Raises:
+        StudyError: If its folder's database is gone or damaged.
+    """
+    if stored_study(planned.folder) is None:
+        return planned.runs()
+    with Store.open_read_only(planned.folder / DATABASE) as store:
+        statuses = store.statuses()
+    return [run for run in planned.runs() if statuses.get(run.id) not in SETTLED]
 
 
 def _drive(planned: Plan, store: Store, watcher: Watcher, early: EarlyWorker | None) -> Outcome:

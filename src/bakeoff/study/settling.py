@@ -13,7 +13,7 @@ from bakeoff.errors import SpecError
 from bakeoff.execution.local import EarlyWorker
 from bakeoff.records import RunStatus
 from bakeoff.spec import ResolvedStudy
-from bakeoff.study.driver import Outcome, Watcher, execute
+from bakeoff.study.driver import Outcome, Watcher, execute, runs_left
 from bakeoff.study.folder import Study, stored_study
 from bakeoff.study.machine import makespan
 from bakeoff.study.planned import Plan
@@ -43,8 +43,11 @@ class Round:
     def sentences(self) -> list[str]:
         """Return what is added to settle the verdict, or why nothing is."""
         if not self.added:
-            nothing = "Among the candidates that can be judged nothing is open: no more seeds are needed."
-            return [*self.further.beyond, "No more seeds are added." if self.further.beyond else nothing]
+            nothing = [
+                *self.verdict,
+                "Among the candidates that can be judged nothing is open: no more seeds are added.",
+            ]
+            return [*self.further.beyond, "No more seeds are added."] if self.further.beyond else nothing
         each = [f"{self.labels[one]} gets {_seeds_words(seeds)}" for one, seeds in self.added.items()]
         runs = plural(sum(map(len, self.added.values())), "run")
         plan = f"Round {self.number} to settle it: {'; '.join(each)} ({runs}, about {duration(self.seconds)})."
@@ -99,9 +102,7 @@ def foreseen_round(planned: Plan, most_seeds: int = MOST_SEEDS) -> Round | None:
         return None
     study = Study(planned.folder)
     study.spec = study.spec.to_be_settled()  # its verdict is the one that `settle` goes by
-    statuses = study.runs().set_index("run_id")["status"]
-    left = [run for run in planned.runs() if statuses.get(run.id) not in (RunStatus.DONE, RunStatus.DIVERGED)]
-    return None if left else next_round(study, planned, most_seeds)
+    return None if runs_left(planned) else next_round(study, planned, most_seeds)
 
 
 def next_round(study: Study, planned: Plan, most_seeds: int) -> Round:

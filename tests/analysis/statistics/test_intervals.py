@@ -53,8 +53,8 @@ def test_impossible_counts_are_refused(right: int, pictures: int) -> None:
 def test_the_seed_interval_is_scipys_t_interval(accuracies: list[float]) -> None:
     found = seed_interval(accuracies)
     error = stats.sem(accuracies)
-    assert found is not None
-    if error > 1e-9:
+    assert (found is None) == (min(accuracies) == max(accuracies))
+    if found is not None and error > 1e-9:
         low, high = stats.t.interval(0.95, len(accuracies) - 1, np.mean(accuracies), error)
         assert (found.low, found.high) == pytest.approx((max(0, low), min(1, high)), abs=1e-9)
 
@@ -65,6 +65,13 @@ def test_the_seed_interval_widens_fast_with_fewer_seeds(seeds: int, multiplier: 
     found = seed_interval(accuracies)
     assert found is not None
     assert (found.high - found.low) / 2 / np.std(accuracies, ddof=1) == pytest.approx(multiplier, abs=0.006)
+
+
+def test_equal_seeds_have_no_seed_interval() -> None:
+    """On few pictures seeds often meet; an interval without width would claim that all seeds do."""
+    assert seed_interval([0.9, 0.9]) is None
+    assert seed_interval([1.0, 1.0, 1.0]) is None
+    assert seed_interval([0.9, 0.9, 0.9 + 1e-9]) is not None
 
 
 def test_one_seed_has_no_seed_interval_and_none_leaves_what_is_possible() -> None:

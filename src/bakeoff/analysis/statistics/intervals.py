@@ -75,10 +75,11 @@ def _score_interval(share: float, pictures: float, quantile: float, level: float
 def seed_interval(accuracies: Accuracies, *, level: float = 0.95) -> Interval | None:
     """Return the t interval of a candidate's mean accuracy over new seeds, on these same pictures.
 
-    It says nothing of new pictures. None for fewer than two seeds.
+    It says nothing of new pictures. None for fewer than two seeds, and where all are equal: a few seeds that meet by chance, as they
+    do on few pictures, do not show how far others lie.
     """
     seeds = len(accuracies)
-    if seeds < 2:
+    if seeds < 2 or np.ptp(accuracies) == 0:
         return None
     half = t_quantile(level, seeds - 1) * float(np.std(accuracies, ddof=1)) / math.sqrt(seeds)
     mean = float(np.mean(accuracies))

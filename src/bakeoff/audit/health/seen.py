@@ -24,6 +24,8 @@ class SeenRun:
     seed: int
     status: RunStatus
     health: Health
+    tested: float | None
+    """Its test accuracy, a share; None where it was not tested."""
 
 
 def seen_runs(runs: pd.DataFrame) -> dict[str, list[SeenRun]]:
@@ -37,7 +39,8 @@ def seen_runs(runs: pd.DataFrame) -> dict[str, list[SeenRun]]:
     for run in ended.to_dict("records"):
         if isinstance(run["health"], Mapping):
             health = cast(Health, run["health"])
-            seen = SeenRun(run["run_id"], int(run["seed"]), RunStatus(run["status"]), health)
+            tested = None if pd.isna(run["test_accuracy"]) else float(run["test_accuracy"])
+            seen = SeenRun(run["run_id"], int(run["seed"]), RunStatus(run["status"]), health, tested)
             found.setdefault(run["candidate_id"], []).append(seen)
     if not found:
         raise AbsentError(

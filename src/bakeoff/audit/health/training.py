@@ -76,7 +76,7 @@ def guessing(
         if not scored:
             unscored.append(candidate)
             continue
-        found = [(run, why) for run in scored if (why := _guesses(run.health, data))]
+        found = [(run, why) for run in scored if (why := _guesses(run, data))]
         if not found:
             continue
         touched, (worst, why) = [run for run, _ in found], found[0]
@@ -106,8 +106,9 @@ def _such_as(touched: Sequence[SeenRun], one: SeenRun) -> str:
     return f", such as seed {one.seed}" if len(touched) > 1 else ""
 
 
-def _guesses(health: Health, data: DataProbe | None) -> str | None:
+def _guesses(run: SeenRun, data: DataProbe | None) -> str | None:
     """Return in which way a network's answers are those of one that guesses, or None if they are not."""
+    health = run.health
     predicted, true = health["predicted"], health["labels"]
     accuracy, pictures = health["accuracy"] or 0.0, sum(true)
     # A network whose answers had nothing to do with the pictures would be right this often with the same answers.
@@ -118,18 +119,26 @@ def _guesses(health: Health, data: DataProbe | None) -> str | None:
     blank = health["blank_accuracy"]
     if pictures - predicted[top] < COLLAPSED * (pictures - true[top]):
         return f"{name} is the answer to {percent(predicted[top] / pictures)} of {pictures:,} {health['predicted_on']} pictures"
-    if accuracy <= limit:
+    there = sum(count > 0 for count in true)
+    few = pictures < PICTURES_A_CLASS * there
+    if accuracy <= limit and not (few and _learnt_by_the_test(run, data, chance)):
         return (
             f"{percent(accuracy)} of {pictures:,} {health['predicted_on']} pictures are answered rightly, which guessing reaches too "
             f"(up to {percent(limit)})"
         )
     if blank is not None and blank >= accuracy:
         return f"pictures are answered no better ({percent(accuracy)}) than blank inputs ({percent(blank)})"
-    there = sum(count > 0 for count in true)
     answered = sum(count > 0 for count in predicted)
-    if pictures >= PICTURES_A_CLASS * there and answered < CLASSES_PREDICTED * there:
+    if not few and answered < CLASSES_PREDICTED * there:
         return f"only {answered} of {there} classes are ever the answer"
     return None
+
+
+def _learnt_by_the_test(run: SeenRun, data: DataProbe | None, chance: float) -> bool:
+    """Whether the test pictures show what too few validation pictures cannot: more right answers than guessing has."""
+    if data is None or run.tested is None:
+        return False
+    return run.tested > _quantile(sum(data.counts["test"]), chance)
 
 
 def _quantile(pictures: int, chance: float) -> float:
