@@ -95,7 +95,7 @@ def test_turns_that_disagree_are_repeated_until_one_is_confirmed(monkeypatch: py
 
 
 def test_a_machine_that_never_comes_to_rest_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, turns = race(monkeypatch, library=[90, *(400 * 0.8**turn for turn in range(30))])
+    found, turns = race(monkeypatch, library=[900, *(400 * 0.8**turn for turn in range(30))])
     assert turns["library"] == 4  # 400, 320, 256 and 205 ms: over a second
     assert found["library"] == pytest.approx(400 * 0.8**3)
 
