@@ -47,9 +47,6 @@ class Opened:
         self.page.wait_for_selector(f"{selector} .main-svg", timeout=PATIENCE)
 
 
-LONGEST_OPENING = 4.5
-
-
 def until(page: Any, expression: str) -> None:
     """Wait until something holds. Playwright's own way evaluates texts within the page, which its policy forbids."""
     for _ in range(PATIENCE // 50):
@@ -304,16 +301,13 @@ def test_odd_studies_are_drawn_in_silence(seen: Opened, tmp_path: Path, path: Pa
     put_in_place(seen, path.read_text(encoding="utf-8"))
 
 
-def test_400_runs_of_60_epochs_open_within_seconds(chromium: Any, tmp_path: Path) -> None:
-    """Three are what readers should wait at most; the slowest machine seen takes 2.9 to 3.6."""
+def test_400_runs_of_60_epochs_open_within_3_seconds(chromium: Any, tmp_path: Path) -> None:
     path = written(tmp_path, of_frames(*large(80, 5, 60), remarks=[]))
     seconds: list[float] = []
-    while (
-        len(seconds) < 3 and min(seconds, default=LONGEST_OPENING) >= LONGEST_OPENING
-    ):  # other work on the machine may hold one of them up
+    while len(seconds) < 8 and min(seconds, default=3.0) >= 3:  # other work on the machine may hold some of them up
         started = time.perf_counter()
         page = opened(chromium, path)
         seconds.append(time.perf_counter() - started)
         assert page.complaints == []
         page.page.context.close()
-    assert min(seconds) < LONGEST_OPENING
+    assert min(seconds) < 3
