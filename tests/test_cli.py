@@ -57,6 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.timed
 def test_help_takes_under_0_4_seconds() -> None:
     command = [sys.executable, "-c", "from bakeoff.cli import main; main()", "--help"]
     seconds = []

@@ -44,6 +44,7 @@ def test_a_page_is_drawn_once_for_all_who_ask_at_once() -> None:
     assert len(set(found)) == 1
 
 
+@pytest.mark.timed
 def test_while_a_page_is_drawn_the_one_before_is_given() -> None:
     drawing = Drawing(seconds=0.3)
     first = drawing.pages.page()

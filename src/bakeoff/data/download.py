@@ -122,7 +122,7 @@ def _fetch(url: str, part: Path, size: int, on_progress: OnProgress, *, patient:
     """Fetch what is missing of a file.
 
     Raises:
-        _TransferError: If the mirror fails, ends early, sends too much, or is slow and we are not patient.
+        _TransferError: If the mirror fails, ends early, or is slow and we are not patient.
         OSError: If the part cannot be written.
     """
     have = part.stat().st_size if part.exists() else 0
@@ -141,9 +141,8 @@ def _fetch(url: str, part: Path, size: int, on_progress: OnProgress, *, patient:
         have = have if goes_on else 0
         began, before = time.monotonic(), have
         with part.open("ab" if goes_on else "wb") as file:
-            while chunk := _read(response):
-                if have + len(chunk) > size:
-                    raise _TransferError(f"it sends more than the file's {size:,} bytes")
+            # No more than the file's size is read, whatever the mirror goes on to send: the checksum judges that much.
+            while chunk := _read(response, min(CHUNK, size - have)):
                 file.write(chunk)
                 have += len(chunk)
                 on_progress("downloading", have, size)
@@ -154,9 +153,9 @@ def _fetch(url: str, part: Path, size: int, on_progress: OnProgress, *, patient:
         raise _TransferError(f"the transfer ended after {have:,} of {size:,} bytes")
 
 
-def _read(response: http.client.HTTPResponse) -> bytes:
+def _read(response: http.client.HTTPResponse, most: int) -> bytes:
     try:
-        return response.read1(CHUNK)
+        return response.read1(most) if most else b""
     except (OSError, http.client.HTTPException) as error:
         raise _TransferError(f"the transfer broke off: {error}") from error
 

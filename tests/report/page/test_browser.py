@@ -301,6 +301,7 @@ def test_odd_studies_are_drawn_in_silence(seen: Opened, tmp_path: Path, path: Pa
     put_in_place(seen, path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.timed
 def test_400_runs_of_60_epochs_open_within_3_seconds(chromium: Any, tmp_path: Path) -> None:
     path = written(tmp_path, of_frames(*large(80, 5, 60), remarks=[]))
     seconds: list[float] = []
