@@ -4,8 +4,9 @@
     python benchmarks/throughput.py --rows all --save        # everything, kept in benchmarks/results/
     python benchmarks/throughput.py --rows resnet18-32 --against plain,timm --blocks 9
 
-Each contender trains in a process of its own (see `contender.py`) and rests while another has its turn: A B A B. What is
-printed is the median over blocks, and the ratio of medians; so a slow minute of a shared machine falls on all alike.
+Each contender trains in a process of its own (see `contender.py`), which is stopped with its loaders while another has its
+turn: A B A B. Printed are medians over turns, of speeds and of ratios to the first; so a slow minute of a shared machine falls on
+all alike.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import datetime
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -43,9 +45,9 @@ ALLOCATOR = "MALLOC_TRIM_THRESHOLD_"
 CONSOLE = Console()
 CONTENDERS = ("plain", "plain-autocast", "loader", "lightning", "timm", "bakeoff", "bakeoff-untuned")
 ROWS: dict[str, dict[str, Any]] = {
-    "resnet18-32": {"model": "resnet18", "stem": "original", "side": 32, "batch": 64, "block": 12, "drained": 8},
+    "resnet18-32": {"model": "resnet18", "stem": "original", "side": 32, "batch": 64, "block": 24, "drained": 8},
     "resnet18-32-pair": {
-        "model": "resnet18", "stem": "original", "side": 32, "batch": 64, "block": 8, "drained": 8, "copies": 2,
+        "model": "resnet18", "stem": "original", "side": 32, "batch": 64, "block": 16, "drained": 8, "copies": 2,
     },
     "mobilenet_v2-224": {"model": "mobilenet_v2", "stem": "original", "side": 224, "batch": 64, "block": 2, "drained": 1},
     "alexnet-224": {"model": "alexnet", "stem": "original", "side": 224, "batch": 64, "block": 3, "drained": 1},
@@ -94,11 +96,17 @@ class Running:
                 stderr=subprocess.PIPE,
                 text=True,
                 env=own,
+                start_new_session=True,  # so that its loaders can be held with it
             )
             for _ in range(copies)
         ]
         self._say(json.dumps(asdict(work)))
         self.block()  # builds, compiles, fills caches: not counted
+
+    def _signal(self, number: int) -> None:
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):  # it has ended, as is told when it is heard
+                os.killpg(process.pid, number)
 
     def _say(self, line: str) -> None:
         for process in self.processes:
@@ -109,12 +117,14 @@ class Running:
 
     def go_on(self) -> Block:
         """Let it have its turn, and return what that came to."""
+        self._signal(signal.SIGCONT)
         self._say("")
         return self.block()
 
     def block(self) -> Block:
-        """Return what the block under way comes to, and leave the contender paused."""
+        """Return what the block under way comes to, and hold the contender, whose loaders would work in another's turn."""
         told = [self._heard(process) for process in self.processes]
+        self._signal(signal.SIGSTOP)
         return Block(
             images_per_second=sum(one["images"] / one["seconds"] for one in told),
             wait_share=statistics.mean(one["wait"] / one["seconds"] for one in told),
@@ -136,8 +146,8 @@ class Running:
 
     def end(self) -> None:
         """End it and its loaders."""
+        self._signal(signal.SIGKILL)
         for process in self.processes:
-            process.kill()
             process.communicate()
 
 
