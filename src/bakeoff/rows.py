@@ -24,7 +24,8 @@ from bakeoff.records import Health, Numerics, RunStatus
 from bakeoff.spec.base import OptimizerName
 
 REPAIR = (
-    "move it away: the checkpoints beside it hold every finished epoch, and the same command fills a new one from them"
+    "move it away: the checkpoints beside it hold every finished epoch, and `bakeoff run` with the study's folder fills a new "
+    "one from them"
 )
 
 SHOWN = 60

@@ -266,8 +266,8 @@ class Store:
             tables = set(inspect(connection).get_table_names())
             if not tables:
                 raise StudyError(
-                    f"{self._where} must be a results database, but is empty; the same `bakeoff run` fills it, from the "
-                    "checkpoints beside it if there are any"
+                    f"{self._where} must be a results database, but is empty; `bakeoff run {Path(self._where).parent}` "
+                    "fills it, from the checkpoints beside it if there are any"
                 )
             if not {META.name, RUNS.name, EPOCHS.name} <= tables or connection.exec_driver_sql(INFLATED).first():
                 raise StudyError(f"{self._where} must be a results database, but is another program's; move it away")

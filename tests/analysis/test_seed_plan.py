@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bakeoff.analysis.decision import ALPHA, ALPHA_OF_A_LOOK
 from bakeoff.analysis.seed_plan import plan_seeds, spread_of
 from bakeoff.analysis.verdict import judge
 from bakeoff.errors import SpecError, StudyError
@@ -44,6 +45,15 @@ def test_a_studys_spread_is_pooled_over_its_candidates() -> None:
     pooled = (2 * np.var([0.90, 0.92, 0.94], ddof=1) + np.var([0.80, 0.81], ddof=1)) / 3
     assert spread.sd == pytest.approx(np.sqrt(pooled))
     assert (spread.seeds, spread.candidates, spread.picture_margin) == (5, 3, None)
+
+
+def test_a_study_that_is_settled_round_by_round_is_planned_at_its_own_level() -> None:
+    people = [contender("a", test=[0.90, 0.92, 0.94]), contender("b", test=[0.80, 0.81])]
+    assert spread_of(judge(people)).alpha == ALPHA
+    assert spread_of(judge(people, sequential=True)).alpha == ALPHA_OF_A_LOOK
+    stricter = plan_seeds(0.003, alpha=ALPHA_OF_A_LOOK)
+    assert stricter.alpha == ALPHA_OF_A_LOOK
+    assert dict(stricter.seen)[5] > dict(plan_seeds(0.003).seen)[5]
 
 
 def test_what_pictures_leave_open_shrinks_with_their_number_and_not_with_seeds() -> None:

@@ -188,6 +188,19 @@ def test_p6_fires_on_what_else_differs(more: dict[str, Any], severity: Severity)
     assert found.severity is severity
 
 
+def test_p6_counts_momentum_with_the_optimizer_where_all_who_use_it_share_it() -> None:
+    one, other, third = (
+        {"model": model, "optimizer": optimizer, "learning_rate": 0.001}
+        for model, optimizer in (("mobilenet_v2", "adam"), ("resnet18", "sgd"), ("alexnet", "sgd"))
+    )
+    (found,) = differences(study(candidates=[one, other]))
+    assert list(found.evidence) == ["optimizer"]
+    declared = {"subject": ["model", "optimizer"]}
+    assert not differences(study(candidates=[one, other], audit=declared))
+    (found,) = differences(study(candidates=[one, other, third | {"momentum": 0.5}], audit=declared))
+    assert list(found.evidence) == ["momentum"]
+
+
 def test_p6_says_what_a_picture_takes_and_what_to_declare() -> None:
     of = study(candidates=[{"model": "alexnet", "view": {"train": {"resize": 224}}}, {"model": "resnet18"}])
     first, second = (candidate.id for candidate in of.candidates)

@@ -247,7 +247,7 @@ def test_by_default_evaluation_sees_the_whole_picture_at_the_size_of_training() 
             ["unknown key `view.normalize.meen`; did you mean 'mean'? (known here: mean, std)"],
         ),
         ("[view]\nnormalize = { mean = [0, 0, 0], std = [1, 1, 0] }", ["`view.normalize.std[2]`", "got 0"]),
-        ("[[candidates]]\nmodel = 3", ["`candidates[0].model`: ", "got 3"]),
+        ("[[candidates]]\nmodel = 3", ["`candidates[0].model` must be text in quotes or a list", "got 3"]),
         ("[audit]\nsilence = { P4 = 3 }", ["`audit.silence.P4`", "got 3"]),
         ("[audit]\nsilence = { 'no rule' = 'x' }", ["`audit.silence.no rule`", "match pattern"]),
         ("[recipe]\noptimizer = 'adma'", ["'adma'", "did you mean 'adam'"]),
@@ -267,6 +267,21 @@ def test_by_default_evaluation_sees_the_whole_picture_at_the_size_of_training() 
         ("name = '../escape'", ["name"]),
         ("format = 2", ["format 1", "format = 2"]),
         ("this is not toml", ["must be TOML"]),
+        (
+            "data = 'digits'",
+            ["`data` must be a table, but got 'digits'; write [data] and its keys below it (source, size"],
+        ),
+        (
+            "[candidates]\nmodel = 'alexnet'",
+            ["`candidates` must be a list, but got", "write [[candidates]] before each"],
+        ),
+        ("[recipe]\noptimizer = 3", ["`recipe.optimizer` must be "]),
+        ("[recipe]\nepochs = 'many'", ["`recipe.epochs` must be a whole number", "got 'many'"]),
+        ("[[candidates]]\nmodel = { name = 'x' }", ["`candidates[0].model` must be text in quotes or a list, but got"]),
+        ("[data]\nvalidation = true", ["data: `validation` must not be true or false, but got true"]),
+        ("[recipe]\nlearning_rate = [0.1, true]", ["`learning_rate` must not be true or false, but got [0.1, true]"]),
+        ("seeds = [true]", ["`seeds` must not be true or false"]),
+        (f"name = '{'x' * 5000}'", ["xxx…"]),
     ],
 )
 def test_a_mistake_is_told_with_its_place_and_value(toml: str, said: list[str]) -> None:

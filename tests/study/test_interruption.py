@@ -110,6 +110,24 @@ def newest_checkpoint(folder: Path) -> float:
     return max((path.stat().st_mtime for path in folder.glob("checkpoints/*/last.ckpt")), default=0.0)
 
 
+def test_a_second_ctrl_c_stops_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
+    study = tmp_path / "long.toml"
+    study.write_text(StudySpec.from_mapping(TINY | {"recipe": KILLED | {"epochs": 5000}, "seeds": [0]}).to_toml())
+    folder = tmp_path / "study"
+    command = [sys.executable, "-c", "from bakeoff.cli import main; main()", "run", str(study), "--out", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while newest_checkpoint(folder) == 0 and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Stopped" in said
+    assert "Traceback" not in said
+    assert "Aborted" not in said
+
+
 def test_ctrl_c_saves_within_a_step_and_says_how_to_go_on(tmp_path: Path) -> None:
     folder = tmp_path / "study"
     study = tmp_path / "long.toml"

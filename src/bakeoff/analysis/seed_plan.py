@@ -31,6 +31,9 @@ class Spread:
     candidates: int
     """That the study compares."""
 
+    alpha: float
+    """At which its verdict is reached: less where seeds are added by what results show (`--settle`)."""
+
     picture_margin: float | None
     """By how much the difference of two candidates would be uncertain on new pictures with seeds without number: half
     of the 95 % interval, the median over pairs. None without predictions."""
@@ -43,7 +46,7 @@ class SeedPlan:
     sd: float
     candidates: int
     alpha: float
-    """Of one pair, so that one false alarm among all pairs is no likelier than 5 %: the strictest of Holm's levels."""
+    """Of one pair, so that one false alarm among all pairs is no likelier than asked: the strictest of Holm's levels."""
 
     needed: tuple[tuple[float, int | None], ...]
     """Difference, and the seeds of each candidate that it takes; None for more than a million."""
@@ -53,7 +56,12 @@ class SeedPlan:
 
 
 def plan_seeds(
-    sd: float, *, candidates: int = 2, differences: Sequence[float] = DIFFERENCES, seeds: Sequence[int] = SEEDS
+    sd: float,
+    *,
+    candidates: int = 2,
+    differences: Sequence[float] = DIFFERENCES,
+    seeds: Sequence[int] = SEEDS,
+    alpha: float = ALPHA,
 ) -> SeedPlan:
     """Return how many seeds each difference takes, and what each number of seeds shows.
 
@@ -62,6 +70,7 @@ def plan_seeds(
         candidates: That are compared, two at least.
         differences: Of accuracies, shares above 0.
         seeds: Of each candidate, two at least.
+        alpha: Chance of one false alarm among all pairs.
 
     Raises:
         SpecError: If one of these is out of range.
@@ -74,13 +83,13 @@ def plan_seeds(
         raise SpecError(
             f"a comparison takes two candidates of two seeds each at least, but got {candidates} candidates, seeds {seeds}"
         )
-    alpha = ALPHA / pairs(candidates)
+    of_pair = alpha / pairs(candidates)
     return SeedPlan(
         sd=sd,
         candidates=candidates,
-        alpha=alpha,
-        needed=tuple((one, seeds_needed(one, sd, alpha=alpha)) for one in differences),
-        seen=tuple((one, smallest_difference(one, sd, alpha=alpha)) for one in seeds),
+        alpha=of_pair,
+        needed=tuple((one, seeds_needed(one, sd, alpha=of_pair)) for one in differences),
+        seen=tuple((one, smallest_difference(one, sd, alpha=of_pair)) for one in seeds),
     )
 
 
@@ -103,5 +112,6 @@ def spread_of(verdict: Verdict) -> Spread:
         sd=math.sqrt(squares / freedom),
         seeds=freedom + len(several),
         candidates=len(verdict.candidates),
+        alpha=verdict.alpha,
         picture_margin=float(np.median(margins)) if margins else None,
     )

@@ -12,6 +12,9 @@ RECIPE_KEYS = tuple(Recipe.model_fields)
 KEYS = ("model", "stem", "input size", "view", "normalization", *RECIPE_KEYS)
 """The settings of a candidate, by the names that `[audit] subject` has for them; the input's size belongs to the view."""
 
+UNUSED = "null"
+"""What `settings` has for a key that a candidate's optimizer ignores."""
+
 
 def settings(candidate: CandidateSpec, picture: int) -> dict[str, str]:
     """Return a candidate's settings by key, as text that is equal where they are.

@@ -65,11 +65,11 @@ def s1_seeds(
     fewest, who = min(seeds.values()), min(few, key=few.__getitem__)
     single = fewest < 2
     missing = {one: SEEDS_FOR_A_VERDICT - count for one, count in few.items()}
+    who_have = _with_others(labels[who], list(few.values()).count(fewest) - 1)
     message = (
-        f"{labels[who]} has {plural(fewest, 'seed')}: networks of one candidate differ by chance, and one says nothing of the next."
+        f"{who_have} {plural(fewest, 'seed')}: networks of one candidate differ by chance, and one says nothing of the next."
         if single
-        else f"{_with_others(labels[who], list(few.values()).count(fewest) - 1)} {fewest} of the {SEEDS_FOR_A_VERDICT} seeds "
-        "that a verdict asks for (3 do for gaps above 2 points)."
+        else f"{who_have} {fewest} of the {SEEDS_FOR_A_VERDICT} seeds that a verdict asks for (3 do for gaps above 2 points)."
     )
     advice = (
         f"{plural(max(missing.values()), 'more seed')} of each{_time(missing, seconds_per_run)} would allow a verdict."

@@ -12,7 +12,7 @@ from bakeoff.audit.evidence import DataProbe
 from bakeoff.audit.finding import Finding, Severity, State
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.selection import p5_order_at_equal_trials
-from bakeoff.audit.settings import KEYS, RECIPE_KEYS, free_keys, settings, subject_keys, subjects, sweeps
+from bakeoff.audit.settings import KEYS, RECIPE_KEYS, UNUSED, free_keys, settings, subject_keys, subjects, sweeps
 from bakeoff.audit.words import listed, named
 from bakeoff.spec import CandidateSpec, ResolvedStudy
 
@@ -258,7 +258,11 @@ def undeclared_difference(*, study: ResolvedStudy, macs: Mapping[str, int] | Non
     groups = subjects(study)
     free = free_keys(study)
     chosen = {name: [settings(candidate, study.size) for candidate in group] for name, group in groups.items()}
-    keys = [key for key in KEYS if key not in free and not _tuned_by_all(key, chosen)]
+    keys = [
+        key
+        for key in KEYS
+        if key not in free and not _tuned_by_all(key, chosen) and not _follows_the_optimizer(key, chosen)
+    ]
     if len(groups) == 1:
         yield from _confounded(next(iter(chosen.values())), study)
         return
@@ -282,6 +286,12 @@ def undeclared_difference(*, study: ResolvedStudy, macs: Mapping[str, int] | Non
 
 def _tuned_by_all(key: str, chosen: Mapping[str, Sequence[Mapping[str, str]]]) -> bool:
     return key in TUNED and all(len(_distinct(rows, key)) >= TUNED[key] for rows in chosen.values())
+
+
+def _follows_the_optimizer(key: str, chosen: Mapping[str, Sequence[Mapping[str, str]]]) -> bool:
+    """Tell a momentum that all who use one share: it differs where the optimizer does, and is no difference beside it."""
+    used = {row["momentum"] for rows in chosen.values() for row in rows} - {UNUSED}
+    return key == "momentum" and len(used) <= 1
 
 
 def _distinct(rows: Sequence[Mapping[str, str]], key: str) -> list[str]:

@@ -97,6 +97,7 @@ def power(
         candidates=candidates or max(2, spread.candidates if spread else 2),
         differences=DIFFERENCES if difference is None else [units.points(difference, "--difference")],
         seeds=SEEDS if seeds is None else [seeds],
+        **({} if spread is None else {"alpha": spread.alpha}),
     )
     print_sentences(seed_plan_sentences(plan, spread))
     needed, seen = seed_plan_tables(plan)

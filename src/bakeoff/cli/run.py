@@ -117,24 +117,32 @@ def run(
     }
     if most_seeds is not None and not settle:
         raise SpecError(f"--most-seeds bounds what --settle adds, but got {most_seeds} without it; add --settle")
-    with StudyProgress() as watcher, nullcontext() if dry_run else EarlyWorker() as early:
-        from bakeoff.study import plan_command, run_planned  # takes a second to load: by then a worker is loading, too
+    planned: Plan | None = None
+    try:
+        with StudyProgress() as watcher, nullcontext() if dry_run else EarlyWorker() as early:
+            # Takes a second to load: by then a worker is loading, too.
+            from bakeoff.study import begun, plan_command, run_planned
 
-        planned = plan_command(
-            study,
-            flags,
-            out=out,
-            device=device,
-            workers=workers,
-            only=word_list(only) or (),
-            despite=word_list(despite) or (),
-            tune=tune,
-            costs=costs,
-            data_dir=data_dir,
-            on_stage=watcher.stage,
-        )
-        if not dry_run:
-            result, outcome = run_planned(planned, watcher, early, settle=settle, most_seeds=most_seeds)
+            planned = plan_command(
+                study,
+                flags,
+                out=out,
+                device=device,
+                workers=workers,
+                only=word_list(only) or (),
+                despite=word_list(despite) or (),
+                tune=tune,
+                costs=costs,
+                data_dir=data_dir,
+                on_stage=watcher.stage,
+            )
+            if not dry_run:
+                result, outcome = run_planned(planned, watcher, early, settle=settle, most_seeds=most_seeds)
+    except KeyboardInterrupt:  # a second one, or one before training
+        if planned is None or dry_run or not begun(planned.folder):
+            raise
+        _say_how_to_go_on("Stopped at once; what was saved before is kept.", planned.folder, settle=settle)
+        raise typer.Exit(INTERRUPTED) from None
     if dry_run:
         if not settle or not _print_round(planned, most_seeds):
             _print_forecast(planned)
@@ -142,11 +150,15 @@ def run(
     print_table(result.folder)
     write_page_of_run(result, data_dir)
     if outcome.interrupted:
-        again = f"bakeoff run {result.folder}{' --settle' if settle else ''}"
-        errors().print(f"Stopped and saved. The same command goes on, or: {again}", soft_wrap=True)
+        _say_how_to_go_on("Stopped and saved.", result.folder, settle=settle)
         raise typer.Exit(INTERRUPTED)
     if outcome.failed:
         raise typer.Exit(1)
+
+
+def _say_how_to_go_on(stopped: str, folder: Path, *, settle: bool) -> None:
+    again = f"bakeoff run {folder}{' --settle' if settle else ''}"
+    errors().print(f"{stopped} The same command goes on, or: {again}", markup=False, soft_wrap=True)
 
 
 def _print_round(planned: Plan, most_seeds: int | None) -> bool:

@@ -18,6 +18,7 @@ from bakeoff.audit import Finding
 from bakeoff.audit.kept import plain
 from bakeoff.cost_records import Cost
 from bakeoff.report.audit import reasons
+from bakeoff.report.fitting import first_that_fits
 from bakeoff.words import brief, class_name, clean, count, duration, harmless, size, with_spread
 
 DROPPED_FIRST = ("ended early", "memory", "MACs", "images/s", "params", "latency", "train time")
@@ -25,9 +26,6 @@ DROPPED_FIRST = ("ended early", "memory", "MACs", "images/s", "params", "latency
 
 OPTIONAL = ("ended early", "latency", "memory")
 """Columns that are there only if some candidate has something to tell there."""
-
-NAME_WIDTH = 24
-"""Characters within which candidates' names may be broken into lines before a column is left out."""
 
 RECORD_COLUMNS = (
     "epoch",
@@ -46,13 +44,6 @@ RECORD_COLUMNS = (
 RUN_COLUMNS = ("candidate_id", "model", "seed", "status", "message", "test_loss", "test_accuracy", "parameters", "macs")
 
 
-def fits(table: Table, names: Iterable[str], console: Console, options: ConsoleOptions) -> bool:
-    """Whether a table fits a terminal; of the names in its first column, which fold, `NAME_WIDTH` columns must."""
-    longest = max((len(clean(name)) for name in names), default=0)
-    spare = max(0, longest - NAME_WIDTH)
-    return console.measure(table, options=options.update(width=10_000)).maximum - spare <= options.max_width
-
-
 class RankedTable:
     """The ranking, best first; where the terminal is narrow, the least important columns are left out."""
 
@@ -62,11 +53,8 @@ class RankedTable:
         self._ties = ties
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for dropped in range(len(DROPPED_FIRST) + 1):
-            shown = self._without(DROPPED_FIRST[:dropped])
-            if fits(shown, self._table["candidate"], console, options):
-                break
-        yield shown
+        tables = (self._without(DROPPED_FIRST[:dropped]) for dropped in range(len(DROPPED_FIRST) + 1))
+        yield first_that_fits(tables, self._table["candidate"], console, options)
 
     def _without(self, dropped: tuple[str, ...]) -> Table:
         by_test = bool(len(self._table)) and bool((self._table["ranked_by"] == "test").all())

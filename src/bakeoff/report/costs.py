@@ -13,6 +13,7 @@ from rich.text import Text
 
 from bakeoff.analysis.costs import remarks
 from bakeoff.cost_records import Cost
+from bakeoff.report.fitting import first_that_fits
 from bakeoff.words import brief, clean, count, plural, size
 
 FORMULAS = (
@@ -23,6 +24,14 @@ FORMULAS = (
 )
 """Of the multiply-accumulates by kind of layer (the paper's section 2.2; Howard et al. 2017)."""
 
+LAYERS_MEANING = (
+    f"Multiply-accumulates of one picture: {'; '.join(FORMULAS)}. D_K is the kernel's side, D_F that of the output's "
+    "map, M the channels read, N those written. Counted: torch's FlopCounterMode, halved. The ratio is that of a "
+    "depthwise layer with the pointwise one behind it to the standard convolution that they stand for."
+)
+
+LAYER_WIDTH = 12
+"""Characters that layers' names have at least."""
 
 DROPPED_FIRST = ("p95", "params", "train memory", "images/s", "memory", "train/s")
 """Columns that a narrow terminal goes without, in this order; `--json` has them all."""
@@ -36,11 +45,8 @@ class CostTable:
         self._title = title
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for dropped in range(len(DROPPED_FIRST) + 1):
-            shown = self._without(DROPPED_FIRST[:dropped])
-            if console.measure(shown, options=options.update(width=10_000)).maximum <= options.max_width:
-                break
-        yield shown
+        tables = (self._without(DROPPED_FIRST[:dropped]) for dropped in range(len(DROPPED_FIRST) + 1))
+        yield first_that_fits(tables, self._costs, console, options)
 
     def _without(self, dropped: tuple[str, ...]) -> Table:
         rows = {name: _cells(cost) for name, cost in self._costs.items()}
@@ -140,7 +146,47 @@ def costs_to_json(profiles: Sequence[Any]) -> str:
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def layer_table(title: str, rows: Sequence[Any]) -> Table:
+class LayerTable:
+    """The layers of a network; a narrow terminal goes without their kind, which the formula tells, then without space."""
+
+    def __init__(self, title: str, rows: Sequence[Any]) -> None:
+        self._title = title
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        tables = (self._shown(kinds=True), self._shown(kinds=False), self._shown(kinds=False, space=0))
+        names = [row.name for row in self._rows]
+        yield first_that_fits(tables, names, console, options, name_width=LAYER_WIDTH)
+
+    def _shown(self, *, kinds: bool, space: int = 1) -> Table:
+        shown = _table(self._title)
+        shown.padding = (0, space)
+        separable = any(row.ratio is not None for row in self._rows)
+        shown.add_column("layer", overflow="fold", min_width=LAYER_WIDTH)
+        for header in ("kind",) if kinds else ():
+            shown.add_column(header, no_wrap=True)
+        for header in ("formula", "gives", "counted", *(("1/N + 1/D_K²", "counted") if separable else ())):
+            shown.add_column(header, justify="right", no_wrap=True)
+        for row in self._rows:
+            ratios = [f"{ratio:.4f}" if ratio is not None else "" for ratio in (row.ratio, row.ratio_counted)]
+            shown.add_row(
+                Text(clean(row.name) or "(the network)"),
+                *((str(row.kind),) if kinds else ()),
+                row.numbers or "-",
+                "-" if row.by_formula is None else f"{row.by_formula:,}",
+                f"{row.counted:,}",
+                *(ratios if separable else ()),
+            )
+        shown.add_section()
+        given = sum(row.by_formula for row in self._rows if row.by_formula is not None)
+        counted = sum(row.counted for row in self._rows)
+        shown.add_row("all", *(("",) if kinds else ()), "", f"{given:,}", f"{counted:,}")
+        shown.caption = Text(LAYERS_MEANING, style="none")
+        shown.caption_justify = "left"
+        return shown
+
+
+def layer_table(title: str, rows: Sequence[Any]) -> LayerTable:
     """Return the layers of a network with their multiply-accumulates, by formula and as torch counts them.
 
     Args:
@@ -148,33 +194,7 @@ def layer_table(title: str, rows: Sequence[Any]) -> Table:
         rows: With name, kind, numbers (the formula filled in), by_formula, counted, and behind a depthwise layer ratio
             and ratio_counted of the pair to the standard convolution that it stands for; None where there is none.
     """
-    shown = _table(title)
-    separable = any(row.ratio is not None for row in rows)
-    shown.add_column("layer", overflow="fold", min_width=12)
-    shown.add_column("kind", no_wrap=True)
-    for header in ("formula", "gives", "counted", *(("1/N + 1/D_K²", "counted") if separable else ())):
-        shown.add_column(header, justify="right", no_wrap=True)
-    for row in rows:
-        ratios = [f"{ratio:.4f}" if ratio is not None else "" for ratio in (row.ratio, row.ratio_counted)]
-        shown.add_row(
-            Text(clean(row.name) or "(the network)"),
-            str(row.kind),
-            row.numbers or "-",
-            "-" if row.by_formula is None else f"{row.by_formula:,}",
-            f"{row.counted:,}",
-            *(ratios if separable else ()),
-        )
-    shown.add_section()
-    given = sum(row.by_formula for row in rows if row.by_formula is not None)
-    shown.add_row("all", "", "", f"{given:,}", f"{sum(row.counted for row in rows):,}")
-    shown.caption = Text(
-        f"Multiply-accumulates of one picture: {'; '.join(FORMULAS)}. D_K is the kernel's side, D_F that of the output's "
-        "map, M the channels read, N those written. Counted: torch's FlopCounterMode, halved. The ratio is that of a "
-        "depthwise layer with the pointwise one behind it to the standard convolution that they stand for.",
-        style="none",
-    )
-    shown.caption_justify = "left"
-    return shown
+    return LayerTable(title, rows)
 
 
 def _table(title: str) -> Table:

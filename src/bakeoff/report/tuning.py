@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from bakeoff.report.fitting import first_that_fits
 from bakeoff.words import clean
 
 LIBRARY = "library"
 """The algorithm that PyTorch would use: the first column, what the others are compared with."""
+
+LAYER_WIDTH = 18
+"""Characters that layers' names have at least: a shape such as `256>256 3x3 at 2`."""
 
 PASSES = {"forward": "forward", "input_gradient": "to input", "weight_gradient": "to weight"}
 """The passes as the table calls them, in the order of a choice: the gradients flow to the input and to the weight."""
@@ -20,13 +25,48 @@ Milliseconds = Mapping[str, Mapping[str, float]]
 """By pass and algorithm."""
 
 
+class TuningTable:
+    """The timings, one line a kind of layer and pass; a narrow terminal goes without some of the space between."""
+
+    def __init__(
+        self, title: str, algorithms: Sequence[str], rows: Sequence[Sequence[str | Text]], caption: str
+    ) -> None:
+        self._title = title
+        self._algorithms = algorithms
+        self._rows = rows
+        self._caption = caption
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        names = [str(row[0]) for row in self._rows]
+        yield first_that_fits(map(self._shown, (1, 0)), names, console, options, name_width=LAYER_WIDTH)
+
+    def _shown(self, space: int) -> Table:
+        shown = Table(
+            title=Text(self._title, style="bold"),
+            caption=Text(self._caption, style="none"),
+            box=box.SIMPLE_HEAD,
+            title_justify="left",
+            caption_justify="left",
+            padding=(0, space),
+            pad_edge=False,
+            collapse_padding=True,
+        )
+        shown.add_column("layer", overflow="fold", min_width=LAYER_WIDTH)
+        shown.add_column("pass", no_wrap=True)
+        for header in (*self._algorithms, "of peak"):
+            shown.add_column(header, justify="right", no_wrap=True)
+        for row in self._rows:
+            shown.add_row(*row)
+        return shown
+
+
 def tuning_table(
     title: str,
     layers: Sequence[tuple[str, str, int, Milliseconds]],
     choices: Mapping[str, Sequence[str]],
     peak: float,
     remark: str | None = None,
-) -> Table:
+) -> TuningTable:
     """Return the timings, one line a kind of layer and pass, the chosen algorithm's marked.
 
     Args:
@@ -37,11 +77,7 @@ def tuning_table(
         remark: What else the user should know.
     """
     algorithms = list(dict.fromkeys(name for *_, known in layers for timing in known.values() for name in timing))
-    table = Table(title=Text(title, style="bold"), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("layer", overflow="fold", min_width=18)
-    table.add_column("pass", no_wrap=True)
-    for header in (*algorithms, "of peak"):
-        table.add_column(header, justify="right", no_wrap=True)
+    rows: list[list[str | Text]] = []
     totals = dict.fromkeys((LIBRARY, "chosen", "at peak"), 0.0)
     groups: dict[str, list[tuple[str, str, int, Milliseconds]]] = {}
     for layer in layers:
@@ -57,16 +93,14 @@ def tuning_table(
             times = f" x{len(group)}" if len(group) > 1 else ""
             heading = (clean(name) + times, shape, "")[number]
             cells = [_cell(timing.get(algorithm), marked=algorithm == picked) for algorithm in algorithms]
-            table.add_row(Text(heading), PASSES[task], *cells, f"{100 * share:.0f} %")
-    table.caption = Text(
+            rows.append([Text(heading), PASSES[task], *cells, f"{100 * share:.0f} %"])
+    caption = (
         "Milliseconds a pass over a batch; * is what training uses. All convolutions of a step: "
         + ", ".join(f"{total:,.0f} ms {words}" for words, total in totals.items())
         + f" ({2 * peak / 1e9:,.0f} GFLOP/s). Over 100 % where an algorithm needs fewer multiplications: dead taps left out, "
-        "or Winograd's." + ("" if remark is None else f" {clean(remark)}."),
-        style="none",
+        "or Winograd's." + ("" if remark is None else f" {clean(remark)}.")
     )
-    table.caption_justify = "left"
-    return table
+    return TuningTable(title, algorithms, rows, caption)
 
 
 def _picked(chosen: Sequence[str] | None, task: str) -> str:
@@ -76,4 +110,5 @@ def _picked(chosen: Sequence[str] | None, task: str) -> str:
 def _cell(milliseconds: float | None, *, marked: bool) -> Text:
     if milliseconds is None:
         return Text("")
-    return Text(f"{milliseconds:.2f}{'*' if marked else ' '}", style="bold" if marked else "")
+    digits = f"{milliseconds:.2f}" if milliseconds < 100 else f"{milliseconds:,.0f}"
+    return Text(f"{digits}{'*' if marked else ' '}", style="bold" if marked else "")

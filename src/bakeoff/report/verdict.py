@@ -16,7 +16,7 @@ from bakeoff.analysis.budget import amount
 from bakeoff.analysis.recommendation import Recommendation
 from bakeoff.analysis.seed_plan import SeedPlan, Spread
 from bakeoff.analysis.verdict import Standing, Verdict
-from bakeoff.report.console import fits
+from bakeoff.report.fitting import first_that_fits
 from bakeoff.words import clean, duration, percent, plural
 
 HEADERS = {
@@ -72,11 +72,11 @@ class RecommendationTable:
         known = [name for name in HEADERS if name in limits or any(name in of_one for of_one in costs)]
         dropped_first = [name for name in reversed(known) if name not in limits]
         names = [one.candidate for one in self._found.verdict.candidates]
-        for dropped in range(len(dropped_first) + 1):
-            shown = _budget_table(self._found, [name for name in known if name not in dropped_first[:dropped]])
-            if fits(shown, names, console, options):
-                break
-        yield shown
+        tables = (
+            _budget_table(self._found, [name for name in known if name not in dropped_first[:dropped]])
+            for dropped in range(len(dropped_first) + 1)
+        )
+        yield first_that_fits(tables, names, console, options)
 
 
 def _budget_table(found: Recommendation, known: list[str]) -> Table:

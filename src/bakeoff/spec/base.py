@@ -6,10 +6,11 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from functools import cache
+from typing import Annotated, Any, Literal, Self, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bakeoff.errors import SpecError
 from bakeoff.spec.mistakes import explained
@@ -32,6 +33,26 @@ class Spec(BaseModel):
     """Base of all specifications: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, content: Any) -> Any:
+        """Refuse true and false where numbers are meant: pydantic would read 1 and 0."""
+        for key in sorted(_without_truth(cls) & content.keys()) if isinstance(content, Mapping) else ():
+            value = content[key]
+            if any(isinstance(one, bool) for one in (value if isinstance(value, list) else [value])):
+                raise ValueError(f"`{key}` must not be true or false, but got {str(value).lower()}")
+        return content
+
+
+@cache
+def _without_truth(model: type[Spec]) -> frozenset[str]:
+    """Return the keys of a specification that take no true or false."""
+    return frozenset(name for name, field in model.model_fields.items() if not _takes_truth(field.annotation))
+
+
+def _takes_truth(annotation: Any) -> bool:
+    return annotation is bool or any(_takes_truth(one) for one in get_args(annotation))
 
 
 def content_id(content: Any) -> str:

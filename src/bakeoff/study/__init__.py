@@ -5,7 +5,7 @@ from __future__ import annotations
 from bakeoff.execution.local import EarlyWorker
 from bakeoff.study.command import plan_command, run_planned
 from bakeoff.study.driver import Outcome, Watcher, execute, runs_left
-from bakeoff.study.folder import Study, predictions_path
+from bakeoff.study.folder import Study, begun, predictions_path
 from bakeoff.study.planned import Plan
 from bakeoff.study.planning import facts_of, plan, plan_folder
 
@@ -15,6 +15,7 @@ __all__ = [
     "Plan",
     "Study",
     "Watcher",
+    "begun",
     "execute",
     "facts_of",
     "plan",

@@ -64,7 +64,10 @@ class Study:
         try:
             self.spec = ResolvedStudy.from_toml(path.read_text(encoding="utf-8"), where=str(path))
         except (SpecError, OSError, UnicodeDecodeError) as error:
-            raise StudyError(f"{path} cannot be read back: {error}") from error
+            reason = str(error).removeprefix(str(path)).lstrip(": ")
+            raise StudyError(
+                f"{path} cannot be read back: {reason}; take it from a copy of the study, or choose another folder with --out"
+            ) from error
         if not self.spec.decided:
             raise StudyError(
                 f"{path} cannot be read back: under protocol = '{self.spec.protocol}' it must hold the epochs that were granted; "
@@ -274,13 +277,18 @@ def is_claimed(folder: Path) -> bool | None:
     return False
 
 
+def begun(folder: Path) -> bool:
+    """Whether a folder holds a study."""
+    return (folder / STUDY_FILE).exists()
+
+
 def stored_study(folder: Path) -> ResolvedStudy | None:
     """Return the study that a folder holds, or None if it holds none yet.
 
     Raises:
         StudyError: If its file cannot be read back.
     """
-    return Study(folder).spec if (folder / STUDY_FILE).exists() else None
+    return Study(folder).spec if begun(folder) else None
 
 
 def write_study_file(folder: Path, study: ResolvedStudy) -> None:

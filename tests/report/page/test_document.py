@@ -184,6 +184,15 @@ def test_every_study_has_a_page(tmp_path: Path, runs: list[Run]) -> None:
     assert "nan" not in page.text.lower().replace("nano", "")
 
 
+def test_what_a_sentence_has_in_backticks_is_code_and_text_all_the_same(tmp_path: Path) -> None:
+    advice = "Give `bakeoff audit --deep` or `<b onclick=x>`, not ` alone."
+    finding = Finding(rule="D1", title="t", state=State.FIRES, severity=Severity.NOTE, message="m", advice=advice)
+    page = read(material(tmp_path, Run(), findings=[finding]))
+    assert len(page.tags("code")) == 2
+    assert "Give bakeoff audit --deep or <b onclick=x>, not ` alone." in page.text
+    assert not page.tags("b")
+
+
 def test_a_study_without_any_run_has_a_page(tmp_path: Path) -> None:
     assert "No candidate has a run yet." in read(material(tmp_path)).text
 

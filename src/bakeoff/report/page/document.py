@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bakeoff.analysis.budget import NAMES
 from bakeoff.report.page.embedding import content_security_policy, json_text
@@ -53,6 +54,11 @@ def scripts() -> tuple[str, str]:
     return _plotly(), _program()
 
 
+def _with_code(sentence: str) -> Markup:
+    """Return a sentence as HTML, what stands in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
+
+
 def _heat(value: float, rows: Sequence[Sequence[float | None]]) -> str:
     """Return how strongly a cell is coloured among others, in [0, 1]: the worst not at all."""
     known = [one for row in rows for one in row if one is not None and not math.isnan(one)]
@@ -87,4 +93,5 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
+    environment.filters["with_code"] = _with_code
     return environment.get_template("page.html.jinja")

@@ -84,7 +84,7 @@ def layers_of(network: nn.Module, *, batch: int, size: int, dtype: torch.dtype) 
 
 
 def tune(
-    layers: list[Layer], folder: Path | None, on_layer: Callable[[int, int], None] = lambda done, total: None
+    layers: list[Layer], folder: Path | str | None, on_layer: Callable[[int, int], None] = lambda done, total: None
 ) -> dict[str, Timings]:
     """Measure every algorithm on every layer, in this process and with its threads.
 
@@ -130,8 +130,8 @@ def _fastest(milliseconds: Mapping[str, float] | None) -> str:
 class _Measured:
     """What has been measured on this machine with these versions and threads, kept in a file."""
 
-    def __init__(self, folder: Path | None, threads: int) -> None:
-        self._path = None if folder is None else folder / f"{machine(threads)}.json"
+    def __init__(self, folder: Path | str | None, threads: int) -> None:
+        self._path = None if folder is None else Path(folder) / f"{machine(threads)}.json"
         self._known = _read(self._path)
         self._new = False
 
