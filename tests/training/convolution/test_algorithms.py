@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from bakeoff.training.convolution import winograd
-from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorithm, serving
+from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorithm, remark, serving
+from bakeoff.training.convolution.depthwise import DEPTHWISE, LEAST_CHANNELS
 from bakeoff.training.convolution.geometry import Axis, Geometry, Pass
 from bakeoff.training.convolution.library import Library
-from bakeoff.training.convolution.winograd import WINOGRAD, unavailable
+from bakeoff.training.convolution.winograd import WINOGRAD
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2}
 """Of the largest value: bfloat16 keeps 8 bits, and sums are rounded in another order."""
@@ -128,8 +129,7 @@ def winograd_geometries(draw: st.DrawFn) -> Geometry:
 
 @pytest.fixture
 def _compiler() -> None:
-    reason = unavailable()
-    if reason is not None:
+    if (reason := remark()) is not None:
         pytest.skip(reason)
 
 
@@ -173,6 +173,55 @@ def test_winograd_gives_the_same_bits_each_time_whatever_the_parts_of_the_batch(
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * float(one.abs().max()))
 
 
+@st.composite
+def depthwise_geometries(draw: st.DrawFn) -> Geometry:
+    """Those that the compiled depthwise algorithm is for, with more taps than it takes at once and channels of any number."""
+    rows, columns = (
+        Axis(draw(st.integers(1, 12)), draw(st.integers(1, 9)), draw(st.integers(1, 3)), draw(st.integers(0, 5)), draw(st.integers(1, 3)))
+        for _ in range(2)
+    )  # fmt: skip
+    assume(min(rows.output, columns.output) >= 1)
+    channels = draw(st.integers(LEAST_CHANNELS, 70))
+    dtype = draw(st.sampled_from([torch.float32, torch.bfloat16]))
+    return Geometry(draw(st.integers(1, 20)), channels, channels, channels, rows, columns, dtype)
+
+
+@pytest.mark.usefixtures("_compiler")
+@settings(max_examples=200)
+@given(depthwise_geometries(), st.booleans())
+def test_depthwise_conforms_to_pytorch(geometry: Geometry, whole: bool) -> None:
+    geometry = geometry if whole else geometry.trimmed
+    assert all(DEPTHWISE in serving(geometry, task) for task in Pass)
+    assert_conforms(geometry, [DEPTHWISE])
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_depthwise_gives_the_same_bits_with_any_number_of_threads() -> None:
+    geometry = square(20, 40, 40, 9, 5, 2, 2, groups=40)
+    threads, outputs = torch.get_num_threads(), []
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            outputs.append([computed(DEPTHWISE, geometry, task) for task in Pass])
+    finally:
+        torch.set_num_threads(threads)
+    for others in outputs[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(outputs[0], others, strict=True))
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_depthwise_hides_no_number_that_is_none() -> None:
+    geometry = square(2, 20, 20, 8, 3, 1, 1, groups=20)
+    inputs, weight, gradient = tensors(geometry)
+    inputs[1, 2, 3, 3] = torch.nan
+    output = DEPTHWISE.forward(inputs, weight, geometry)
+    assert output[1, 2, 2:5, 2:5].isnan().all()
+    assert int(output.isnan().sum()) == 9
+    to_weight = DEPTHWISE.weight_gradient(gradient, inputs, geometry)
+    assert to_weight[2].isnan().all()
+    assert int(to_weight.isnan().sum()) == 9
+
+
 def square(
     batch: int, inputs: int, outputs: int, size: int, kernel: int, stride: int, padding: int, groups: int = 1
 ) -> Geometry:
@@ -192,6 +241,8 @@ def square(
         square(4, 16, 8, 8, 1, 1, 0),
         square(4, 8, 4, 3, 3, 1, 0),  # the whole map in one window
         square(4, 16, 16, 14, 3, 2, 1, groups=16),  # MobileNet's strided depthwise
+        square(4, 24, 24, 6, 5, 1, 2, groups=24),  # EfficientNet's
+        square(4, 40, 40, 6, 7, 1, 3, groups=40),  # ConvNeXt's
     ],
     ids=lambda geometry: geometry.key,
 )
@@ -209,7 +260,7 @@ def test_each_algorithm_serves_a_geometry_it_is_made_for() -> None:
     ]
     assert "spread" in [algorithm.name for algorithm in serving(strided, Pass.INPUT_GRADIENT)]
     assert "spread" not in [algorithm.name for algorithm in serving(strided, Pass.FORWARD)]
-    assert len(ALGORITHMS) == 6
+    assert len(ALGORITHMS) == 7
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bakeoff.errors import StudyError
-from bakeoff.training.convolution import algorithm, install, winograd
+from bakeoff.training.convolution import algorithm, depthwise, install, winograd
 from bakeoff.training.convolution.geometry import Axis, Geometry, Pass
 from bakeoff.training.kernels import native
 
@@ -22,7 +22,14 @@ SOURCE = "int twice(int value) { return 2 * value; }\n"
 def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A cache folder of its own, and nothing remembered in this process before or after."""
     monkeypatch.setenv("BAKEOFF_CACHE_DIR", str(tmp_path / "cache"))
-    caches = native.load, native._version, winograd._transforms, winograd.unavailable
+    caches = (
+        native.load,
+        native._version,
+        winograd._transforms,
+        winograd.unavailable,
+        depthwise._kernels,
+        depthwise.unavailable,
+    )
     for cached in caches:
         cached.cache_clear()
     yield
@@ -96,7 +103,7 @@ def test_without_a_compiler_the_other_algorithms_serve() -> None:
     axis = Axis(8, 3, 1, 1, 1)
     geometry = Geometry(2, 4, 4, 1, axis, axis, torch.float32)
     assert "winograd" not in [one.name for one in algorithm.serving(geometry, Pass.FORWARD)]
-    assert algorithm.remark() == "winograd is left out: there is no C compiler: tried no-such-compiler"
+    assert algorithm.remark() == "depthwise and winograd are left out: there is no C compiler: tried no-such-compiler"
 
 
 @pytest.mark.usefixtures("_no_compiler")

@@ -6,12 +6,14 @@ from typing import Protocol
 
 import torch
 
+from bakeoff.training.convolution import depthwise, winograd
 from bakeoff.training.convolution.dense import DENSE
+from bakeoff.training.convolution.depthwise import DEPTHWISE
 from bakeoff.training.convolution.geometry import Geometry, Pass
 from bakeoff.training.convolution.library import CHANNELS_LAST, PLANAR
 from bakeoff.training.convolution.matmul import MATMUL
 from bakeoff.training.convolution.spread import SPREAD
-from bakeoff.training.convolution.winograd import WINOGRAD, unavailable
+from bakeoff.training.convolution.winograd import WINOGRAD
 
 
 class Algorithm(Protocol):
@@ -44,7 +46,7 @@ LIBRARY: Algorithm = CHANNELS_LAST
 """What PyTorch would do: it serves everything, and stays where nothing else is clearly faster."""
 
 ALGORITHMS: dict[str, Algorithm] = {
-    algorithm.name: algorithm for algorithm in (LIBRARY, PLANAR, MATMUL, DENSE, SPREAD, WINOGRAD)
+    algorithm.name: algorithm for algorithm in (LIBRARY, PLANAR, MATMUL, DENSE, SPREAD, DEPTHWISE, WINOGRAD)
 }
 
 
@@ -53,7 +55,19 @@ def serving(geometry: Geometry, task: Pass) -> list[Algorithm]:
     return [algorithm for algorithm in ALGORITHMS.values() if algorithm.serves(geometry, task)]
 
 
+def missing() -> dict[str, str]:
+    """Return the algorithms that this machine cannot compute by, each with the reason."""
+    reasons = {DEPTHWISE.name: depthwise.unavailable(), WINOGRAD.name: winograd.unavailable()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
 def remark() -> str | None:
-    """Return why an algorithm is left out on this machine, or None if none is."""
-    reason = unavailable()
-    return None if reason is None else f"{WINOGRAD.name} is left out: {reason}"
+    """Return why algorithms are left out on this machine, or None if none is."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in missing().items():
+        by_reason.setdefault(reason, []).append(name)
+    said = [
+        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {reason}"
+        for reason, names in by_reason.items()
+    ]
+    return "; ".join(said) or None

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from bakeoff.errors import RunError
-from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorithm, remark
+from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorithm, missing
 from bakeoff.training.convolution.geometry import DTYPES, Geometry, Pass
-from bakeoff.training.convolution.winograd import WINOGRAD
 
 Taps = tuple[slice, slice]
 """Rows and columns of a kernel."""
@@ -170,12 +169,12 @@ def install(network: nn.Module, choices: Mapping[str, Sequence[str]], moving: Ma
         KeyError: If there is no algorithm of a name.
         RunError: If an algorithm cannot be had on this machine, though it was chosen, perhaps on another.
     """
-    wanted = any(WINOGRAD.name in names for names in choices.values())
-    if wanted and (reason := remark()) is not None:
-        raise RunError(
-            f"this run's convolutions were chosen with {WINOGRAD.name}, and go on as they began, but {reason}; provide a C "
-            "compiler, or train anew with --no-tune"
-        )
+    for name, reason in missing().items():
+        if any(name in names for names in choices.values()):
+            raise RunError(
+                f"this run's convolutions were chosen with {name}, and go on as they began, but it is left out here: {reason}; "
+                "provide a C compiler, or train anew with --no-tune"
+            )
     for name, names in choices.items():
         layer = network.get_submodule(name)
         assert isinstance(layer, nn.Conv2d), name

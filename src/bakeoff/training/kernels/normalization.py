@@ -14,7 +14,6 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import torch
@@ -23,12 +22,10 @@ from torch.nn import functional as F
 
 from bakeoff.errors import RunError
 from bakeoff.training.kernels import native
+from bakeoff.training.kernels.lanes import VALUES, source
 
 CHUNK = 512
 """Rows that the kernels sum in float32: as in normalization.c."""
-
-VALUES = {torch.float32: "#define VALUE float\n", torch.bfloat16: "#define VALUE uint16_t\n#define NARROW\n"}
-"""How the kernels name the numbers of a dtype."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +75,8 @@ class _Layer(ctypes.Structure):
 
 @cache
 def _kernels(dtype: torch.dtype, gelu: bool) -> ctypes.CDLL:
-    text = resources.files("bakeoff.training.kernels").joinpath("normalization.c").read_text()
-    defines = VALUES[dtype] + ("#define GELU\n" if gelu else "")
-    library = native.load("#include <stdint.h>\n" + defines + text)
+    defined = "#define GELU\n" if gelu else ""
+    library = native.load(source("bakeoff.training.kernels", "normalization.c", dtype, defined))
     for name, pointers in (("forward", 8), ("apply", 4), ("backward", 7)):
         getattr(library, name).argtypes = [ctypes.c_void_p] * pointers + [_Layer]
         getattr(library, name).restype = None
