@@ -17,7 +17,7 @@ from bakeoff.training.kernels.normalization import FusedBatchNorm2d, fusable, in
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 """Of the largest value, against float64."""
 
-ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.Identity)
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Identity)
 CLIPPING = (nn.ReLU, nn.ReLU6)
 
 
@@ -147,6 +147,33 @@ def test_networks_keep_their_state_dict_and_give_up_only_activations_right_behin
     assert any(isinstance(layer, nn.ReLU) for layer in residual.modules())  # shared, and after an addition
 
 
+def test_timms_layers_that_normalise_and_activate_are_taken_whole() -> None:
+    pytest.importorskip("timm")
+    plain = models.build("timm/efficientnet_b0", classes=4, stem="original", size=32).module
+    names = list(plain.state_dict())
+    fused = copy.deepcopy(plain)
+    install(fused)
+    assert list(fused.state_dict()) == names
+    assert sum(isinstance(layer, FusedBatchNorm2d) for layer in fused.modules()) == 49
+    assert not any(type(layer).__name__ == "BatchNormAct2d" for layer in fused.modules())
+    inputs, gradient = maps((3, 3, 32, 32), torch.float32, 1), torch.ones(3, 4)
+    plain.eval(), fused.eval()
+    torch.testing.assert_close(fused(inputs), plain(inputs))
+    plain.blocks[1].train(), fused.blocks[1].train()  # of the whole network's many layers, rounding would make noise
+    expected, found = trained(plain, inputs, gradient), trained(fused, inputs, gradient)
+    largest = max(float(parameter.grad.abs().max()) for parameter in plain.parameters())
+    for name, value in expected.items():  # a bias before a normalisation has a gradient of rounding alone
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-5 * largest, msg=name)
+
+
+def test_timms_layers_with_another_activation_are_left_alone() -> None:
+    layers = pytest.importorskip("timm.layers")
+    assert fusable(layers.BatchNormAct2d(3, act_layer=nn.SiLU))
+    assert fusable(layers.BatchNormAct2d(3, apply_act=False))
+    assert not fusable(layers.BatchNormAct2d(3, act_layer=nn.Hardswish))
+    assert not fusable(layers.BatchNormAct2d(3, drop_layer=nn.Dropout))
+
+
 @pytest.mark.parametrize(
     "layer",
     [
@@ -162,9 +189,10 @@ def test_layers_of_other_kinds_are_left_alone(layer: nn.Module) -> None:
     assert not fusable(layer)
 
 
-def test_gelu_and_its_slope_are_exact_to_float32_from_tail_to_tail() -> None:
+@pytest.mark.parametrize("curve", [nn.GELU, nn.SiLU])
+def test_curves_and_their_slopes_are_exact_to_float32_from_tail_to_tail(curve: type[nn.Module]) -> None:
     values = torch.cat([torch.linspace(-15, 15, 4001), torch.linspace(-0.01, 0.01, 4001)])
-    fused = nn.Sequential(nn.BatchNorm2d(len(values), eps=0.0), nn.GELU())
+    fused = nn.Sequential(nn.BatchNorm2d(len(values), eps=0.0), curve())
     install(fused)
     with torch.no_grad():
         fused[0].weight.copy_(values)  # a channel each, whose two pictures come out as the value and its negative
@@ -172,7 +200,7 @@ def test_gelu_and_its_slope_are_exact_to_float32_from_tail_to_tail() -> None:
     output = fused(inputs)
     output[0].sum().backward()
     exact = values.double().requires_grad_()
-    expected = nn.functional.gelu(exact)
+    expected = curve()(exact)
     expected.sum().backward()
     assert exact.grad is not None
     torch.testing.assert_close(output[0].flatten().double(), expected, rtol=5e-7, atol=5e-7)

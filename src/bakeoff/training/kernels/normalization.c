@@ -1,13 +1,17 @@
 // Batch normalisation with the activation after it, of maps whose channels lie innermost: shape (rows, channels), a row
 // for each pixel of each picture.
 //
-// Before this stand lanes.c and, where the activation is the Gaussian error linear unit, a definition of GELU; otherwise it
-// clips. Arithmetic is float32, sums over rows are float64 in the end; they are added up in an order that depends neither
+// Before this stand lanes.c and, where the activation is the Gaussian error or the sigmoid linear unit, a definition of GELU
+// or SILU; otherwise it clips. Arithmetic is float32, sums over rows are float64 in the end; they are added up in an order that depends neither
 // on the threads nor on their number.
 
 #include <math.h>
 
 #define CHUNK 512 // rows that are summed in float32 before the sum goes to float64
+
+#if defined(GELU) || defined(SILU)
+#define CURVE
+#endif
 
 // value where which is set, else other
 static inline lanes either(bits which, lanes value, lanes other) {
@@ -69,14 +73,14 @@ static void measure(const VALUE *inputs, float *partial, Layer s) {
 }
 
 // The activation, and the gradient that passes it where its input is value.
-#ifdef GELU
+#ifdef CURVE
 // exp(value) for values up to 0: a power of two times the exponential's series about 0, to the sixth power.
 static inline lanes exponential(lanes value) {
   value = either(value < -87.0f, (lanes){0} - 87.0f, value);
   const lanes to_whole = (lanes){0} + 12582912.0f; // 1.5 * 2^23: what is added to it loses its fraction
   const lanes power = (value * 1.44269504f + to_whole) - to_whole;
   const lanes rest = (value - power * 0.693359375f) + power * 2.12194440e-4f; // ln 2 in two parts
-  lanes series = rest / 720 + 1.0f / 120;
+  lanes series = rest * (1.0f / 720) + 1.0f / 120;
   series = series * rest + 1.0f / 24;
   series = series * rest + 1.0f / 6;
   series = series * rest + 0.5f;
@@ -84,6 +88,9 @@ static inline lanes exponential(lanes value) {
   return (lanes)((bits)series + (__builtin_convertvector(power, bits) << 23));
 }
 
+#endif
+
+#if defined(GELU)
 typedef struct {
   lanes share, density; // of the normal distribution: below a value, and at it
 } Normal;
@@ -105,6 +112,18 @@ static inline lanes activated(lanes value, Layer s) { return value * normal(valu
 static inline lanes passed(lanes gradient, lanes value, Layer s) {
   const Normal at = normal(value);
   return gradient * (at.share + value * at.density);
+}
+#elif defined(SILU)
+static inline lanes sigmoid(lanes value) {
+  const lanes power = exponential(-(lanes)((bits)value & 0x7fffffff)), share = 1 / (1 + power);
+  return either(value < 0, power * share, share);
+}
+
+static inline lanes activated(lanes value, Layer s) { return value * sigmoid(value); }
+
+static inline lanes passed(lanes gradient, lanes value, Layer s) {
+  const lanes share = sigmoid(value);
+  return gradient * share * (1 + value * (1 - share));
 }
 #else
 // What lies outside low and high is brought to them; what is not a number stays so.
@@ -151,8 +170,10 @@ void forward(const VALUE *inputs, VALUE *outputs, const float *weight, const flo
   apply(inputs, outputs, k.scale, k.shift, s);
 }
 
-// For each chunk, the sums of the gradient that passes the activation, and of its product with x - mean.
-static void measure_gradient(const VALUE *inputs, const VALUE *gradients, Kept k, float *partial, Layer s) {
+// For each chunk, the sums of the gradient that passes the activation, and of its product with x - mean. What passes a curve is
+// written down, since it takes longer to find than to read again.
+static void measure_gradient(const VALUE *inputs, const VALUE *gradients, VALUE *passing, Kept k, float *partial,
+                             Layer s) {
 #pragma omp parallel for schedule(static)
   for (long chunk = 0; chunk < chunks_of(s); chunk++) {
     const long start = chunk * CHUNK, stop = start + CHUNK < s.rows ? start + CHUNK : s.rows;
@@ -165,6 +186,9 @@ static void measure_gradient(const VALUE *inputs, const VALUE *gradients, Kept k
         const lanes input = load(inputs + row * s.channels + channel, count);
         const lanes gradient = passed(load(gradients + row * s.channels + channel, count), input * scale + shift, s);
         first += gradient, second += gradient * (input - mean);
+#ifdef CURVE
+        write_values(passing + row * s.channels + channel, narrowed(gradient), count);
+#endif
       }
       memcpy(partial + (2 * chunk) * s.channels + channel, &first, count * sizeof(float));
       memcpy(partial + (2 * chunk + 1) * s.channels + channel, &second, count * sizeof(float));
@@ -178,7 +202,7 @@ static void measure_gradient(const VALUE *inputs, const VALUE *gradients, Kept k
 void backward(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, float *to_weight, float *to_bias,
               float *kept, float *partial, Layer s) {
   const Kept k = kept_at(kept, s);
-  measure_gradient(inputs, gradients, k, partial, s);
+  measure_gradient(inputs, gradients, to_inputs, k, partial, s);
   float *slope = partial, *constant = partial + s.channels; // no chunk's sums of a channel are read after its own
   for (long channel = 0; channel < s.channels; channel++) {
     double first, second;
@@ -194,8 +218,12 @@ void backward(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, flo
       const long count = s.channels - channel < LANES ? s.channels - channel : LANES;
       const lanes input = load(inputs + row * s.channels + channel, count);
       const lanes scale = load_floats(k.scale + channel, count);
+#ifdef CURVE
+      const lanes gradient = load(to_inputs + row * s.channels + channel, count);
+#else
       const lanes normalised = input * scale + load_floats(k.shift + channel, count);
       const lanes gradient = passed(load(gradients + row * s.channels + channel, count), normalised, s);
+#endif
       const lanes value =
           gradient * scale + (input - load_floats(k.mean + channel, count)) * load_floats(slope + channel, count) +
           load_floats(constant + channel, count);

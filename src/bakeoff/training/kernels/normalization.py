@@ -14,7 +14,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -28,13 +28,19 @@ CHUNK = 512
 """Rows that the kernels sum in float32: as in normalization.c."""
 
 
+Curve = Literal["gelu", "silu"]
+
+
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """What follows a normalisation: `low` and `high` clip, or the Gaussian error linear unit (exact, by erf) weights."""
+    """What follows a normalisation: `low` and `high` clip, or a curve weights.
+
+    That is `gelu`, the Gaussian error linear unit (exact, by erf), or `silu`, the sigmoid linear unit.
+    """
 
     low: float = -math.inf
     high: float = math.inf
-    gelu: bool = False
+    curve: Curve | None = None
 
     @classmethod
     def of(cls, layer: nn.Module | None) -> Activation | None:
@@ -44,7 +50,9 @@ class Activation:
         if type(layer) is nn.ReLU6:
             return cls(low=0.0, high=6.0)
         if type(layer) is nn.GELU and layer.approximate == "none":
-            return cls(gelu=True)
+            return cls(curve="gelu")
+        if type(layer) is nn.SiLU:
+            return cls(curve="silu")
         return None
 
     @property
@@ -54,7 +62,9 @@ class Activation:
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """Activate by PyTorch's own means."""
-        return F.gelu(values) if self.gelu else F.hardtanh(values, self.low, self.high)
+        if self.curve is not None:
+            return F.gelu(values) if self.curve == "gelu" else F.silu(values)
+        return F.hardtanh(values, self.low, self.high)
 
 
 NONE = Activation()
@@ -74,8 +84,8 @@ class _Layer(ctypes.Structure):
 
 
 @cache
-def _kernels(dtype: torch.dtype, gelu: bool) -> ctypes.CDLL:
-    defined = "#define GELU\n" if gelu else ""
+def _kernels(dtype: torch.dtype, curve: Curve | None) -> ctypes.CDLL:
+    defined = "" if curve is None else f"#define {curve.upper()}\n"
     library = native.load(source("bakeoff.training.kernels", "normalization.c", dtype, defined))
     for name, pointers in (("forward", 8), ("apply", 4), ("backward", 7)):
         getattr(library, name).argtypes = [ctypes.c_void_p] * pointers + [_Layer]
@@ -87,8 +97,8 @@ def _kernels(dtype: torch.dtype, gelu: bool) -> ctypes.CDLL:
 def unavailable() -> str | None:
     """Return why this machine cannot compute this way, or None if it can."""
     try:
-        for dtype, gelu in itertools.product(VALUES, (False, True)):
-            _kernels(dtype, gelu)
+        for dtype, curve in itertools.product(VALUES, (None, *get_args(Curve))):
+            _kernels(dtype, curve)
     except native.UnavailableError as error:
         return str(error)
     return None
@@ -105,6 +115,7 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
         """Return a layer that shares another's parameters and running statistics."""
         fused = cls.__new__(cls)
         fused.__dict__ = layer.__dict__.copy()
+        fused._modules = {}  # of timm's, the activation that is done here now
         fused.activation = activation
         return fused
 
@@ -135,7 +146,7 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
 
     def kernels(self, dtype: torch.dtype) -> ctypes.CDLL:
         """Return the kernels for maps of a dtype and this layer's activation."""
-        return _kernels(dtype, self.activation.gelu)
+        return _kernels(dtype, self.activation.curve)
 
     def settings(self, inputs: torch.Tensor) -> _Layer:
         """Return what the kernels must know of this layer for such inputs."""
@@ -178,9 +189,10 @@ def _partial(settings: _Layer) -> torch.Tensor:
 
 
 def fusable(layer: nn.Module) -> bool:
-    """Whether a layer is a plain batch normalisation with weights and running statistics."""
+    """Whether a layer is a plain batch normalisation, or timm's with its activation, with weights and running statistics."""
     return (
-        type(layer) is nn.BatchNorm2d
+        isinstance(layer, nn.BatchNorm2d)
+        and (type(layer) is nn.BatchNorm2d or _own_activation(layer) is not None)
         and layer.affine
         and layer.track_running_stats
         and layer.momentum is not None
@@ -188,8 +200,21 @@ def fusable(layer: nn.Module) -> bool:
     )
 
 
+def _own_activation(layer: nn.Module) -> Activation | None:
+    """Return what timm's `BatchNormAct2d` does once it has normalised; None for other layers, and if the kernels cannot."""
+    kind = type(layer)
+    if kind.__name__ != "BatchNormAct2d" or not kind.__module__.startswith("timm."):
+        return None
+    drop, activation = layer.get_submodule("drop"), layer.get_submodule("act")
+    if type(drop) is not nn.Identity:
+        return None
+    return NONE if type(activation) is nn.Identity else Activation.of(activation)
+
+
 def install(network: nn.Module) -> None:
     """Normalise a network's maps by these kernels, with the activation that follows one directly in a `Sequential`.
+
+    timm's layers that normalise and activate are taken whole.
 
     Its `state_dict` stays as it is.
 
@@ -208,10 +233,10 @@ def install(network: nn.Module) -> None:
             if layer is None or not fusable(layer):
                 continue
             assert isinstance(layer, nn.BatchNorm2d)
-            in_order = type(parent).forward is nn.Sequential.forward
+            in_order = type(parent).forward is nn.Sequential.forward and type(layer) is nn.BatchNorm2d
             after = parent._modules[follower] if follower is not None and in_order else None
             activation = Activation.of(after)
-            parent._modules[name] = FusedBatchNorm2d.of(layer, activation or NONE)
+            parent._modules[name] = FusedBatchNorm2d.of(layer, activation or _own_activation(layer) or NONE)
             if activation is not None:
                 assert follower is not None
                 parent._modules[follower] = nn.Identity()
