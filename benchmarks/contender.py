@@ -6,9 +6,11 @@ writes a line of JSON and waits for the next line on standard input, so that the
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -34,6 +36,9 @@ from bakeoff.training.convolution import choose, layers_of, tune
 from bakeoff.training.kernels import normalization
 from bakeoff.training.setup import build_network
 from bakeoff.training.trainer import Hooks, Trainer
+
+END_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of Linux's prctl."""
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
@@ -61,7 +66,7 @@ class Work:
     """Whether bakeoff's convolutions choose their algorithm."""
 
     drained: int
-    """Untimed steps at the start of each block: loaders go on filling their queues while they wait."""
+    """Untimed steps at the start of each block, in which caches and queues come to what they are in training."""
 
 
 class Gate:
@@ -328,6 +333,10 @@ CONTENDERS = {"plain": plain, "loader": loader, "lightning": lightning, "timm": 
 
 def main() -> None:
     """Train until the parent closes our input."""
+    if (
+        sys.platform == "linux"
+    ):  # a parent that is killed may have stopped us, and then the end of our input is not read
+        ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints goes to standard error
     work = Work(**json.loads(sys.stdin.readline()))

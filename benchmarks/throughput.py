@@ -62,7 +62,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "resnet50-96": {"model": "timm/resnet50", "stem": "original", "side": 96, "batch": 64, "block": 2, "drained": 1},
 }  # fmt: skip
 """What is compared: network, side of the input in pixels, batch size; timed steps in a turn, and untimed ones before
-them, in which loaders lose the lead that they gained while they rested; how many trainings at once, with one thread each."""
+them, in which caches and queues come to what they are in training; how many trainings at once, with one thread each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +100,12 @@ class Running:
             )
             for _ in range(copies)
         ]
-        self._say(json.dumps(asdict(work)))
-        self.block()  # builds, compiles, fills caches: not counted
+        try:
+            self._say(json.dumps(asdict(work)))
+            self.block()  # builds, compiles, fills caches: not counted
+        except BaseException:
+            self.kill()
+            raise
 
     def _signal(self, number: int) -> None:
         for process in self.processes:
@@ -144,9 +148,12 @@ class Running:
         told: dict[str, float] = json.loads(line)
         return told
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """End it and its loaders."""
         self._signal(signal.SIGKILL)
+
+    def wait(self) -> None:
+        """Wait until it has ended."""
         for process in self.processes:
             process.communicate()
 
@@ -181,7 +188,9 @@ def compare(row: str, against: list[str], precision: str, blocks: int, dataset: 
             CONSOLE.print(f"{row}: turn {turn + 1} of {blocks}", highlight=False)
     finally:
         for one in running:
-            one.end()
+            one.kill()
+        for one in running:
+            one.wait()
     network = models.build(
         settings["model"], classes=len(dataset.classes), stem=settings["stem"], size=settings["side"]
     ).module
@@ -289,6 +298,7 @@ def main() -> None:
         "--at-least", type=float, help="exit with 1 if bakeoff's ratio stays below, also when measured again"
     )
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that contenders end with this program
     rows = list(ROWS) if given.rows == "all" else given.rows.split(",")
     against = given.against.split(",")
     dataset = prepare(given.data)

@@ -21,6 +21,10 @@ class SpecError(BakeoffError, ValueError):
     """A study file, flag or argument asks for something that is not allowed or does not exist."""
 
 
+class OtherFormatError(SpecError):
+    """A file is of a format that another bakeoff wrote; the message says to use that one."""
+
+
 class DataError(BakeoffError):
     """The pictures cannot be found, read or compared."""
 

@@ -72,4 +72,6 @@ def unwritable(path: Path, error: OSError) -> StudyError:
         return StudyError(f"{path} must be writable, but {error.strerror}; choose another folder with --out")
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return StudyError(f"{path} must lie in a folder, but a file is in its place; give another name")
-    return StudyError(f"{path} could not be written: {error.strerror or error}; give another name")
+    return StudyError(
+        f"{path} could not be written: {error.strerror or error}; look after its disk, or give another name"
+    )

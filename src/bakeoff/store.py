@@ -7,6 +7,7 @@ checkpoint's history after a crash changes nothing.
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -266,7 +267,7 @@ class Store:
             tables = set(inspect(connection).get_table_names())
             if not tables:
                 raise StudyError(
-                    f"{self._where} must be a results database, but is empty; `bakeoff run {Path(self._where).parent}` "
+                    f"{self._where} must be a results database, but is empty; `bakeoff run {shlex.quote(str(Path(self._where).parent))}` "
                     "fills it, from the checkpoints beside it if there are any"
                 )
             if not {META.name, RUNS.name, EPOCHS.name} <= tables or connection.exec_driver_sql(INFLATED).first():

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import pytest
 from rich.console import Console
 
 from bakeoff.report.tuning import tuning_table
 
-ALGORITHMS = ("library", "planar", "matmul", "dense", "winograd")
+USUAL = ("library", "planar", "matmul", "dense", "winograd")
+MOBILE = ("library", "planar", "matmul", "spread", "depthwise", "winograd")
 
 
-def shown(width: int) -> str:
+def shown(width: int, algorithms: Sequence[str] = USUAL, used: Sequence[str] = ("winograd", "library", "dense")) -> str:
     known = {
-        task: {name: 100.04 + 10 * place for place, name in enumerate(ALGORITHMS)}
+        task: {name: 100.04 + 10 * place for place, name in enumerate(algorithms)}
         for task in ("forward", "input_gradient", "weight_gradient")
     }
     layers = [(f"features.{place}.block.convolution", "512>512 3x3 at 14", 10**9, known) for place in range(2)]
-    choices = {"features.0.block.convolution": ("winograd", "library", "dense")}
+    choices = {"features.0.block.convolution": used}
     console = Console(file=io.StringIO(), width=width, force_terminal=False, legacy_windows=False)
     console.print(tuning_table("what", layers, choices, peak=1e11))
     return console.file.getvalue()  # type: ignore[attr-defined]
@@ -29,8 +31,19 @@ def test_nothing_is_cut_off_in_a_terminal_of(width: int) -> None:
     text = shown(width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
-    for word in (*ALGORITHMS, "of peak", "512>512 3x3 at 14", "140*", "100*", "130*", "10 %"):
+    for word in (*USUAL, "of peak", "512>512 3x3 at 14", "140*", "100*", "130*", "10 %"):
         assert word in text
+
+
+def test_where_there_is_no_room_for_all_what_is_never_used_is_left_out_and_named() -> None:
+    used = ("library", "depthwise", "matmul")
+    narrow, wide = shown(80, MOBILE, used), shown(120, MOBILE, used)
+    heading, row = narrow.splitlines()[2], next(line for line in narrow.splitlines() if "forward" in line)
+    assert heading.split() == ["layer", "pass", "library", "matmul", "depthwise", "of", "peak"]
+    assert row.split()[-6:] == ["forward", "100*", "120", "140", "10", "%"]
+    assert "left out for lack of room: planar, spread, winograd" in " ".join(narrow.split())
+    assert "lack of room" not in wide
+    assert all(name in wide for name in MOBILE)
 
 
 def test_layers_of_one_shape_are_counted_and_summed() -> None:

@@ -279,8 +279,21 @@ def test_by_default_evaluation_sees_the_whole_picture_at_the_size_of_training() 
         ("[recipe]\nepochs = 'many'", ["`recipe.epochs` must be a whole number", "got 'many'"]),
         ("[[candidates]]\nmodel = { name = 'x' }", ["`candidates[0].model` must be text in quotes or a list, but got"]),
         ("[data]\nvalidation = true", ["data: `validation` must not be true or false, but got true"]),
-        ("[recipe]\nlearning_rate = [0.1, true]", ["`learning_rate` must not be true or false, but got [0.1, true]"]),
+        ("[recipe]\nlearning_rate = [0.1, true]", ["`learning_rate` must not be true or false, but got true"]),
         ("seeds = [true]", ["`seeds` must not be true or false"]),
+        ("[recipe]\nearly_sizes = [[true, 0.5]]", ["`early_sizes` must not be true or false, but got true"]),
+        ("[view.train]\nflip = 'perhaps'", ["`view.train.flip` must be true or false", "one of alternate"]),
+        (
+            "candidates = ['alexnet']",
+            ["`candidates[0]` must be a table", "write [[candidates]] and its keys below it (optimizer"],
+        ),
+        ("[[candidates]]\nmodel = 'alexnet'\nview = 3", ["write [candidates.view] and its keys below it (train"]),
+        (
+            "[audit]\nsilence = 3",
+            ["`audit.silence` must be a table, but got 3; write [audit.silence] and its keys below it"],
+        ),
+        (f"seeds = [0x{'f' * 5000}]", ["`seeds[0]`", "a number of thousands of digits"]),
+        (f"seeds = [{'9' * 5000}]", ["must be TOML"]),
         (f"name = '{'x' * 5000}'", ["xxx…"]),
     ],
 )
@@ -289,6 +302,17 @@ def test_a_mistake_is_told_with_its_place_and_value(toml: str, said: list[str]) 
         StudySpec.from_toml(toml, where="my.toml")
     for words in ["my.toml", *said]:
         assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "toml",
+    ["[[candidates]]\nmodel = { name = 'x' }", "[recipe.epochs]\na = 1", "[seeds]\na = 1", "[view]\nnormalize = 3"],
+)
+def test_a_value_of_a_wrong_shape_is_told_in_one_line_without_impossible_toml(toml: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        StudySpec.from_toml(toml)
+    assert "\n" not in str(caught.value)
+    assert "[[" not in str(caught.value)
 
 
 def test_a_mistake_is_told_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -157,7 +158,7 @@ def run(
 
 
 def _say_how_to_go_on(stopped: str, folder: Path, *, settle: bool) -> None:
-    again = f"bakeoff run {folder}{' --settle' if settle else ''}"
+    again = f"bakeoff run {shlex.quote(str(folder))}{' --settle' if settle else ''}"
     errors().print(f"{stopped} The same command goes on, or: {again}", markup=False, soft_wrap=True)
 
 

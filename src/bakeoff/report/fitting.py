@@ -1,4 +1,4 @@
-"""Tables that suit the width of the terminal, so that nothing in them is cut off."""
+"""Tables that suit the width of the terminal: what matters least is left out before anything is cut off."""
 
 from __future__ import annotations
 

@@ -21,29 +21,38 @@ LAYER_WIDTH = 18
 PASSES = {"forward": "forward", "input_gradient": "to input", "weight_gradient": "to weight"}
 """The passes as the table calls them, in the order of a choice: the gradients flow to the input and to the weight."""
 
-Milliseconds = Mapping[str, Mapping[str, float]]
-"""By pass and algorithm."""
+Milliseconds = Mapping[str, float]
+"""By algorithm."""
+
+
+Row = tuple[str, str, Milliseconds, str, str]
+"""What stands in the first column, the pass, milliseconds by algorithm, which is used, the share of peak."""
 
 
 class TuningTable:
-    """The timings, one line a kind of layer and pass; a narrow terminal goes without some of the space between."""
+    """The timings, one line a kind of layer and pass; a narrow terminal goes without space, then without what is never used."""
 
-    def __init__(
-        self, title: str, algorithms: Sequence[str], rows: Sequence[Sequence[str | Text]], caption: str
-    ) -> None:
+    def __init__(self, title: str, algorithms: Sequence[str], rows: Sequence[Row], caption: str) -> None:
         self._title = title
         self._algorithms = algorithms
         self._rows = rows
         self._caption = caption
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        names = [str(row[0]) for row in self._rows]
-        yield first_that_fits(map(self._shown, (1, 0)), names, console, options, name_width=LAYER_WIDTH)
+        used = {LIBRARY, *(picked for *_, picked, _ in self._rows)}
+        ways = (
+            self._shown(self._algorithms, 1),
+            self._shown(self._algorithms, 0),
+            self._shown([name for name in self._algorithms if name in used], 0),
+        )
+        yield first_that_fits(ways, [row[0] for row in self._rows], console, options, name_width=LAYER_WIDTH)
 
-    def _shown(self, space: int) -> Table:
+    def _shown(self, algorithms: Sequence[str], space: int) -> Table:
+        missing = [name for name in self._algorithms if name not in algorithms]
+        left_out = f" Never used here, and left out for lack of room: {', '.join(missing)}." if missing else ""
         shown = Table(
             title=Text(self._title, style="bold"),
-            caption=Text(self._caption, style="none"),
+            caption=Text(self._caption + left_out, style="none"),
             box=box.SIMPLE_HEAD,
             title_justify="left",
             caption_justify="left",
@@ -53,16 +62,17 @@ class TuningTable:
         )
         shown.add_column("layer", overflow="fold", min_width=LAYER_WIDTH)
         shown.add_column("pass", no_wrap=True)
-        for header in (*self._algorithms, "of peak"):
+        for header in (*algorithms, "of peak"):
             shown.add_column(header, justify="right", no_wrap=True)
-        for row in self._rows:
-            shown.add_row(*row)
+        for heading, task, timing, picked, share in self._rows:
+            cells = [_cell(timing.get(name), marked=name == picked) for name in algorithms]
+            shown.add_row(Text(heading), task, *cells, share)
         return shown
 
 
 def tuning_table(
     title: str,
-    layers: Sequence[tuple[str, str, int, Milliseconds]],
+    layers: Sequence[tuple[str, str, int, Mapping[str, Milliseconds]]],
     choices: Mapping[str, Sequence[str]],
     peak: float,
     remark: str | None = None,
@@ -77,9 +87,9 @@ def tuning_table(
         remark: What else the user should know.
     """
     algorithms = list(dict.fromkeys(name for *_, known in layers for timing in known.values() for name in timing))
-    rows: list[list[str | Text]] = []
+    rows: list[Row] = []
     totals = dict.fromkeys((LIBRARY, "chosen", "at peak"), 0.0)
-    groups: dict[str, list[tuple[str, str, int, Milliseconds]]] = {}
+    groups: dict[str, list[tuple[str, str, int, Mapping[str, Milliseconds]]]] = {}
     for layer in layers:
         groups.setdefault(layer[1], []).append(layer)
     for shape, group in groups.items():
@@ -92,8 +102,7 @@ def tuning_table(
             totals["at peak"] += len(group) * 1e3 * macs / peak
             times = f" x{len(group)}" if len(group) > 1 else ""
             heading = (clean(name) + times, shape, "")[number]
-            cells = [_cell(timing.get(algorithm), marked=algorithm == picked) for algorithm in algorithms]
-            rows.append([Text(heading), PASSES[task], *cells, f"{100 * share:.0f} %"])
+            rows.append((heading, PASSES[task], timing, picked, f"{100 * share:.0f} %"))
     caption = (
         "Milliseconds a pass over a batch; * is what training uses. All convolutions of a step: "
         + ", ".join(f"{total:,.0f} ms {words}" for words, total in totals.items())

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, Self, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bakeoff.errors import SpecError
+from bakeoff.errors import OtherFormatError, SpecError
 from bakeoff.spec.mistakes import explained
 
 FORMAT: Literal[1] = 1
@@ -39,10 +39,18 @@ class Spec(BaseModel):
     def _true_is_no_number(cls, content: Any) -> Any:
         """Refuse true and false where numbers are meant: pydantic would read 1 and 0."""
         for key in sorted(_without_truth(cls) & content.keys()) if isinstance(content, Mapping) else ():
-            value = content[key]
-            if any(isinstance(one, bool) for one in (value if isinstance(value, list) else [value])):
-                raise ValueError(f"`{key}` must not be true or false, but got {str(value).lower()}")
+            for found in _truths_in(content[key]):
+                raise ValueError(f"`{key}` must not be true or false, but got {str(found).lower()}")
         return content
+
+
+def _truths_in(value: Any) -> Iterator[bool]:
+    """Return every true and false in a value and in the lists that it holds."""
+    if isinstance(value, bool):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _truths_in(item)
 
 
 @cache
@@ -79,7 +87,7 @@ class Document(Spec):
         """
         try:
             content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # a TOMLDecodeError, or a number of more digits than Python reads
             raise SpecError(f"{where} must be TOML, but {error}") from error
         except RecursionError as error:
             raise SpecError(
@@ -96,7 +104,7 @@ class Document(Spec):
         """
         found = content.get("format", FORMAT)
         if found != FORMAT:
-            raise SpecError(
+            raise OtherFormatError(
                 f"{where}: this bakeoff reads format {FORMAT}, but got format = {found!r}; use the bakeoff that wrote it"
             )
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -32,28 +33,30 @@ SHOWN = 200
 def explained(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """Say each mistake as rule, value and remedy, one a line."""
     mistakes = _without_wrong_branches(error.errors(include_url=False), model)
-    wanted: dict[str, dict[str, None]] = {}
+    shapes: dict[str, dict[str, str]] = {}
     for mistake in mistakes:
         if mistake["type"] in SHAPES:
-            wanted.setdefault(_path(_place(mistake, model)[0]), {})[SHAPES[mistake["type"]]] = None
+            steps, holder, own = _place(mistake, model)
+            path = _path(steps)
+            shapes.setdefault(path, {})[SHAPES[mistake["type"]]] = _way_to_write(path, mistake, holder if own else None)
     lines: list[str] = []
     for mistake in mistakes:
-        steps, holder = _place(mistake, model)
-        path, value = _path(steps), _brief(repr(mistake["input"]))
+        steps, holder, _ = _place(mistake, model)
+        path = _path(steps)
         if mistake["type"] == "extra_forbidden":
             known = list(holder.model_fields)
             line = f"unknown key `{path}`{near_miss(str(steps[-1]), known)} (known here: {', '.join(known)})"
         elif mistake["type"] == "literal_error":
             expected = mistake["ctx"]["expected"].replace(" or ", ", ").replace("'", "")
-            line = f"`{path}` must be one of {expected}, but got {value}{near_miss(str(mistake['input']), expected.split(', '))}"
+            line = f"`{path}` must be one of {expected}, but got {_shown(mistake['input'])}{near_miss(str(mistake['input']), expected.split(', '))}"
         elif mistake["type"] == "value_error":
             line = f"{path + ': ' if path else ''}{mistake['ctx']['error']}"
         elif mistake["type"] in SHAPES:
-            remedy = _way_to_write(path, mistake, holder)
-            line = f"`{path}` must be {' or '.join(wanted[path])}, but got {value}{remedy}"
+            ways = next((way for way in shapes[path].values() if way), "")
+            line = f"`{path}` must be {' or '.join(shapes[path])}, but got {_shown(mistake['input'])}{ways}"
         else:
             rule = mistake["msg"][0].lower() + mistake["msg"][1:]
-            line = f"`{path}`: {rule}, but got {value}"
+            line = f"`{path}`: {rule}, but got {_shown(mistake['input'])}"
         if line not in lines:
             lines.append(line)
     return f"{where}: " + "; ".join(lines) if len(lines) == 1 else f"{where}:\n  " + "\n  ".join(lines)
@@ -66,36 +69,46 @@ def _path(steps: tuple[int | str, ...]) -> str:
     return path
 
 
-def _brief(value: str) -> str:
-    return value if len(value) <= SHOWN else value[: SHOWN - 1] + "…"
+def _shown(value: Any) -> str:
+    """Return a value as Python writes it, not too long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a number of thousands of digits"
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-def _way_to_write(path: str, mistake: Any, holder: type[BaseModel]) -> str:
-    if SHAPES[mistake["type"]] == "a table":
-        return f"; write [{path}] and its keys below it ({', '.join(holder.model_fields)})"
-    if SHAPES[mistake["type"]] == "a list" and isinstance(mistake["input"], dict):
-        return f"; write [[{path}]] before each of its tables"
+def _way_to_write(path: str, mistake: Any, model: type[BaseModel] | None) -> str:
+    """Return how TOML has a table, or a list of tables, that a specification is read from; nothing for other shapes."""
+    header = re.sub(r"\[\d+\]", "", path)  # a table inside one of a list is written without the number
+    shape = SHAPES[mistake["type"]]
+    if shape == "a table":
+        keys = "" if model is None else f" ({', '.join(model.model_fields)})"
+        return f"; write {f'[[{header}]]' if path.endswith(']') else f'[{header}]'} and its keys below it{keys}"
+    if shape == "a list" and model is not None and isinstance(mistake["input"], dict):
+        return f"; write [[{header}]] before each of its tables"
     return ""
 
 
 def _without_wrong_branches(mistakes: list[Any], model: type[BaseModel]) -> list[Any]:
     """Leave out that a value is no list (or no number) where it was tried as the other and that said more."""
+    dropped = {kind for kind, shape in SHAPES.items() if shape != "true or false"}
     places = [_place(mistake, model)[0] for mistake in mistakes]
-    telling = [place for mistake, place in zip(mistakes, places, strict=True) if mistake["type"] not in SHAPES]
+    telling = [place for mistake, place in zip(mistakes, places, strict=True) if mistake["type"] not in dropped]
     return [
         mistake
         for mistake, place in zip(mistakes, places, strict=True)
-        if mistake["type"] not in SHAPES or not any(other[: len(place)] == place for other in telling)
+        if mistake["type"] not in dropped or not any(other[: len(place)] == place for other in telling)
     ]
 
 
-def _place(mistake: Any, model: type[BaseModel]) -> tuple[tuple[int | str, ...], type[BaseModel]]:
-    """Return the steps to a mistake as a file has them, and the innermost specification on the way.
+def _place(mistake: Any, model: type[BaseModel]) -> tuple[tuple[int | str, ...], type[BaseModel], bool]:
+    """Return the steps to a mistake as a file has them, the innermost specification on the way, and if it is that of the place.
 
     Between the keys, pydantic names the member of a union that it tried; those are left out.
     """
     steps: list[int | str] = []
-    in_table = False
+    in_table = own = False
     for number, step in enumerate(mistake["loc"]):
         unknown = mistake["type"] == "extra_forbidden" and number == len(mistake["loc"]) - 1
         if isinstance(step, int) or unknown or (in_table and step != "[key]"):
@@ -104,8 +117,9 @@ def _place(mistake: Any, model: type[BaseModel]) -> tuple[tuple[int | str, ...],
             steps.append(step)
             annotation = model.model_fields[step].annotation
             in_table = get_origin(annotation) is dict
-            model = next(iter(_models_in(annotation)), model)
-    return tuple(steps), model
+            inner = _models_in(annotation)
+            model, own = next(iter(inner), model), bool(inner)
+    return tuple(steps), model, own
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

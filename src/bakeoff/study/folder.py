@@ -16,7 +16,7 @@ from bakeoff.analysis import ranking
 from bakeoff.analysis.time_to_accuracy import time_to_accuracy, usual_targets
 from bakeoff.audit import Finding, Ranking
 from bakeoff.cost_records import Cost, known_costs
-from bakeoff.errors import SpecError, StudyError
+from bakeoff.errors import OtherFormatError, SpecError, StudyError
 from bakeoff.files import write_atomically
 from bakeoff.spec import ProtocolName, ResolvedStudy
 from bakeoff.store import Store
@@ -65,9 +65,9 @@ class Study:
             self.spec = ResolvedStudy.from_toml(path.read_text(encoding="utf-8"), where=str(path))
         except (SpecError, OSError, UnicodeDecodeError) as error:
             reason = str(error).removeprefix(str(path)).lstrip(": ")
-            raise StudyError(
-                f"{path} cannot be read back: {reason}; take it from a copy of the study, or choose another folder with --out"
-            ) from error
+            other = isinstance(error, OtherFormatError)  # whose message has a remedy of its own
+            remedy = "" if other else "; take it from a copy of the study, or begin the study anew in another folder"
+            raise StudyError(f"{path} cannot be read back: {reason}{remedy}") from error
         if not self.spec.decided:
             raise StudyError(
                 f"{path} cannot be read back: under protocol = '{self.spec.protocol}' it must hold the epochs that were granted; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import torch
@@ -55,9 +56,16 @@ def serving(geometry: Geometry, task: Pass) -> list[Algorithm]:
     return [algorithm for algorithm in ALGORITHMS.values() if algorithm.serves(geometry, task)]
 
 
-def missing() -> dict[str, str]:
-    """Return the algorithms that this machine cannot compute by, each with the reason."""
-    reasons = {DEPTHWISE.name: depthwise.unavailable(), WINOGRAD.name: winograd.unavailable()}
+COMPILED: dict[str, Callable[[], str | None]] = {
+    DEPTHWISE.name: depthwise.unavailable,
+    WINOGRAD.name: winograd.unavailable,
+}
+"""The algorithms that need a compiler, each with what says why it cannot be had here; asking compiles it."""
+
+
+def missing(wanted: Collection[str] = tuple(COMPILED)) -> dict[str, str]:
+    """Return which of the wanted algorithms this machine cannot compute by, each with the reason."""
+    reasons = {name: unavailable() for name, unavailable in COMPILED.items() if name in wanted}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 

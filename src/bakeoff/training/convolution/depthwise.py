@@ -32,6 +32,7 @@ class Depthwise:
         return (
             geometry.depthwise
             and geometry.channels >= LEAST_CHANNELS
+            and min(geometry.rows.output, geometry.columns.output) >= 1
             and geometry.dtype in VALUES
             and unavailable() is None
         )

@@ -169,12 +169,11 @@ def install(network: nn.Module, choices: Mapping[str, Sequence[str]], moving: Ma
         KeyError: If there is no algorithm of a name.
         RunError: If an algorithm cannot be had on this machine, though it was chosen, perhaps on another.
     """
-    for name, reason in missing().items():
-        if any(name in names for names in choices.values()):
-            raise RunError(
-                f"this run's convolutions were chosen with {name}, and go on as they began, but it is left out here: {reason}; "
-                "provide a C compiler, or train anew with --no-tune"
-            )
+    for name, reason in missing({name for names in choices.values() for name in names}).items():
+        raise RunError(
+            f"this run's convolutions were chosen with {name}, and go on as they began, but it is left out here: {reason}; "
+            "provide a C compiler, or train anew with --no-tune"
+        )
     for name, names in choices.items():
         layer = network.get_submodule(name)
         assert isinstance(layer, nn.Conv2d), name

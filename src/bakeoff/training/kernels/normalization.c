@@ -116,7 +116,8 @@ static inline lanes passed(lanes gradient, lanes value, Layer s) {
 #elif defined(SILU)
 static inline lanes sigmoid(lanes value) {
   const lanes power = exponential(-(lanes)((bits)value & 0x7fffffff)), share = 1 / (1 + power);
-  return either(value < 0, power * share, share);
+  const lanes below = either(value < -87.0f, (lanes){0}, power * share); // where the exponential ends
+  return either(value < 0, below, share);
 }
 
 static inline lanes activated(lanes value, Layer s) { return value * sigmoid(value); }
