@@ -113,7 +113,7 @@ def test_the_page_of_a_running_study_says_first_how_far_it_has_come_and_who_work
     study = uneven_study(tmp_path, network("a", 0.95, 1), network("b", 0.9, 3))
     with claimed(tmp_path):
         page = page_of(study.reading(), UNSEEN)
-    first = "4 of 6 runs have ended as this is written, while `bakeoff run` is at work on the rest."
+    first = "4 of 6 runs have ended as this is written, while <code>bakeoff run</code> is at work on the rest."
     assert page.count(first) == 1
     main = page[page.index("<main") :]
     assert main.index(first) < main.index("So far only b can be ranked") < main.index("So far, use b")
