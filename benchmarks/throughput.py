@@ -288,7 +288,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="resnet18-32", help=f"all, or some of: {', '.join(ROWS)}")
     parser.add_argument("--against", default="plain,bakeoff", help=f"some of: {', '.join(CONTENDERS)}; the first is 1x")
-    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"], help="of all but plain")
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        choices=["float32", "bfloat16", "auto"],
+        help="of all but plain; auto is bfloat16 where the processor computes in it",
+    )
     parser.add_argument("--blocks", type=int, default=7, help="turns of each contender")
     parser.add_argument(
         "--data", default=os.environ.get("BAKEOFF_DATA", "digits"), help="a data set, as `bakeoff run` takes it"
@@ -299,6 +304,8 @@ def main() -> None:
     )
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that contenders end with this program
+    if given.precision == "auto":
+        given.precision = "float32" if emulated("bfloat16", "cpu") else "bfloat16"
     rows = list(ROWS) if given.rows == "all" else given.rows.split(",")
     against = given.against.split(",")
     dataset = prepare(given.data)
