@@ -7,6 +7,10 @@ import contextlib
 import torch
 
 from bakeoff.spec import PrecisionName
+from bakeoff.training.kernels.native import instructions
+
+BFLOAT16 = {"avx512_bf16", "amx_bf16"}
+"""Instructions that compute in bfloat16, as Linux names them; older processors with AVX-512 have none of them."""
 
 
 def autocast(precision: PrecisionName, device: torch.device) -> contextlib.AbstractContextManager[object]:
@@ -23,4 +27,7 @@ def emulated(precision: PrecisionName, device: str) -> bool:
     if device != "cpu":
         return not torch.cuda.is_bf16_supported(including_emulation=False)
     capability = torch.backends.cpu.get_cpu_capability()
-    return capability in ("DEFAULT", "NO AVX", "AVX2")
+    if capability in ("DEFAULT", "NO AVX", "AVX2"):
+        return True
+    known = set(instructions().split())  # empty where the system does not tell
+    return capability.startswith("AVX512") and bool(known) and known.isdisjoint(BFLOAT16)
