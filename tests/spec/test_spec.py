@@ -293,6 +293,10 @@ def test_by_default_evaluation_sees_the_whole_picture_at_the_size_of_training() 
             ["`audit.silence` must be a table, but got 3; write [audit.silence] and its keys below it"],
         ),
         (f"seeds = [0x{'f' * 5000}]", ["`seeds[0]`", "a number of thousands of digits"]),
+        (
+            f"[recipe]\noptimizer = 0x{'f' * 5000}",
+            ["`recipe.optimizer` must be one of", "a number of thousands of digits"],
+        ),
         (f"seeds = [{'9' * 5000}]", ["must be TOML"]),
         (f"name = '{'x' * 5000}'", ["xxx…"]),
     ],

@@ -48,7 +48,9 @@ def explained(error: ValidationError, model: type[BaseModel], where: str) -> str
             line = f"unknown key `{path}`{near_miss(str(steps[-1]), known)} (known here: {', '.join(known)})"
         elif mistake["type"] == "literal_error":
             expected = mistake["ctx"]["expected"].replace(" or ", ", ").replace("'", "")
-            line = f"`{path}` must be one of {expected}, but got {_shown(mistake['input'])}{near_miss(str(mistake['input']), expected.split(', '))}"
+            given = mistake["input"]
+            nearest = near_miss(given, expected.split(", ")) if isinstance(given, str) else ""
+            line = f"`{path}` must be one of {expected}, but got {_shown(given)}{nearest}"
         elif mistake["type"] == "value_error":
             line = f"{path + ': ' if path else ''}{mistake['ctx']['error']}"
         elif mistake["type"] in SHAPES:
