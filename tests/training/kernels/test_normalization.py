@@ -191,7 +191,8 @@ def test_layers_of_other_kinds_are_left_alone(layer: nn.Module) -> None:
 
 @pytest.mark.parametrize("curve", [nn.GELU, nn.SiLU])
 def test_curves_and_their_slopes_are_exact_to_float32_from_tail_to_tail(curve: type[nn.Module]) -> None:
-    values = torch.cat([torch.linspace(-15, 15, 4001), torch.linspace(-0.01, 0.01, 4001)])
+    far = torch.tensor([-1e38, -1e4, -88.0, 88.0, 1e4])
+    values = torch.cat([torch.linspace(-15, 15, 4001), torch.linspace(-0.01, 0.01, 4001), far])
     fused = nn.Sequential(nn.BatchNorm2d(len(values), eps=0.0), curve())
     install(fused)
     with torch.no_grad():

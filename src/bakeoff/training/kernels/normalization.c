@@ -2,8 +2,8 @@
 // for each pixel of each picture.
 //
 // Before this stand lanes.c and, where the activation is the Gaussian error or the sigmoid linear unit, a definition of GELU
-// or SILU; otherwise it clips. Arithmetic is float32, sums over rows are float64 in the end; they are added up in an order that depends neither
-// on the threads nor on their number.
+// or SILU; otherwise it clips. Arithmetic is float32, sums over rows are float64 in the end; they are added up in an order
+// that depends neither on the threads nor on their number.
 
 #include <math.h>
 
@@ -74,9 +74,11 @@ static void measure(const VALUE *inputs, float *partial, Layer s) {
 
 // The activation, and the gradient that passes it where its input is value.
 #ifdef CURVE
-// exp(value) for values up to 0: a power of two times the exponential's series about 0, to the sixth power.
+// exp(value) for values up to 0: a power of two times the exponential's series about 0, to the sixth power. Where it would be
+// less than float32 holds to its full precision, it is 0, so that no large number times it is anything.
 static inline lanes exponential(lanes value) {
-  value = either(value < -87.0f, (lanes){0} - 87.0f, value);
+  const bits vanishing = value < -87.0f;
+  value = either(vanishing, (lanes){0}, value);
   const lanes to_whole = (lanes){0} + 12582912.0f; // 1.5 * 2^23: what is added to it loses its fraction
   const lanes power = (value * 1.44269504f + to_whole) - to_whole;
   const lanes rest = (value - power * 0.693359375f) + power * 2.12194440e-4f; // ln 2 in two parts
@@ -85,9 +87,8 @@ static inline lanes exponential(lanes value) {
   series = series * rest + 1.0f / 6;
   series = series * rest + 0.5f;
   series = (series * rest + 1) * rest + 1;
-  return (lanes)((bits)series + (__builtin_convertvector(power, bits) << 23));
+  return either(vanishing, (lanes){0}, (lanes)((bits)series + (__builtin_convertvector(power, bits) << 23)));
 }
-
 #endif
 
 #if defined(GELU)
@@ -116,8 +117,7 @@ static inline lanes passed(lanes gradient, lanes value, Layer s) {
 #elif defined(SILU)
 static inline lanes sigmoid(lanes value) {
   const lanes power = exponential(-(lanes)((bits)value & 0x7fffffff)), share = 1 / (1 + power);
-  const lanes below = either(value < -87.0f, (lanes){0}, power * share); // where the exponential ends
-  return either(value < 0, below, share);
+  return either(value < 0, power * share, share);
 }
 
 static inline lanes activated(lanes value, Layer s) { return value * sigmoid(value); }
