@@ -333,9 +333,8 @@ CONTENDERS = {"plain": plain, "loader": loader, "lightning": lightning, "timm": 
 
 def main() -> None:
     """Train until the parent closes our input."""
-    if (
-        sys.platform == "linux"
-    ):  # a parent that is killed may have stopped us, and then the end of our input is not read
+    # A parent that is killed may have stopped us, and then the end of our input is not read.
+    if sys.platform == "linux":
         ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints goes to standard error

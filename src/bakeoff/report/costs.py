@@ -163,8 +163,8 @@ class LayerTable:
         shown.padding = (0, space)
         separable = any(row.ratio is not None for row in self._rows)
         shown.add_column("layer", overflow="fold", min_width=LAYER_WIDTH)
-        for header in ("kind",) if kinds else ():
-            shown.add_column(header, no_wrap=True)
+        if kinds:
+            shown.add_column("kind", no_wrap=True)
         for header in ("formula", "gives", "counted", *(("1/N + 1/D_K²", "counted") if separable else ())):
             shown.add_column(header, justify="right", no_wrap=True)
         for row in self._rows:
