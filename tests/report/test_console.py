@@ -76,6 +76,9 @@ def test_a_narrow_terminal_keeps_names_and_accuracies_on_whole_lines(tmp_path: P
         assert "train time" in text
         assert "90.00 ± 0.00 %" in text
     assert ("MACs" in text) == (width >= 100)
+    if width == 40:
+        assert [line.split()[1] for line in text.splitlines() if "%" in line] == ["resnet18", "mobilenet_v2"]
+        assert "92.00 ± 1.41 %" in text
 
 
 def test_a_table_ranked_on_the_test_set_says_so(tmp_path: Path) -> None:

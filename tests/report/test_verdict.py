@@ -16,10 +16,10 @@ from bakeoff.analysis.verdict import judge
 from bakeoff.report.verdict import (
     HEADERS,
     RecommendationTable,
+    StandingsTable,
     as_json,
     seed_plan_sentences,
     seed_plan_tables,
-    standings_table,
     time_to_accuracy_table,
 )
 from bakeoff.study import Study
@@ -45,7 +45,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 def test_standings_show_intervals_ties_and_ranks(study: Study) -> None:
-    text = shown(standings_table(study.verdict()))
+    text = shown(StandingsTable(study.verdict()))
     assert "big" in text
     assert " a " in text
     assert " b " in text
@@ -55,7 +55,7 @@ def test_standings_show_intervals_ties_and_ranks(study: Study) -> None:
 def test_hostile_names_are_shown_and_not_obeyed(study: Study) -> None:
     found = study.recommend()
     for table in (
-        standings_table(found.verdict),
+        StandingsTable(found.verdict),
         RecommendationTable(found),
         time_to_accuracy_table(study.time_to_accuracy()),
     ):
@@ -72,16 +72,17 @@ def test_a_recommendation_shows_what_fits_and_what_is_not_known(study: Study) ->
     assert "does not fit" in shown(RecommendationTable(study.recommend(max_latency=0.001)))
 
 
-@pytest.mark.parametrize("width", [60, 80, 100])
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
 def test_tables_fit_the_terminal(study: Study, width: int) -> None:
-    text = shown(standings_table(study.verdict()), RecommendationTable(study.recommend()), width=width)
+    text = shown(StandingsTable(study.verdict()), RecommendationTable(study.recommend()), width=width)
     assert max(map(len, text.splitlines())) <= width
 
 
 def test_names_can_be_read_and_limited_costs_are_there_in_the_narrowest_terminal(study: Study) -> None:
-    text = shown(RecommendationTable(study.recommend(max_train_time=1e6)), width=60)
-    assert "big" in text
-    assert HEADERS["seconds_train"] in text
+    for table in (RecommendationTable(study.recommend(max_train_time=1e6)), StandingsTable(study.verdict())):
+        assert "big" in shown(table, width=40)
+        assert "95.05 %" in shown(table, width=40)
+    assert HEADERS["seconds_train"] in shown(RecommendationTable(study.recommend(max_train_time=1e6)), width=40)
 
 
 def test_times_to_an_accuracy_show_misses(study: Study) -> None:
@@ -123,7 +124,7 @@ def test_who_is_not_ranked_has_neither_rank_nor_ties_nor_a_place_in_the_budget()
         contender("z", bits(0.9, seed=3)),
     ]
     verdict = judge(people, unranked={"x": "S1 too few seeds"})
-    row = next(line.split() for line in shown(standings_table(verdict)).splitlines() if "the x" in line)
+    row = next(line.split() for line in shown(StandingsTable(verdict)).splitlines() if "the x" in line)
     assert (row[2], row[-1]) == ("-", "-")
     budget = shown(RecommendationTable(recommend(verdict, {}, Budget())))
     assert "not ranked" in next(line for line in budget.splitlines() if "the x" in line)

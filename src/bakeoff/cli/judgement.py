@@ -40,7 +40,7 @@ def recommend(
       bakeoff recommend results/classics --min-accuracy 90% --json
     """
     from bakeoff import units
-    from bakeoff.report.verdict import as_json, RecommendationTable, standings_table
+    from bakeoff.report.verdict import as_json, RecommendationTable, StandingsTable
     from bakeoff.study import Study
 
     found = Study(folder).recommend(
@@ -57,7 +57,7 @@ def recommend(
         return
     print_sentences(found.sentences())
     if found.verdict.candidates:
-        output().print(RecommendationTable(found), standings_table(found.verdict), sep="\n")
+        output().print(RecommendationTable(found), StandingsTable(found.verdict), sep="\n")
 
 
 @app.command()

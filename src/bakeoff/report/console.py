@@ -21,7 +21,7 @@ from bakeoff.report.audit import reasons
 from bakeoff.report.fitting import first_that_fits
 from bakeoff.words import brief, class_name, clean, count, duration, harmless, size, with_spread
 
-DROPPED_FIRST = ("ended early", "memory", "MACs", "images/s", "params", "latency", "train time")
+DROPPED_FIRST = ("ended early", "memory", "MACs", "images/s", "params", "latency", "train time", "runs", "ties")
 """Columns of the ranking that a narrow terminal goes without, in this order; remarks tell of what ended early."""
 
 OPTIONAL = ("ended early", "latency", "memory")
@@ -53,11 +53,12 @@ class RankedTable:
         self._ties = ties
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        tables = (self._without(DROPPED_FIRST[:dropped]) for dropped in range(len(DROPPED_FIRST) + 1))
+        by_test = bool(len(self._table)) and bool((self._table["ranked_by"] == "test").all())
+        order = DROPPED_FIRST if by_test else (*DROPPED_FIRST, "test")  # what is ranked by stays
+        tables = (self._without(order[:dropped], by_test=by_test) for dropped in range(len(order) + 1))
         yield first_that_fits(tables, self._table["candidate"], console, options)
 
-    def _without(self, dropped: tuple[str, ...]) -> Table:
-        by_test = bool(len(self._table)) and bool((self._table["ranked_by"] == "test").all())
+    def _without(self, dropped: tuple[str, ...], *, by_test: bool) -> Table:
         unranked = {row["candidate_id"]: row["unranked"] for row in self._table.to_dict("records") if row["unranked"]}
         labels = dict(zip(self._table["candidate_id"], self._table["candidate"], strict=True))
         shown = Table(

@@ -37,16 +37,31 @@ def _table(title: str, first: str, *others: str) -> Table:
     return shown
 
 
-def standings_table(verdict: Verdict) -> Table:
-    """Return the judged candidates, best first, with intervals and tie groups; the last may be without a rank."""
-    title = "Test accuracy; 95 % interval for new seeds and pictures"
-    shown = _table(title, "candidate", "ties", "test", "interval", "seeds", "rank")
-    for one in verdict.candidates:
-        ranks = "-" if one.ranks is None else _ranks(*one.ranks)
-        shown.add_row(
-            Text(clean(one.candidate)), one.ties or "-", percent(one.test_accuracy), _interval(one), _seeds(one), ranks
-        )
-    return shown
+STANDINGS = ("candidate", "ties", "test", "interval", "seeds", "rank")
+"""Columns of the table of standings."""
+
+
+class StandingsTable:
+    """The judged candidates, best first, with intervals and tie groups; a narrow terminal goes without the last columns.
+
+    The last candidates may be without a rank.
+    """
+
+    def __init__(self, verdict: Verdict) -> None:
+        self._verdict = verdict
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        names = [one.candidate for one in self._verdict.candidates]
+        tables = (self._first(columns) for columns in range(len(STANDINGS), STANDINGS.index("test"), -1))
+        yield first_that_fits(tables, names, console, options)
+
+    def _first(self, columns: int) -> Table:
+        shown = _table("Test accuracy; 95 % interval for new seeds and pictures", *STANDINGS[:columns])
+        for one in self._verdict.candidates:
+            ranks = "-" if one.ranks is None else _ranks(*one.ranks)
+            cells = (one.ties or "-", percent(one.test_accuracy), _interval(one), _seeds(one), ranks)
+            shown.add_row(Text(clean(one.candidate)), *cells[: columns - 1])
+        return shown
 
 
 def _interval(one: Standing) -> str:
@@ -62,32 +77,34 @@ def _ranks(low: int, high: int) -> str:
 
 
 class RecommendationTable:
-    """How each judged candidate stands to the budget, best first; a narrow terminal goes without costs that are not limited."""
+    """How each judged candidate stands to the budget, best first; a narrow terminal goes without costs that are not limited, then without ties."""
 
     def __init__(self, found: Recommendation) -> None:
         self._found = found
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        limits, costs = self._found.budget.limits(), self._found.costs.values()
+        limits, costs = [*self._found.budget.limits()], self._found.costs.values()
         known = [name for name in HEADERS if name in limits or any(name in of_one for of_one in costs)]
         dropped_first = [name for name in reversed(known) if name not in limits]
         names = [one.candidate for one in self._found.verdict.candidates]
-        tables = (
+        tables = [
             _budget_table(self._found, [name for name in known if name not in dropped_first[:dropped]])
             for dropped in range(len(dropped_first) + 1)
-        )
+        ]
+        tables.append(_budget_table(self._found, limits, ties=False))
         yield first_that_fits(tables, names, console, options)
 
 
-def _budget_table(found: Recommendation, known: list[str]) -> Table:
-    shown = _table("Candidates and the budget", "candidate", "", "ties", "test", *(HEADERS[name] for name in known))
+def _budget_table(found: Recommendation, known: list[str], *, ties: bool = True) -> Table:
+    headers = (*(["ties"] if ties else []), "test", *(HEADERS[name] for name in known))
+    shown = _table("Candidates and the budget", "candidate", "", *headers)
     for one in found.verdict.candidates:
         costs = found.costs.get(one.candidate_id, {})
         cells = [amount(name, costs[name]) if name in costs else "?" for name in known]
         shown.add_row(
             Text(clean(one.candidate)),
             _fit(found, one.candidate_id),
-            one.ties or "-",
+            *([one.ties or "-"] if ties else []),
             percent(one.test_accuracy),
             *cells,
         )
