@@ -61,3 +61,10 @@ def test_time_to_best_ends_with_the_epoch_of_the_best_validation_accuracy(tmp_pa
     table = rank(*frames(tmp_path, *runs)).set_index("candidate")
     assert table["seconds_to_best"]["alpha"] == pytest.approx((25.0 + 12.5) / 2)
     assert math.isnan(table["seconds_to_best"]["unvalidated"])
+
+
+def test_an_interval_of_some_seeds_does_not_stand_beside_the_mean_of_all(tmp_path: Path) -> None:
+    right = np.arange(200) < 150
+    tables = frames(tmp_path, Run(seed=0, test=0.75), Run(seed=1, test=0.75))
+    (row,) = with_intervals(rank(*tables), contenders(rank(*tables), *tables, cube(alpha_0=right))).to_dict("records")
+    assert math.isnan(row["test_accuracy_low"])

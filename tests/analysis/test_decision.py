@@ -51,6 +51,12 @@ def test_without_one_of_them_it_is_not(change: dict[str, object], lacking: str) 
     assert judged.settling is not None
 
 
+def test_a_gap_of_exactly_the_smallest_difference_counts_however_it_is_rounded() -> None:
+    accuracies = (0.9148, 0.9098)
+    assert accuracies[0] - accuracies[1] < 0.005
+    assert decide(replace(CLEAR, accuracies=accuracies), pairs=1, smallest=0.005).decision is Decision.BETTER
+
+
 def test_three_seeds_do_for_a_gap_above_two_points() -> None:
     wide = replace(CLEAR, accuracies=(0.95, 0.92), seeds=(3, 3))
     assert decide(wide, pairs=1).decision is Decision.BETTER

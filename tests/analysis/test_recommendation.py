@@ -225,6 +225,7 @@ def test_an_accuracy_is_a_share() -> None:
 def test_a_cost_just_at_the_limit_fits() -> None:
     budget = Budget(max_macs=100, min_accuracy=0.5)
     assert budget.check(0.5, {"macs": 100.0}).fits
+    assert budget.check((0.6 + 0.7 + 0.8) / 3 - 0.2, {"macs": 100.0}).fits  # 0.4999999999999999
     assert [miss.cost for miss in budget.check(0.49, {"macs": 101.0}).misses] == ["macs", "accuracy"]
     assert budget.check(0.5, {}).unknown == ("macs",)
 
@@ -253,7 +254,9 @@ def test_how_far_a_limit_is_missed_is_told_in_percent_up_to_a_hundred_times(limi
 @pytest.mark.parametrize(
     ("cost", "value", "words"),
     [
-        ("latency_p95", 0.0123, "12.3 ms"), ("latency_p50", 2.0, "2 s"), ("seconds_train", 754.0, "12 min 34 s"),
+        ("latency_p95", 0.0123, "12.3 ms"), ("latency_p50", 2.0, "2 s"),
+        ("latency_p50", 0.9996, "1 s"), ("latency_p95", 1234.0, "1,234 s"), ("latency_p95", 1e20, "1e+20 s"),
+        ("seconds_train", 754.0, "12 min 34 s"),
         ("peak_memory_inference", 2e9, "2.0 GB"), ("parameters", 11_173_962, "11.2 M"), ("macs", 4e9, "4 G"),
         ("seconds_train", 1e-9, "1e-09 s"), ("seconds_train", 1e300, "1e+300 s"), ("seconds_train", 0.0, "0 s"),
         ("peak_memory_inference", 0.01, "0.01 bytes"), ("parameters", 0.002, "0.002"), ("macs", 1e200, "1e+200"),
@@ -274,6 +277,27 @@ def test_a_cost_that_the_audit_doubts_is_told_as_measured_and_with_the_rule() ->
         "(`bakeoff audit`).",
     ]
     assert found.facts()["doubted"] == {"b": "C2 validity of timings"}
+
+
+def test_costs_that_were_not_measured_are_told_of_those_that_lack_them() -> None:
+    verdict = judge([contender(name, bits(0.9, seed=place, pictures=500)) for place, name in enumerate("abc")])
+    costs = {"a": {"latency_p95": 0.001}, "b": {"peak_memory_inference": 1e6}, "c": {}}
+    said = recommend(verdict, costs, Budget(max_latency=0.01, max_memory=1e9)).sentences()
+    assert "Whether the a would fit is not known: the memory was not measured (`bakeoff run` does)." in said
+    assert "Whether the b would fit is not known: the p95 latency was not measured (`bakeoff run` does)." in said
+    assert (
+        "Whether the c would fit is not known: the p95 latency and memory were not measured (`bakeoff run` does)."
+        in said
+    )
+
+
+def test_a_pick_by_a_noisy_latency_says_so_whatever_the_budget_limits() -> None:
+    one = bits(0.9)
+    verdict = judge([contender("a", one), contender("b", one[:, ::-1])], smallest_difference=0.05)
+    costs = {"a": {"latency_p50": 0.002, "parameters": 1e6}, "b": {"latency_p50": 0.001, "parameters": 2e6}}
+    found = recommend(verdict, costs, Budget(max_parameters=5e6), noisy=["a", "b"])
+    assert found.by_cost == "latency_p50"
+    assert any("are noisy" in sentence for sentence in found.sentences())
 
 
 def test_noisy_timings_are_not_weighed_and_said_to_be_noisy() -> None:

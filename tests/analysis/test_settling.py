@@ -77,6 +77,24 @@ def test_a_small_gap_is_settled_as_equivalent() -> None:
     assert found.seeds > 3
 
 
+def test_a_gap_of_exactly_the_smallest_difference_is_one_that_counts_however_it_is_rounded() -> None:
+    for right in (9037, 9185, 9000):
+        exact = (right + 50) / 10_000 - right / 10_000  # 0.00499999... or 0.00500000...
+        assert ask(gap(exact, sd=0.005, floor=0.0)).seeds == ask(gap(0.005, sd=0.005, floor=0.0)).seeds
+
+
+@pytest.mark.parametrize(("value", "smallest"), [(0.004_999_9, 0.005), (0.0, 1e-200), (math.nan, 0.005)])
+def test_no_number_of_pictures_is_told_that_nobody_has(value: float, smallest: float) -> None:
+    found = ask(gap(value, sd=0.02, floor=0.006), smallest=smallest)
+    assert (found.seeds, found.pictures) == (None, None)
+
+
+def test_an_equivalence_is_promised_with_the_seeds_that_it_asks_for() -> None:
+    known = gap(0.025, sd=0.002, floor=0.001)
+    assert ask(known, smallest=0.05).seeds == 5  # three would do for a gap of this size that counts
+    assert ask(known, smallest=0.005).seeds == 4
+
+
 def test_unequal_seeds_are_counted_from_the_fewer() -> None:
     known = gap(0.008, sd=0.003, floor=0.0005)
     found = settling(0.008, known, seeds=(3, 9), pairs=1, smallest=0.005, alpha=0.05)

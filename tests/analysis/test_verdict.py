@@ -285,7 +285,24 @@ def test_runs_whose_predictions_are_lost_are_named_and_the_rest_is_judged(tmp_pa
     verdict = study.verdict()
     assert len(verdict.missing) == 2
     assert "a seed 3: no predictions were kept" in said(verdict)
+    assert "These seeds are not judged." in said(verdict)
     assert verdict.winner == "a"
+
+
+def test_means_tests_and_intervals_are_of_the_same_seeds_where_predictions_are_lost(tmp_path: Path) -> None:
+    low = bits(0.9, seed=2, pictures=2000)
+    low[2] = bits(0.5, seeds=1, seed=3, pictures=2000)
+    study = stored_study(
+        tmp_path,
+        [Network(name="a", correct=bits(0.9, pictures=2000)), Network(name="b", correct=low)],
+    )
+    predictions_path(tmp_path, "b/2").unlink()
+    verdict = study.verdict(smallest_difference=0.02)
+    standing = verdict.standing("b")
+    assert (standing.seeds, len(standing.test_accuracies), len(standing.seed_chances)) == (4, 4, 4)
+    assert standing.test_accuracy in standing.interval
+    assert verdict.pair("a", "b").comparison.seeds == (5, 4)
+    assert not verdict.equivalent("a", "b")  # that takes five seeds
 
 
 def test_a_study_of_study_file_and_database_alone_has_no_winner(tmp_path: Path) -> None:

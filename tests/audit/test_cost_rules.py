@@ -100,8 +100,8 @@ def test_costs_that_were_not_measured_are_never_a_pass(rule: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "recounted", "said"),
     [
-        ({}, 25_000_000, "2 times what a new count gives: one of them counts operations"),
-        ({}, 100_000_000, "0.5 times what a new count gives: one of them counts operations"),
+        ({}, 25_000_000, "2 times that made when the study was planned: one of them counts operations"),
+        ({}, 100_000_000, "0.5 times that made when the study was planned: one of them counts operations"),
         ({"input_size": 224}, 1_020_000, "counted at 224 pixels, and the candidate sees 32"),
         ({}, 40_000_000, "counted by different means"),
     ],

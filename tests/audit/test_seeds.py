@@ -110,3 +110,12 @@ def test_a_file_that_cannot_be_read_is_named_and_the_other_seeds_are_compared_al
         assert {finding.state for finding in found} == states
         assert f"{IDS[0]}/2.npz: no zip file" in found[-1].message
         assert sorted(counted.read) == sorted(kept)  # each once
+
+
+def test_a_finished_seed_whose_predictions_are_missing_is_not_passed(tmp_path: Path) -> None:
+    runs, _ = frames(tmp_path, *(Run(candidate=IDS[0], seed=seed) for seed in range(3)))
+    kept = {f"{IDS[0]}/{seed}": predicted(one) for seed, one in enumerate(some(2))}
+    known = Evidence(study=STUDY, labels=labels(STUDY.candidates), runs=runs, predictions=kept)
+    (found,) = engine.audit(known, of=RULES)
+    assert found.state is State.NOT_RUN
+    assert "seed 2 are missing" in found.message

@@ -67,6 +67,22 @@ def test_healthy_studies_hardly_ever_fire(candidates: int, seeds: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("accuracy", "pictures", "seeds", "candidates"),
+    [(0.97, (20, 1000), 5, 2), (0.98, (50, 1000), 3, 3), (0.975, (144, 360), 1, 4)],
+)
+def test_few_validation_pictures_that_are_all_right_are_no_alarm(
+    accuracy: float, pictures: tuple[int, int], seeds: int, candidates: int
+) -> None:
+    generator, alarms = np.random.default_rng(0), 0
+    names = "abcd"[:candidates]
+    for _ in range(300):
+        validation, test = ({name: generator.binomial(n, accuracy, seeds) / n for name in names} for n in pictures)
+        finding = curse(validation=validation, test=test, validation_pictures=pictures[0], test_pictures=pictures[1])
+        alarms += finding.state is State.FIRES
+    assert alarms <= 3
+
+
+@pytest.mark.parametrize(
     "missing", [{"validation": None}, {"test_pictures": None}, {"validation_pictures": None}, {"test": {}}]
 )
 def test_without_its_evidence_it_is_not_run(missing: dict[str, Any]) -> None:

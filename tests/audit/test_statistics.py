@@ -7,6 +7,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bakeoff.analysis.contenders import Contender
@@ -74,6 +75,17 @@ def test_of_candidates_with_too_few_seeds_those_with_the_fewest_are_counted_and_
     assert finding.candidates == ("a", "b", "c")
 
 
+def test_candidates_that_have_some_seeds_but_too_few_are_counted_beside_those_that_have_one() -> None:
+    finding = s1_seeds(comparison.seeds, seeds={"a": 1, "b": 3, "c": 4}, labels=LABELS)
+    fired(
+        finding,
+        Severity.ERROR,
+        "2 other candidates have fewer than the 5 seeds that a verdict asks for",
+        "Up to 4 more seeds of each",
+    )
+    assert finding.candidates == ("a",)  # an error takes out of the ranking; the others stay in
+
+
 def test_five_seeds_each_pass() -> None:
     passed(s1_seeds(comparison.seeds, seeds={"a": 5, "b": 5}, labels=LABELS))
 
@@ -102,6 +114,12 @@ def test_a_tie_that_is_called_a_winner_is_an_error() -> None:
 
 def test_the_wrong_way_round_fires_too() -> None:
     fired(s2_claims(comparison.claims, verdict=VERDICT, claims=[("b", "a")]), Severity.WARNING, "the a is ")
+
+
+def test_where_the_opposite_is_shown_nobody_is_told_to_call_it_a_tie() -> None:
+    finding = s2_claims(comparison.claims, verdict=VERDICT, claims=[("b", "a")])
+    assert "the b is said to be better than the a, but the opposite is shown: the a is 1.91 points ahead" in finding.message
+    assert "tie" not in finding.advice
 
 
 def test_claims_that_the_verdict_bears_out_pass_and_so_do_none() -> None:
@@ -299,3 +317,13 @@ def test_resolution_takes_the_spread_that_the_planning_of_seeds_takes() -> None:
     verdict = judge([contender("a", test=[0.9, 0.92, 0.94, 0.91]), contender("b", test=[0.9, 0.905])])
     (finding,) = comparison.resolution.check(study=study(), verdict=verdict)
     assert finding.evidence["sd"] == spread_of(verdict).sd
+
+
+def test_candidates_whose_predictions_are_missing_are_not_passed_as_stable() -> None:
+    one, other = (group[0].id for group in list(subjects(study()).values())[:2])
+    verdict = judge([contender(one, bits(0.93)), contender(other, test=[0.9, 0.5, 0.9, 0.9, 0.9])])
+    runs = pd.DataFrame({"status": [], "candidate_id": [], "seed": []})
+    stable, unseen = comparison.stability.check(labels={one: "one", other: "the other"}, runs=runs, verdict=verdict)
+    passed(stable)
+    not_run(unseen, "predictions of seeds of the other are missing")
+    assert unseen.candidates == (other,)

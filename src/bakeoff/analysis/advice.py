@@ -112,7 +112,7 @@ def _nothing_fits(found: Recommendation) -> list[str]:
 def _noise(found: Recommendation) -> list[str]:
     """Say whose timings are too noisy to choose by, of those that were named, where latencies are told."""
     limits = found.budget.limits()
-    if limits and not any(name.startswith("latency") for name in limits):
+    if limits and not any((name or "").startswith("latency") for name in (*limits, found.by_cost)):
         return []
     named = [one for one in (found.pick, found.runner_up, found.closest) if one is not None and one in found.noisy]
     if not named:
@@ -124,19 +124,23 @@ def _noise(found: Recommendation) -> list[str]:
 def _not_known(found: Recommendation) -> list[str]:
     """Say of whom it is not known whether it would fit: a cost was not measured, or the audit doubts what was."""
     said = []
-    missing = [one for one in found.unknown if one not in found.doubted]
-    if missing:
-        said.append(f"{_unsure(found, missing)} was not measured (`bakeoff run` does).")
-    by_reason: dict[str, list[str]] = {}
+    by_costs: dict[tuple[str, ...], list[str]] = {}
+    for one in found.unknown:
+        if one not in found.doubted:
+            by_costs.setdefault(found.fits[one].unknown, []).append(one)
+    for missing in by_costs.values():
+        said.append(f"{_unsure(found, missing)} not measured (`bakeoff run` does).")
+    by_reason: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for one in found.unknown:
         if one in found.doubted:
-            by_reason.setdefault(found.doubted[one], []).append(one)
-    for reason, candidates in by_reason.items():
-        said.append(f"{_unsure(found, candidates)} was measured, but the audit doubts it: {reason} (`bakeoff audit`).")
+            by_reason.setdefault((found.doubted[one], found.fits[one].unknown), []).append(one)
+    for (reason, _), candidates in by_reason.items():
+        said.append(f"{_unsure(found, candidates)} measured, but the audit doubts it: {reason} (`bakeoff audit`).")
     return said
 
 
 def _unsure(found: Recommendation, candidates: Sequence[str]) -> str:
-    costs = dict.fromkeys(NAMES[cost] for one in candidates for cost in found.fits[one].unknown)
+    """Begin a sentence on candidates of which the same costs are not known."""
+    costs = [NAMES[cost] for cost in found.fits[candidates[0]].unknown]
     names = names_list([_label(found, one) for one in candidates])
-    return f"Whether {names} would fit is not known: the {' and '.join(costs)}"
+    return f"Whether {names} would fit is not known: the {names_list(costs)} {'was' if len(costs) == 1 else 'were'}"

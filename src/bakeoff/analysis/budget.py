@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bakeoff.analysis.statistics.differences import ROUNDING
 from bakeoff.errors import SpecError
 from bakeoff.words import count, duration, size
 
@@ -105,7 +106,7 @@ class Budget:
         """
         limits = self.limits()
         misses = [Miss(name, costs[name], limit) for name, limit in limits.items() if costs.get(name, 0.0) > limit]
-        if self.min_accuracy is not None and accuracy < self.min_accuracy:
+        if self.min_accuracy is not None and accuracy < self.min_accuracy - ROUNDING:
             misses.append(Miss("accuracy", accuracy, self.min_accuracy))
         return Fit(tuple(misses), tuple(name for name in limits if name not in costs))
 
@@ -159,7 +160,9 @@ class Fit:
 def amount(cost: str, value: float) -> str:
     """Return a cost as people read it."""
     if cost in ("latency_p50", "latency_p95"):
-        return f"{1000 * value:.3g} ms" if value < 1 else f"{value:.3g} s"
+        if value < 0.9995:  # from there on it would be rounded to 1e+03
+            return f"{1000 * value:.3g} ms"
+        return f"{value:,.0f} s" if 999.5 <= value < TOLD[1] else f"{value:.3g} s"
     if not TOLD[0] <= value < TOLD[1]:
         return f"{value:.3g}{UNITS.get(cost, '')}"
     if cost == "seconds_train":

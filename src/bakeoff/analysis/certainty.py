@@ -15,7 +15,7 @@ INTERVALS = ("val_accuracy_low", "val_accuracy_high", "test_accuracy_low", "test
 
 
 def with_intervals(table: pd.DataFrame, contenders: Sequence[Contender]) -> pd.DataFrame:
-    """Return the ranking with the 95 % intervals of both accuracies, NaN where there is none.
+    """Return the ranking with the 95 % intervals of both accuracies, NaN where there is none of all finished seeds.
 
     That of the validation accuracy is for new seeds on the same pictures, and takes two finished seeds; that of the test
     accuracy is for new seeds on new pictures (with one seed: for this network on new pictures), and takes predictions.
@@ -24,8 +24,9 @@ def with_intervals(table: pd.DataFrame, contenders: Sequence[Contender]) -> pd.D
         table: As `rank` gives it.
         contenders: As `contenders` gives them.
     """
-    found = {one.candidate_id: _bounds(one) for one in contenders}
-    rows = [found.get(candidate, (math.nan,) * len(INTERVALS)) for candidate in table["candidate_id"]]
+    known = {(one.candidate_id, len(one.seeds)): _bounds(one) for one in contenders}
+    none = (math.nan,) * len(INTERVALS)
+    rows = [known.get(finished, none) for finished in zip(table["candidate_id"], table["done"], strict=True)]
     columns = zip(*rows, strict=True) if rows else ((),) * len(INTERVALS)
     return table.assign(
         **{name: pd.Series(column, dtype="float64") for name, column in zip(INTERVALS, columns, strict=True)}

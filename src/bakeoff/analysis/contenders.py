@@ -23,7 +23,8 @@ class Contender:
     """Seeds planned, those that failed or have not finished among them."""
 
     seeds: tuple[int, ...]
-    """Those that finished."""
+    """Those that finished; where predictions of some are missing, only those that have theirs, so that means, tests and
+    intervals are of the same runs."""
 
     test: NDArray[np.float64]
     """Shape (seeds,): test accuracy."""
@@ -32,7 +33,7 @@ class Contender:
     """Shape (seeds,): validation accuracy of the last epoch; NaN without a validation split."""
 
     correct: Bits
-    """Shape (seeds, pictures) of those seeds whose predictions are there."""
+    """Shape (seeds, pictures); of no seeds where none has predictions."""
 
 
 def contenders(table: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame, cube: Cube) -> list[Contender]:
@@ -51,6 +52,8 @@ def contenders(table: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame, cu
 
 def _contender(runs: pd.DataFrame, validation: pd.Series, cube: Cube) -> Contender:
     done = runs[runs["status"] == RunStatus.DONE]
+    pictured = done[done["run_id"].isin(cube.correct.keys())]
+    done = done if pictured.empty else pictured
     return Contender(
         candidate_id=str(runs["candidate_id"].iloc[0]),
         label=str(runs["label"].iloc[0]),

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from bakeoff.analysis.comparison import Comparison
 from bakeoff.analysis.settling import Settling, seeds_asked, settling
+from bakeoff.analysis.statistics.differences import ROUNDING
 from bakeoff.spec.audit import SMALLEST_DIFFERENCE
 
 ALPHA = 0.05
@@ -82,6 +83,6 @@ def _lacking(comparison: Comparison, smallest: float, alpha: float) -> tuple[str
         lacking.append(f"p = {comparison.p_adjusted:.2g} after Holm")
     if comparison.new_pictures is None and min(comparison.seeds) > 1:
         lacking.append("no predictions by picture")
-    if comparison.gap < smallest:
+    if comparison.gap < smallest - ROUNDING:
         lacking.append(f"less than {100 * smallest:g} points apart")
     return tuple(lacking)

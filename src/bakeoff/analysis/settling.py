@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import scipy
 
-from bakeoff.analysis.statistics.differences import Gap
+from bakeoff.analysis.statistics.differences import ROUNDING, Gap
 from bakeoff.analysis.statistics.power import POWER, WORTHWHILE_SEEDS, first_that_holds, power
 
 SEEDS_FOR_A_VERDICT = 5
@@ -17,6 +17,9 @@ SEEDS_FOR_A_WIDE_GAP = 3
 
 WIDE_GAP = 0.02
 """From this gap on three seeds do; ten times the spread of seeds that is usual for networks trained to the end."""
+
+MOST_PICTURES = 10**9
+"""From so many test pictures on, none are told: nobody has them."""
 
 MOST_SEEDS = 1_000
 """That are looked at: whatever takes more than `WORTHWHILE_SEEDS` is out of reach, but not because of the pictures."""
@@ -70,9 +73,13 @@ def settling(
     start = max(fewest + 1, seeds_asked(gap))
     found = [
         first_that_holds(lambda k: _seen(gap, on_new_pictures, k, alpha / pairs), start=start, most=MOST_SEEDS)
-        if gap >= smallest
+        if gap >= smallest - ROUNDING
         else None,
-        first_that_holds(lambda k: _ruled_out(gap, on_new_pictures, k, smallest, alpha), start=start, most=MOST_SEEDS),
+        first_that_holds(
+            lambda k: _ruled_out(gap, on_new_pictures, k, smallest, alpha),
+            start=max(start, seeds_asked(0)),
+            most=MOST_SEEDS,
+        ),
     ]
     settled = min((one for one in found if one is not None), default=None)
     if settled is None:
@@ -106,7 +113,9 @@ def _seed_variance(known: Gap) -> float:
 
 def _pictures(gap: float, known: Gap, smallest: float, alpha: float, pairs: int) -> int | None:
     by_picture = known.floor_variance * known.pictures
-    seen = by_picture * (scipy.special.ndtri(1 - alpha / pairs / 2) / gap) ** 2 if gap >= smallest else math.inf
-    ruled_out = by_picture * (scipy.special.ndtri(1 - alpha) / (smallest - gap)) ** 2 if gap < smallest else math.inf
-    needed = math.ceil(min(seen, ruled_out))
-    return needed if needed > known.pictures else None
+    left = smallest - gap
+    distance, level = (gap, alpha / pairs / 2) if left <= ROUNDING else (left, alpha)
+    if not distance > ROUNDING:
+        return None
+    needed = by_picture * (scipy.special.ndtri(1 - level) / distance) ** 2
+    return math.ceil(needed) if known.pictures < needed < MOST_PICTURES else None

@@ -65,7 +65,9 @@ def left_out(verdict: Verdict) -> list[str]:
     if not verdict.missing:
         return apart(verdict)
     more = f" and {len(verdict.missing) - NAMED} more" if len(verdict.missing) > NAMED else ""
-    return [*apart(verdict), f"Predictions are missing: {'; '.join(verdict.missing[:NAMED])}{more}."]
+    missing = f"Predictions are missing: {'; '.join(verdict.missing[:NAMED])}{more}."
+    without = [" These seeds are not judged."] if verdict.pictures else []
+    return [*apart(verdict), "".join([missing, *without])]
 
 
 def apart(verdict: Verdict) -> list[str]:

@@ -16,6 +16,7 @@ from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.selection import s6_winners_curse
 from bakeoff.audit.settings import subjects
 from bakeoff.audit.statistics import s1_seeds, s2_claims, s3_resolution, s4_stability, s5_multiplicity
+from bakeoff.audit.words import listed
 from bakeoff.errors import StudyError
 from bakeoff.records import ENDED, RunStatus
 from bakeoff.spec import ResolvedStudy
@@ -129,6 +130,10 @@ def stability(*, labels: Mapping[str, str], runs: pd.DataFrame, verdict: Verdict
         labels=labels,
         seeds={str(one): [int(seed) for seed in group] for one, group in done.groupby("candidate_id")["seed"]},
     )
+    unseen = [one.candidate_id for one in verdict.candidates if one.seeds >= 3 and one.noise is None]
+    if 0 < len(unseen) < len(verdict.candidates):
+        names = listed([labels[one] for one in unseen])
+        yield stability.not_run(f"the predictions of seeds of {names} are missing", candidates=unseen)
 
 
 @rule(

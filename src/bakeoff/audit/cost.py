@@ -96,7 +96,7 @@ def _miscounted(label: str, candidate: str, cost: Cost, ratio: float, size: int 
         why = "they were counted by different means, or of different networks"
     return counting.fires(
         Severity.ERROR,
-        f"The stored count of {label} is {ratio:.3g} times what a new count gives: {why}.",
+        f"The stored count of {label} is {ratio:.3g} times that made when the study was planned: {why}.",
         candidates=[candidate],
         evidence={"macs": cost.macs, "ratio": ratio, "input_size": measured_at, "candidate_input_size": size},
         threshold=f"a ratio off 1 by more than {percent(MISCOUNTED)}",

@@ -13,7 +13,7 @@ from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import by_value, listed, named
 from bakeoff.errors import StudyError
 from bakeoff.predictions import Predictions
-from bakeoff.records import Repeat
+from bakeoff.records import Repeat, RunStatus
 from bakeoff.spec import ResolvedStudy
 from bakeoff.words import plural
 
@@ -36,7 +36,9 @@ def idle_seeds(
     repeats: Mapping[str, Repeat] | None,
 ) -> Iterator[Finding]:
     """Two seeds of a candidate must score the test pictures differently, and one seed must give the same numbers again."""
-    results, unreadable = ({}, []) if runs is None or predictions is None else _results(study, runs, predictions)
+    results, unreadable = (
+        ({}, []) if runs is None or predictions is None else _results(study, labels, runs, predictions)
+    )
     found = [*_one_run(results, labels), *_repeated(repeats or {}, study, labels)]
     compared = any(len(by_seed) > 1 for by_seed in results.values())
     if found or (compared and repeats is not None and not unreadable):
@@ -55,7 +57,7 @@ def idle_seeds(
 
 
 def _results(
-    study: ResolvedStudy, runs: pd.DataFrame, predictions: Mapping[str, Predictions]
+    study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataFrame, predictions: Mapping[str, Predictions]
 ) -> tuple[dict[str, dict[int, bytes]], list[str]]:
     """Return what stands for the scores of the test pictures by candidate id and seed, and what could not be read.
 
@@ -69,10 +71,12 @@ def _results(
         if mine is None:
             continue
         by_seed = found.setdefault(candidate.id, {})
-        for run, seed in zip(mine["run_id"], mine["seed"], strict=True):
+        for run, seed, status in zip(mine["run_id"], mine["seed"], mine["status"], strict=True):
             try:
                 if run in predictions:
                     by_seed[seed] = _digest(predictions[run].logits)
+                elif status == RunStatus.DONE:
+                    unreadable.append(f"the predictions of {labels[candidate.id]} seed {seed} are missing")
             except StudyError as error:
                 unreadable.append(str(error))
     return found, unreadable

@@ -9,6 +9,7 @@ import numpy as np
 
 from bakeoff.analysis.statistics.selection import expected_maximum, order_at_equal_trials
 from bakeoff.audit.finding import Finding, Severity
+from bakeoff.audit.health.curves import standard_error
 from bakeoff.audit.rule import Rule
 from bakeoff.audit.statistics import Labels
 from bakeoff.words import percent, plural
@@ -61,10 +62,11 @@ def _validation_against_test(
     winner = max(means, key=means.__getitem__)
     share, seeds = means[winner], len(test[winner])
     got = float(np.mean(test[winner]))
-    both = share * (1 - share) / validation_pictures, got * (1 - got) / test_pictures
     # The same pictures for every seed, so the seeds do not narrow it.
-    error = math.sqrt(sum(both))
-    spread = float(np.std(validation[winner], ddof=1)) / math.sqrt(seeds) if seeds > 1 else math.sqrt(both[0])
+    of_validation = standard_error(share, validation_pictures)
+    error = math.hypot(of_validation, standard_error(got, test_pictures))
+    of_seeds = float(np.std(validation[winner], ddof=1)) / math.sqrt(seeds) if seeds > 1 else 0.0
+    spread = max(of_validation, of_seeds)  # seeds may meet by chance, most of all where nearly all is right
     luck = expected_maximum(len(means)) * spread if len(means) > 1 else 0.0
     evidence = {
         "validation": share,

@@ -71,10 +71,15 @@ def s1_seeds(
         if single
         else f"{who_have} {fewest} of the {SEEDS_FOR_A_VERDICT} seeds that a verdict asks for (3 do for gaps above 2 points)."
     )
-    advice = (
-        f"{plural(max(missing.values()), 'more seed')} of each{_time(missing, seconds_per_run)} would allow a verdict."
-    )
     touched = tuple(one for one, count in few.items() if count < 2 or not single)
+    if others := len(few) - len(touched):
+        have = "candidate has" if others == 1 else "candidates have"
+        message += f" {others} other {have} fewer than the {SEEDS_FOR_A_VERDICT} seeds that a verdict asks for."
+    most = max(missing.values())
+    each = (
+        f"{plural(most, 'more seed')} of each" if most == min(missing.values()) else f"Up to {most} more seeds of each"
+    )
+    advice = f"{each}{_time(missing, seconds_per_run)} would allow a verdict."
     return of.fires(
         Severity.ERROR if single else Severity.WARNING,
         message,
@@ -115,15 +120,21 @@ def s2_claims(of: Rule, *, verdict: Verdict, claims: Collection[Pair] | None) ->
         message = f"{plural(len(claims), 'claim')} of a better candidate, all shown."
         return of.passes(message, evidence=evidence, threshold=threshold)
     better, worse = wrong[0]
-    known = verdict.pair(better, worse).comparison
+    known, decision = verdict.pair(better, worse).comparison, verdict.pair(better, worse).decision
     gap = known.new_pictures.interval(1 - verdict.alpha) if known.new_pictures else None
     between = f", {100 * gap.level:g} % interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f} points" if gap else ""
+    reversed_ = verdict.better(worse, better)
+    shown = "the opposite is shown" if reversed_ else f"the verdict is {decision}"
     message = (
-        f"{judged[better]} is said to be better than {judged[worse]}, but the verdict is {verdict.pair(better, worse).decision}: "
+        f"{judged[better]} is said to be better than {judged[worse]}, but {shown}: "
         f"{judged[known.first]} is {100 * known.gap:.2f} points ahead on the test set{between}."
     )
     touched = tuple(dict.fromkeys(itertools.chain.from_iterable(wrong)))
-    advice = "Call it a tie, or add the seeds that settle it."
+    advice = (
+        "Look for what makes validation pictures unlike the test set's; until then trust neither order."
+        if reversed_
+        else "Call it a tie, or add the seeds that settle it."
+    )
     return of.fires(
         Severity.WARNING, message, candidates=touched, evidence=evidence, threshold=threshold, advice=advice
     )
@@ -169,8 +180,9 @@ def s3_resolution(
         "smallest_that_counts": difference,
         "alpha": alpha,
     }
+    of_all = f"{plural(seeds, 'seed')} of each of {candidates} candidates"
     seen = (
-        f"{plural(seeds, 'seed')} of each of {candidates} candidates show differences from {100 * shown:.2f} points on"
+        f"{of_all} show differences from {100 * shown:.2f} points on" if shown <= 1 else f"{of_all} show no difference"
     )
     spread = f"seeds lie {100 * sd:.2f} points apart"
     if shown <= difference:

@@ -153,7 +153,7 @@ def seed_plan_tables(plan: SeedPlan) -> tuple[Table, Table]:
         needed.add_row(f"{100 * difference:.2f} points", "over a million" if seeds is None else f"{seeds:,}")
     seen = _table("Difference for seeds", "seeds", "difference")
     for seeds, difference in plan.seen:
-        seen.add_row(f"{seeds:,}", f"{100 * difference:.2f} points")
+        seen.add_row(f"{seeds:,}", f"{100 * difference:.2f} points" if difference <= 1 else "none")
     return needed, seen
 
 

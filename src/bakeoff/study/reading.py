@@ -23,8 +23,8 @@ from bakeoff.records import RunStatus
 from bakeoff.store import Store
 from bakeoff.study.folder import Study, is_claimed, predictions_path
 
-STATISTICS = "S"
-"""What the ids of the audit's rules on statistics begin with."""
+STATISTICS = frozenset({"S1", "S2", "S3", "S4", "S5", "S6"})
+"""The audit's rules on statistics: they take a candidate out of the ranking, and not out of the comparison."""
 
 
 class Reading:
@@ -123,7 +123,7 @@ class Reading:
         """Return the verdict on other terms than those that the study declares; see `Study.verdict`."""
         apart: Mapping[str, str] = {}
         if excluded is None:
-            graver = [finding for finding in self.findings if not finding.rule.startswith(STATISTICS)]
+            graver = [finding for finding in self.findings if finding.rule not in STATISTICS]
             apart = self.unranked()
             excluded = {one: apart[one] for one in unranked(graver, self._candidates)}
         if not excluded and not apart and smallest_difference is None:

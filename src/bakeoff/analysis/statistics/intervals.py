@@ -160,7 +160,9 @@ def accuracy_interval(correct: Bits, *, level: float = 0.95) -> Interval:
 
     The variance is that of the pictures' mean results over the number of pictures, plus the seeds' excess spread over
     the number of seeds. It enters Wilson's formula as the number of pictures that one network would have needed for it
-    (the effective sample size, as Franco et al. 2019 do for surveys, PMC6690503), with the t quantile.
+    (the effective sample size, as Franco et al. 2019 do for surveys, PMC6690503), with the t quantile. That number is
+    found with one picture added on which all seeds do what is rare, after Agresti and Min (2005) as for gaps: a handful
+    of rare mistakes, each of one seed, does not show that seeds err apart, and would make it that of all their answers.
     For one seed this is Wilson's interval, and covers no other seed.
 
     Args:
@@ -171,11 +173,13 @@ def accuracy_interval(correct: Bits, *, level: float = 0.95) -> Interval:
     mean = float(correct.mean())
     if seeds == 1:
         return wilson(int(correct.sum()), pictures, level=level)
-    of_pictures = float(np.var(correct.mean(axis=0), ddof=1)) / pictures
+    if mean in (0, 1):
+        return wilson(int(correct[0].sum()), pictures, level=level)
+    rare = float(mean < 0.5)
+    by_picture = np.append(correct.mean(axis=0), rare)
+    of_pictures = float(np.var(by_picture, ddof=1)) / pictures
     noise = seed_noise(correct)
     total = of_pictures + noise.excess_sd**2 / seeds
-    if total == 0:  # right, or wrong, on every picture
-        return wilson(int(correct[0].sum()), pictures, level=level)
-    freedom = satterthwaite(total, [(of_pictures, pictures - 1), (noise.sd**2 / seeds, seeds - 1)])
-    worth = mean * (1 - mean) / total
+    freedom = satterthwaite(total, [(of_pictures, pictures), (noise.sd**2 / seeds, seeds - 1)])
+    worth = float(by_picture.mean() * (1 - by_picture.mean())) / total
     return _score_interval(mean, worth, t_quantile(level, freedom), level)
