@@ -88,7 +88,9 @@ def measure(counts: list[int], folder: Path, model: str) -> list[dict[str, Any]]
                 found.append(one.go_on())
     finally:
         for one in running:
-            one.end()
+            one.kill()
+        for one in running:
+            one.wait()
     for result, blocks in zip(results, turns, strict=True):
         result["images_per_second"] = statistics.median(block.images_per_second for block in blocks)
         result["wait_share"] = statistics.median(block.wait_share for block in blocks)

@@ -5,7 +5,7 @@
     python benchmarks/throughput.py --rows resnet18-32 --against plain,timm --blocks 9
 
 Each contender trains in a process of its own (see `contender.py`), which is stopped with its loaders while another has its
-turn: A B A B. Printed are medians over turns, of speeds and of ratios to the first; so a slow minute of a shared machine falls on
+turn: A B B A. Printed are medians over turns, of speeds and of ratios to the first; so a slow minute of a shared machine falls on
 all alike.
 """
 
@@ -183,7 +183,8 @@ def compare(row: str, against: list[str], precision: str, blocks: int, dataset: 
             CONSOLE.print(f"{row}: {contender} warms up", highlight=False)
             running.append(Running(work, copies))
         for turn in range(blocks):
-            for contender, one in zip(against, running, strict=True):
+            order = list(zip(against, running, strict=True))
+            for contender, one in order if turn % 2 == 0 else order[::-1]:  # a drift within a turn favours nobody
                 found.setdefault(contender, []).append(one.go_on())
             CONSOLE.print(f"{row}: turn {turn + 1} of {blocks}", highlight=False)
     finally:

@@ -415,6 +415,13 @@ def test_data_says_what_is_in_a_data_set(capsys: pytest.CaptureFixture[str]) -> 
     assert "8x8" in said
     assert bakeoff("data") == 0
     assert "cifar100" in capsys.readouterr().out
+    assert bakeoff("data", "digits", "--copies") == 0
+    assert "no picture is there twice" in capsys.readouterr().out
+
+
+def test_a_range_of_seeds_that_nobody_means_is_refused_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("run", "--data", "digits", "--seeds", "0-100000000") == 2
+    assert "at most 10,000 numbers, but '0-100000000' is 100,000,001" in " ".join(capsys.readouterr().err.split())
 
 
 def test_models_lists_the_papers_networks_first(capsys: pytest.CaptureFixture[str]) -> None:

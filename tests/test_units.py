@@ -53,6 +53,7 @@ def test_a_percentage_is_the_same_share_as_its_hundredth(percent: int) -> None:
         (units.share, "80", "at most 100 %, but got '80'; 80 % is 80% or 0.8"),
         (units.share, "120%", "at most 100 %"),
         (units.points, "half", "percentage points, such as 0.5"),
+        (units.points, "200", "percentage points below 100, but got '200'"),
     ],
 )
 def test_a_mistake_is_told_with_what_would_be_right(parse: Parser, text: str, said: str) -> None:

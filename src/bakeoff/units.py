@@ -61,9 +61,12 @@ def points(text: str, what: str) -> float:
     """Return percentage points as a share: 0.5, 0.5%, 0.5points.
 
     Raises:
-        SpecError: If it is no number above 0.
+        SpecError: If it is no number above 0 and below 100.
     """
-    return _amount(text, POINTS, what, "percentage points, such as 0.5")
+    value = _amount(text, POINTS, what, "percentage points, such as 0.5")
+    if value >= 1:
+        raise SpecError(f"{what} takes percentage points below 100, but got '{text}'; half a point is 0.5")
+    return value
 
 
 def share(text: str, what: str) -> float:

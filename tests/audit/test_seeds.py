@@ -54,6 +54,17 @@ def test_seeds_that_agree_in_every_class_are_let_be_and_what_was_not_tried_is_sa
     assert "--deep" in found.message
 
 
+def test_candidates_that_give_one_result_with_each_seed_are_told(tmp_path: Path) -> None:
+    one, other, third = some(3)
+    runs, _ = frames(tmp_path, *(Run(candidate=name, seed=seed) for name in IDS[:3] for seed in range(2)))
+    scores = [(one, other), (one, other), (one, third)]
+    kept = {f"{IDS[at]}/{seed}": predicted(of) for at, both in enumerate(scores) for seed, of in enumerate(both)}
+    known = Evidence(study=STUDY, labels=labels(STUDY.candidates), runs=runs, predictions=kept)
+    (found,) = engine.audit(known, of=RULES)
+    assert (found.severity, found.candidates) == (Severity.WARNING, tuple(IDS[:2]))
+    assert "one candidate under several names" in found.message
+
+
 def test_one_seed_says_nothing_unless_its_first_steps_were_taken_again(tmp_path: Path) -> None:
     assert [found.state for found in asked(tmp_path, *some(1))] == [State.NOT_RUN]
     assert [found.state for found in asked(tmp_path, *some(1), repeats={IDS[0]: SOUND})] == [State.PASS]

@@ -118,7 +118,10 @@ def test_the_wrong_way_round_fires_too() -> None:
 
 def test_where_the_opposite_is_shown_nobody_is_told_to_call_it_a_tie() -> None:
     finding = s2_claims(comparison.claims, verdict=VERDICT, claims=[("b", "a")])
-    assert "the b is said to be better than the a, but the opposite is shown: the a is 1.91 points ahead" in finding.message
+    assert (
+        "the b is said to be better than the a, but the opposite is shown: the a is 1.91 points ahead"
+        in finding.message
+    )
     assert "tie" not in finding.advice
 
 

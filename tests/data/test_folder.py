@@ -162,6 +162,16 @@ def test_other_files_are_left_out_and_counted(make_folder: MakeFolder) -> None:
     assert inspect_source(str(folder)).ignored == 5
 
 
+def test_pictures_in_no_classs_folder_are_told_as_such(make_folder: MakeFolder) -> None:
+    folder = make_folder({"a": 4, "b": 4})
+    for name in ("stray.png", "photo.heic", "a/notes.txt"):
+        (folder / name).write_bytes(b"x")
+    said = prepare(str(folder)).notes
+    assert "left out, as they lie in no class's folder: 1 picture" in said
+    assert not any(".png" in note for note in said)
+    assert inspect_source(str(folder)).ignored == 3
+
+
 def test_links_are_left_out_and_counted(make_folder: MakeFolder, tmp_path: Path) -> None:
     folder = make_folder({"a": 4, "b": 4})
     secret = tmp_path / "secret.png"

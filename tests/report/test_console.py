@@ -75,7 +75,11 @@ def test_a_narrow_terminal_keeps_names_and_accuracies_on_whole_lines(tmp_path: P
         assert "resnet18 adam 0.001" in text
         assert "train time" in text
         assert "90.00 ± 0.00 %" in text
-    assert ("MACs" in text) == (width >= 100)
+    assert ("37 M" in text) == (width >= 100)
+    told = " ".join(text.split())
+    assert ("`bakeoff show --csv` has all." in told) == (width < 140)
+    if width == 60:
+        assert "No room for ended early, MACs, images/s, params, train time, runs;" in told
     if width == 40:
         assert [line.split()[1] for line in text.splitlines() if "%" in line] == ["resnet18", "mobilenet_v2"]
         assert "92.00 ± 1.41 %" in text

@@ -28,6 +28,20 @@ from bakeoff.training.convolution import Pass
 from tests.study.tiny import TINY, Notes, run_tiny, tiny_plan
 
 
+def test_what_a_limit_leaves_of_each_split_is_told_before_training(tmp_path: Path) -> None:
+    said = tiny_plan(tmp_path).remarks()
+    assert "the limit of 160 leaves 140 pictures to train on, 20 to validate on and 40 to test on" in said
+    assert not any("limit" in remark for remark in tiny_plan(tmp_path, data={"source": "digits"}).remarks())
+
+
+def test_adamw_without_decay_is_told_to_be_adam(tmp_path: Path) -> None:
+    candidates = [{"model": "shufflenet_v2_x0_5", "optimizer": ["adam", "adamw"]}]
+    for decay, told in ((0.0, True), (0.01, False)):
+        recipe = TINY["recipe"] | {"weight_decay": decay}
+        said = tiny_plan(tmp_path, candidates=candidates, recipe=recipe).remarks()
+        assert any("does what adam does" in remark for remark in said) == told
+
+
 def test_a_study_leaves_the_folder_that_the_design_promises(whole: Study) -> None:
     assert {entry.name for entry in whole.folder.iterdir()} >= {
         "study.toml",

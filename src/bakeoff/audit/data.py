@@ -55,7 +55,7 @@ def copies(*, data: DataProbe) -> Iterator[Finding]:
             f"{data.contradicting:,} pictures have an exact copy with another label.",
             evidence={"contradicting": data.contradicting},
             threshold="any",
-            advice="Find out which label is right, and remove the others.",
+            advice="Find out which label is right, and remove the others; `bakeoff data FOLDER --copies` names them.",
         )
 
 
@@ -67,7 +67,7 @@ def _copied(one: Overlap) -> Finding:
         f"{one.same:,} of {one.pictures:,} {one.second} pictures ({percent(share)}) are in the {one.first} split too, pixel for pixel.",
         evidence={"same": one.same, "pictures": one.pictures, "share": share},
         threshold=f"an error above {percent(MANY_COPIES)} of the test pictures, a warning above none",
-        advice=f"Remove them from the {one.first} split.",
+        advice=f"Remove them from the {one.first} split; `bakeoff data FOLDER --copies` names them.",
     )
 
 
@@ -82,7 +82,7 @@ def _nearly(one: Overlap, data: DataProbe) -> Finding:
         threshold=f"colours and details that go together; a warning above {percent(MANY_NEAR)} of a split",
         advice="Report the accuracy on ciFAIR, which has them replaced, too."
         if cifar
-        else "Look at them, and keep all copies of a picture in one split.",
+        else "Look at them (`bakeoff data FOLDER --copies`), and keep all copies of a picture in one split.",
     )
 
 

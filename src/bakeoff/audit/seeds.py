@@ -39,7 +39,7 @@ def idle_seeds(
     results, unreadable = (
         ({}, []) if runs is None or predictions is None else _results(study, labels, runs, predictions)
     )
-    found = [*_one_run(results, labels), *_repeated(repeats or {}, study, labels)]
+    found = [*_one_run(results, labels), *_one_candidate(results, labels), *_repeated(repeats or {}, study, labels)]
     compared = any(len(by_seed) > 1 for by_seed in results.values())
     if found or (compared and repeats is not None and not unreadable):
         yield from found
@@ -99,6 +99,25 @@ def _one_run(results: Mapping[str, Mapping[int, bytes]], labels: Mapping[str, st
                 evidence={"seeds": len(by_seed), "alike": len(alike)},
                 threshold="two seeds with equal scores",
                 advice=_OWN_SEED,
+            )
+
+
+def _one_candidate(results: Mapping[str, Mapping[int, bytes]], labels: Mapping[str, str]) -> Iterator[Finding]:
+    """Find candidates that gave one result with each of their seeds."""
+    by_result: dict[tuple[tuple[int, bytes], ...], list[str]] = {}
+    for candidate, by_seed in results.items():
+        if by_seed:
+            by_result.setdefault(tuple(sorted(by_seed.items())), []).append(candidate)
+    for result, alike in by_result.items():
+        if len(alike) > 1:
+            yield idle_seeds.fires(
+                Severity.WARNING,
+                f"{listed([labels[one] for one in alike])} gave the same scores for every test picture with each seed, so they are one "
+                "candidate under several names.",
+                candidates=alike,
+                evidence={"seeds": len(result), "alike": len(alike)},
+                threshold="equal scores with each seed",
+                advice="Leave all but one out, or give an effect to what they differ in: AdamW without weight decay is Adam.",
             )
 
 

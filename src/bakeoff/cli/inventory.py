@@ -27,6 +27,9 @@ def data(
         str | None, typer.Argument(help="A data set's name, a folder of pictures, or a zip or tar of one.")
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")] = None,
+    copies: Annotated[
+        bool, typer.Option("--copies", help="Name the pictures that are there twice, or nearly: decodes them all.")
+    ] = False,
 ) -> None:
     """Say what is in a data set: classes, counts, sizes, trouble. Without a name, list the names.
 
@@ -34,9 +37,11 @@ def data(
     Examples:
       bakeoff data cifar10
       bakeoff data my_pictures/
+      bakeoff data my_pictures/ --copies
     """
     from bakeoff.data import KNOWN_SOURCES, inspect_source
-    from bakeoff.report.console import data_report
+    from bakeoff.data.copies import named_copies
+    from bakeoff.report.console import copies_report, data_report
 
     if source is None:
         for name in KNOWN_SOURCES:
@@ -47,6 +52,8 @@ def data(
     output().print(*data_report(report), sep="\n")
     if report.problems:
         raise typer.Exit(1)
+    if copies:
+        output().print(*copies_report(named_copies(source, data_dir=data_dir)), sep="\n")
 
 
 @app.command()

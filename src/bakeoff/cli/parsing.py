@@ -29,6 +29,10 @@ def check_folder(out: Path | None, what: str, instead: str) -> None:
         )
 
 
+MOST_NUMBERS = 10_000
+"""In one range: whoever asks for more has mistyped."""
+
+
 def numbers(text: str | None, flag: str, kind: type[int] | type[float]) -> list[int] | list[float] | None:
     """Parse a comma list of numbers; whole numbers may be given as ranges such as 0-4."""
     if text is None:
@@ -43,6 +47,8 @@ def numbers(text: str | None, flag: str, kind: type[int] | type[float]) -> list[
         except ValueError as error:
             what = "whole numbers, or ranges such as 0-4," if kind is int else "numbers"
             raise SpecError(f"{flag} takes {what} with commas between them, but got '{text}'") from error
+        if len(found) > MOST_NUMBERS:
+            raise SpecError(f"{flag} takes at most {MOST_NUMBERS:,} numbers, but '{part.strip()}' is {len(found):,}")
         if not found:
             raise SpecError(f"{flag} takes ranges from low to high, but got '{part.strip()}'; give {last}-{first}")
         values += found

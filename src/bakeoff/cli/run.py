@@ -56,7 +56,12 @@ def run(
             help="Held out of the training set to decide by: a share below 1 or a number; 0 for none. Default 0.1."
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Use about this many training pictures, to try things out.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            help="Use about this many training pictures, validation among them, and as large a share of the test set."
+        ),
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16, the same for all candidates.")] = None,
     protocol: Annotated[
         str | None, typer.Option(help="What candidates get equal shares of: epochs, time, flops. Default epochs.")

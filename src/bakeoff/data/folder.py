@@ -24,6 +24,7 @@ LARGEST_DEFAULT = 224
 """Side in pixels that pictures are brought to at most unless `size` says otherwise."""
 
 CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")
+STRAY = "picture beside the folders of classes"
 CLUTTER_KIND = "hidden"
 """What file managers and archivers leave behind, which nobody needs to hear of."""
 
@@ -41,7 +42,7 @@ class Layout:
     making `Path`s of a hundred thousand takes longer than finding them."""
 
     ignored: int
-    """Files that are not named as pictures."""
+    """Files that are not used: none of a picture's name, or in no class's folder."""
 
     notes: tuple[str, ...]
     stamps: list[tuple[str, int, int]] = field(default_factory=list)
@@ -188,7 +189,7 @@ def _pictures_by_class(folder: Path, left_out: Counter[str]) -> dict[str, list[s
                 if entry.is_dir(follow_symlinks=False) and not entry.name.startswith((".", "__MACOSX")):
                     classes[entry.name] = list(_pictures_below(entry.path, left_out))
                 else:
-                    left_out[_kind_of_file(entry)] += 1
+                    left_out[STRAY if _is_picture(entry) else _kind_of_file(entry)] += 1
             return classes
     except OSError as error:
         raise DataError(f"a folder of pictures must be readable, but {folder}: {error.strerror}") from error
@@ -197,13 +198,17 @@ def _pictures_by_class(folder: Path, left_out: Counter[str]) -> dict[str, list[s
 def _pictures_below(folder: str, left_out: Counter[str]) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            suffix = os.path.splitext(entry.name)[1].lower()
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
                 yield from _pictures_below(entry.path, left_out)
-            elif entry.is_file(follow_symlinks=False) and suffix in FORMAT_OF_SUFFIX and not entry.name.startswith("."):
+            elif _is_picture(entry):
                 yield entry.path
             else:
                 left_out[_kind_of_file(entry)] += 1
+
+
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    suffix = os.path.splitext(entry.name)[1].lower()
+    return entry.is_file(follow_symlinks=False) and suffix in FORMAT_OF_SUFFIX and not entry.name.startswith(".")
 
 
 def _kind_of_file(entry: os.DirEntry[str]) -> str:
@@ -218,10 +223,12 @@ def _kind_of_file(entry: os.DirEntry[str]) -> str:
 def _what_is_left_out(left_out: Counter[str], listed: dict[str, dict[str, list[str]]]) -> list[str]:
     """Say what lies among the pictures and is not used. A picture in a format that is not read must not just vanish."""
     notes = []
-    kinds = [f"{count} {kind}" for kind, count in left_out.most_common() if kind != CLUTTER_KIND]
+    kinds = [f"{count} {kind}" for kind, count in left_out.most_common() if kind not in (CLUTTER_KIND, STRAY)]
     if kinds:
         more = f" and {len(kinds) - 8} kinds more" if len(kinds) > 8 else ""
         notes.append(f"left out, as they are not named as pictures that can be read: {', '.join(kinds[:8])}{more}")
+    if stray := left_out[STRAY]:
+        notes.append(f"left out, as they lie in no class's folder: {stray} {'picture' if stray == 1 else 'pictures'}")
     empty = sorted({name for classes in listed.values() for name, files in classes.items() if not files})
     if empty:
         notes.append(f"folders without a picture were left out: {_names(empty)}")

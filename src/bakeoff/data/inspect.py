@@ -34,7 +34,7 @@ class DataReport:
     """Files that cannot be used: path and reason."""
 
     ignored: int
-    """Files that are not named as pictures."""
+    """Files that are not used: none of a picture's name, or in no class's folder."""
 
     notes: tuple[str, ...]
 

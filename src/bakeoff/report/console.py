@@ -19,7 +19,7 @@ from bakeoff.audit.kept import plain
 from bakeoff.cost_records import Cost
 from bakeoff.report.audit import reasons
 from bakeoff.report.fitting import first_that_fits
-from bakeoff.words import brief, class_name, clean, count, duration, harmless, size, with_spread
+from bakeoff.words import brief, class_name, clean, count, duration, harmless, plural, size, with_spread
 
 DROPPED_FIRST = ("ended early", "memory", "MACs", "images/s", "params", "latency", "train time", "runs", "ties")
 """Columns of the ranking that a narrow terminal goes without, in this order; remarks tell of what ended early."""
@@ -61,8 +61,13 @@ class RankedTable:
     def _without(self, dropped: tuple[str, ...], *, by_test: bool) -> Table:
         unranked = {row["candidate_id"]: row["unranked"] for row in self._table.to_dict("records") if row["unranked"]}
         labels = dict(zip(self._table["candidate_id"], self._table["candidate"], strict=True))
+        rows = [_cells(row, self._ties, by_test=by_test) for row in self._table.to_dict("records")]
+        empty = [header for header in OPTIONAL if not any(row[header] for row in rows)]
+        missing = [header for header in dropped if rows and header in rows[0] and header not in empty]
+        caption = [clean(line) for line in reasons(unranked, labels)] if unranked else []
+        caption += [f"No room for {', '.join(missing)}; `bakeoff show --csv` has all."] if missing else []
         shown = Table(
-            caption=Text("\n".join(clean(line) for line in reasons(unranked, labels))) if unranked else None,
+            caption=Text("\n".join(caption)) if caption else None,
             caption_justify="left",
             title=Text(f"{clean(self._name)}: ranked by {'test' if by_test else 'validation'} accuracy", style="bold"),
             box=box.SIMPLE_HEAD,
@@ -70,8 +75,7 @@ class RankedTable:
             pad_edge=False,
             collapse_padding=True,
         )
-        rows = [_cells(row, self._ties, by_test=by_test) for row in self._table.to_dict("records")]
-        dropped = (*dropped, *(header for header in OPTIONAL if not any(row[header] for row in rows)))
+        dropped = (*dropped, *empty)
         for header in [header for header in (rows[0] if rows else ["candidate"]) if header not in dropped]:
             if header == "candidate":
                 shown.add_column(header, overflow="fold")
@@ -233,7 +237,7 @@ def data_report(report: Any) -> list[Table | Text]:
     more = f" and {len(report.sizes) - 5} more sizes" if len(report.sizes) > 5 else ""
     parts.append(Text(f"sizes: {', '.join(sizes)}{more}"))
     if report.ignored:
-        parts.append(Text(f"{report.ignored:,} files that are not named as pictures are ignored"))
+        parts.append(Text(f"{plural(report.ignored, 'other file')} left out, systems' own among them"))
     parts += [Text(f"- {clean(note)}") for note in report.notes]
     for kind, paths in report.kinds.items():
         parts.append(Text(f"{len(paths):,} converted: {clean(kind)}"))
@@ -245,6 +249,18 @@ def data_report(report: Any) -> list[Table | Text]:
         parts += [Text(f"    {clean(path)}: {clean(reason)}") for path, reason in report.problems]
     else:
         parts.append(Text("every picture can be used", style="green"))
+    return parts
+
+
+def copies_report(copies: Sequence[Any]) -> list[Text]:
+    """Return which pictures are there more than once, all of them: they are to be looked at one by one."""
+    if not copies:
+        return [Text("no picture is there twice", style="green")]
+    parts = [Text(f"{plural(len(copies), 'picture')} there more than once (= pixel for pixel, ~ nearly):", style="red")]
+    for one in copies:
+        remarks = [*(["in two splits"] if one.across else []), *(["in two classes"] if one.contradicting else [])]
+        told = f" ({', '.join(remarks)})" if remarks else ""
+        parts.append(Text(f"    {clean(one.first)} {'=' if one.exact else '~'} {clean(one.second)}{told}"))
     return parts
 
 

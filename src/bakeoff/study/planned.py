@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bakeoff.data import Dataset
+from bakeoff.data.splits import split_indices
 from bakeoff.execution.messages import Task
 from bakeoff.records import Numerics
 from bakeoff.spec import Conditions, PrecisionName, ResolvedStudy, RunSpec, labels
@@ -74,12 +75,25 @@ class Plan:
 
     def remarks(self) -> list[str]:
         """Return what the user should know before anything is trained."""
-        said = list(self.dataset.notes)
+        said = [*self.dataset.notes, *self._what_the_limit_leaves()]
+        recipes = [candidate.recipe for candidate in self.study.candidates]
+        if any(recipe.optimizer == "adamw" and recipe.weight_decay == 0 for recipe in recipes):
+            said.append("adamw without `weight_decay` does what adam does; PyTorch's own default for it is 0.01")
         if imitated(self.study.precision, self.device, self.cache):
             said.append(
                 f"this processor has no {self.study.precision} arithmetic and imitates it slowly; --precision float32 is faster here"
             )
         return said + self._budget_remarks()
+
+    def _what_the_limit_leaves(self) -> list[str]:
+        limit = self.study.limit
+        if limit is None or limit >= len(self.dataset.train):
+            return []
+        left = split_indices(self.dataset, self.study.runs()[0])
+        validation = f", {len(left.validation):,} to validate on" if len(left.validation) else ""
+        return [
+            f"the limit of {limit:,} leaves {len(left.train):,} pictures to train on{validation} and {len(left.test):,} to test on"
+        ]
 
     def _budget_remarks(self) -> list[str]:
         """Say which candidates could not be given an equal share of the budget."""
