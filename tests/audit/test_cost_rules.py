@@ -152,6 +152,12 @@ def test_c2_allows_a_slow_call_after_a_warm_up_and_multiplications_left_out() ->
     assert finding.state is State.PASS
 
 
+def test_c2_leaves_a_slow_block_of_calls_to_c3_where_others_took_the_processors() -> None:
+    (finding,) = asked("C2", both(retimed=0.0097, busy=1.0))
+    assert finding.state is State.PASS
+    assert fired(asked("C3", both(retimed=0.0097, busy=1.0))).candidates == (MOBILENET,)
+
+
 def test_c3_catches_a_sleep_in_every_tenth_call_and_a_machine_that_slows_down() -> None:
     finding = fired(asked("C3", both(latency_spread=0.21, latency_drift=0.30)))
     assert finding.severity is Severity.WARNING
