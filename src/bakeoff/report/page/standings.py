@@ -104,7 +104,7 @@ COLUMNS = (
     Column("latency", "latency", "Median time of one picture's forward pass, with the 95th percentile."),
     Column(
         "throughput",
-        "images/s",
+        "inference/s",
         "Pictures a second in inference, at the batch beyond which doubling gains less than 5 %.",
     ),
     Column("memory", "memory", "Peak memory of one picture's forward pass, beyond what torch itself takes."),
