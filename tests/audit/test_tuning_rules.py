@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bakeoff.audit import Finding, Severity, State, tuning
+from bakeoff.records import RunStatus
 from bakeoff.spec import ResolvedStudy, labels
 from tests.audit.studies import study
 from tests.synthetic import Run, frames
@@ -21,9 +22,9 @@ def swept(rates: list[float], **more: Any) -> ResolvedStudy:
 
 
 def edges(
-    of: ResolvedStudy, accuracies: list[float] | None = None, folder: Path | None = None, **more: Any
+    of: ResolvedStudy, accuracies: list[float | RunStatus] | None = None, folder: Path | None = None, **more: Any
 ) -> list[Finding]:
-    """What P4 says where the candidates reached these validation accuracies, in their order."""
+    """What P4 says where the candidates reached these validation accuracies, in their order, or have runs that stand so."""
     runs = epochs = None
     if accuracies is not None and folder is not None:
         seeds = more.pop("seeds", [0.0])
@@ -31,7 +32,9 @@ def edges(
         runs, epochs = frames(
             folder,
             *(
-                Run(candidate=candidate.id, seed=seed, train=(0.5,), val=(accuracy + off,), **more)
+                Run(candidate=candidate.id, seed=seed, status=accuracy, train=(), val=(), test=None)
+                if isinstance(accuracy, RunStatus)
+                else Run(candidate=candidate.id, seed=seed, train=(0.5,), val=(accuracy + off,), **more)
                 for candidate, accuracy in zip(of.candidates, accuracies, strict=True)
                 for seed, off in enumerate(seeds)
             ),
@@ -53,6 +56,40 @@ def test_p4_waits_for_results_of_a_grid_that_could_have_an_optimum_inside() -> N
 
 def test_p4_lets_an_optimum_inside_the_grid_be(tmp_path: Path) -> None:
     assert not edges(swept(RATES), [0.7, 0.8, 0.9, 0.6], tmp_path)
+
+
+LOST = [RunStatus.DIVERGED, RunStatus.FAILED]
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_p4_takes_a_rate_none_of_whose_runs_went_well_for_worse_than_the_others(
+    tmp_path: Path, lost: RunStatus
+) -> None:
+    assert not edges(swept(RATES), [0.7, 0.8, 0.9, lost], tmp_path)
+    (found,) = edges(swept(RATES), [0.9, 0.8, 0.7, lost], tmp_path / "edge")
+    assert found.severity is Severity.ERROR
+    assert "10.00 points above the next value" in found.message
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_p4_fires_on_an_optimum_at_the_edge_beside_a_rate_that_no_run_survived(tmp_path: Path, lost: RunStatus) -> None:
+    (found,) = edges(swept(RATES), [0.9, lost, 0.7, lost], tmp_path)
+    assert found.severity is Severity.ERROR
+    assert "no run with the next value finished" in found.message
+    assert found.evidence["gap"] is None
+
+
+@pytest.mark.parametrize("open_run", [RunStatus.PENDING, RunStatus.RUNNING])
+def test_p4_waits_for_runs_that_have_not_ended_and_for_no_others(tmp_path: Path, open_run: RunStatus) -> None:
+    (found,) = edges(swept(RATES), [0.7, 0.8, open_run, RunStatus.DIVERGED], tmp_path)
+    assert found.state is State.NOT_RUN
+    assert len(found.candidates) == 4
+
+
+def test_p4_does_not_wait_for_a_grid_that_no_run_survived(tmp_path: Path) -> None:
+    (found,) = edges(swept(RATES), [RunStatus.DIVERGED] * 4, tmp_path)
+    assert found.state is State.NOT_RUN
+    assert "no run finished" in found.message
 
 
 def test_p4_fires_on_an_optimum_at_the_edge(tmp_path: Path) -> None:

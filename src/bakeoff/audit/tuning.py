@@ -14,6 +14,7 @@ from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.selection import p5_order_at_equal_trials
 from bakeoff.audit.settings import KEYS, RECIPE_KEYS, UNUSED, free_keys, settings, subject_keys, subjects, sweeps
 from bakeoff.audit.words import listed, named
+from bakeoff.records import ENDED, RunStatus
 from bakeoff.spec import CandidateSpec, ResolvedStudy
 
 TUNED = {"learning_rate": 2, "weight_decay": 3, "momentum": 3, "label_smoothing": 3}
@@ -57,20 +58,30 @@ def edge(
     """The best value of what was tuned must lie between others."""
     axes = [axis for axis in TUNED if axis not in subject_keys(study)]
     results = None if runs is None or epochs is None else _results(runs, epochs)
+    lost = set() if runs is None else _lost(runs)
     waiting: list[str] = []
+    fruitless: list[str] = []
     for group in sweeps(study, axes):
         values = {axis: sorted({getattr(one.recipe, axis) for one in group}) for axis in axes}
         for axis in (one for one in axes if len(values[one]) >= TUNED[one]):
             if len(values[axis]) < BRACKET:
                 yield _cannot_bracket(group, axis, values[axis], study, labels)
-            elif results is None or any(one.id not in results.index for one in group):
+            elif results is None or any(one.id not in results.index and one.id not in lost for one in group):
                 waiting += [one.id for one in group]
+            elif all(one.id in lost for one in group):
+                fruitless += [one.id for one in group]
             else:
                 yield from _at_edge(group, axis, values[axis], results, _pictures(study, data), labels)
     if waiting:
         yield edge.not_run(
-            f"where the optimum of {named(waiting, study, labels)} lies is known once all of them have a finished run",
-            candidates=waiting,
+            f"where the optimum of {named(waiting, study, labels)} lies is known once each of them has a finished run, or none that "
+            "could still finish",
+            candidates=dict.fromkeys(waiting),
+        )
+    if fruitless:
+        yield edge.not_run(
+            f"{named(fruitless, study, labels)}: no run finished, so that no value is the best",
+            candidates=dict.fromkeys(fruitless),
         )
 
 
@@ -80,6 +91,13 @@ def _results(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
     split = "test" if len(table) and (table["ranked_by"] == "test").all() else "val"
     table = table.assign(accuracy=table[f"{split}_accuracy"], deviation=table[f"{split}_accuracy_sd"])
     return table.dropna(subset=["accuracy"]).set_index("candidate_id")[["accuracy", "deviation", "done"]]
+
+
+def _lost(runs: pd.DataFrame) -> set[str]:
+    """Return the ids of candidates all of whose runs have ended and none has finished: they did worse than any that did."""
+    ended = runs["status"].isin(ENDED).groupby(runs["candidate_id"]).all()
+    finished = (runs["status"] == RunStatus.DONE).groupby(runs["candidate_id"]).any()
+    return set(ended.index[ended & ~finished])
 
 
 def _pictures(study: ResolvedStudy, data: DataProbe | None) -> int | None:
@@ -115,7 +133,7 @@ def _at_edge(
     pictures: int | None,
     labels: Mapping[str, str],
 ) -> Iterator[Finding]:
-    best = max(group, key=lambda one: float(results["accuracy"][one.id]))
+    best = max((one for one in group if one.id in results.index), key=lambda one: float(results["accuracy"][one.id]))
     chosen = getattr(best.recipe, axis)
     place = values.index(chosen)
     others = [
@@ -125,19 +143,13 @@ def _at_edge(
     ]
     at_edge = place == len(values) - 1 or (place == 0 and chosen > 0)  # none at all is no edge of a decay's range
     if at_edge and others:
-        gap = float(results["accuracy"][best.id] - results["accuracy"][others[0].id])
-        noise = 2 * _standard_error(results.loc[[best.id, others[0].id]], pictures)
+        severity, told, evidence = _above_the_next(best.id, others[0].id, results, pictures)
         beyond = values[0] / 3 if place == 0 else _above(axis, values[-1])
         yield edge.fires(
-            Severity.ERROR if gap > noise else Severity.WARNING,
-            f"{_words(axis)} {chosen:g} won among {_numbers(values)} for {labels[best.id]}, at the edge of what was tried"
-            + (
-                f": {100 * gap:.2f} points above the next value."
-                if gap > noise
-                else ", though within noise of the next value."
-            ),
+            severity,
+            f"{_words(axis)} {chosen:g} won among {_numbers(values)} for {labels[best.id]}, at the edge of what was tried{told}",
             candidates=[one.id for one in group],
-            evidence={"axis": axis, "best": chosen, "gap": gap, "noise": noise},
+            evidence={"axis": axis, "best": chosen} | evidence,
             threshold="best value = smallest or largest; a warning where the gap to the next is within two standard errors",
             advice=f"Add {beyond:.3g} before judging.",
         )
@@ -150,6 +162,20 @@ def _at_edge(
             threshold=f"neighbours more than {COARSE:g} times apart",
             advice="Add values between them.",
         )
+
+
+def _above_the_next(
+    best: str, beside: str, results: pd.DataFrame, pictures: int | None
+) -> tuple[Severity, str, dict[str, float | int | str | bool | None]]:
+    """Return how grave it is that the best stands at an edge, how far it lies above the next, in words, and the numbers."""
+    if beside not in results.index:
+        return Severity.ERROR, ": no run with the next value finished.", {"gap": None, "noise": None}
+    gap = float(results["accuracy"][best] - results["accuracy"][beside])
+    noise = 2 * _standard_error(results.loc[[best, beside]], pictures)
+    numbers: dict[str, float | int | str | bool | None] = {"gap": gap, "noise": noise}
+    if gap > noise:
+        return Severity.ERROR, f": {100 * gap:.2f} points above the next value.", numbers
+    return Severity.WARNING, ", though within noise of the next value.", numbers
 
 
 def _above(axis: str, value: float) -> float:
