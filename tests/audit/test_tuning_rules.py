@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +101,60 @@ def test_p4_fires_on_an_optimum_at_the_edge(tmp_path: Path) -> None:
 
 
 def test_p4_only_warns_where_the_edge_is_within_noise_of_the_next_value(tmp_path: Path) -> None:
-    (found,) = edges(swept(RATES), [0.6, 0.7, 0.899, 0.9], tmp_path, seeds=[-0.01, 0.0, 0.01])
+    (found,) = edges(swept(RATES), [0.6, 0.7, 0.88, 0.9], tmp_path, seeds=[-0.02, 0.0, 0.02])
     assert found.severity is Severity.WARNING
-    (found,) = edges(swept(RATES), [0.6, 0.7, 0.899, 0.9], tmp_path / "steady", seeds=[-0.0001, 0.0, 0.0001])
+    (found,) = edges(swept(RATES), [0.6, 0.7, 0.88, 0.9], tmp_path / "steady", seeds=[-0.0001, 0.0, 0.0001])
     assert found.severity is Severity.ERROR
+
+
+def test_p4_takes_seeds_that_agree_by_chance_for_no_accuracy_without_error(tmp_path: Path) -> None:
+    of = swept([0.001, 0.003, 0.01], data={"validation": 100})
+    (found,) = edges(of, [0.97, 0.98, 0.99], tmp_path, seeds=[0.0, 0.0])
+    assert found.severity is Severity.WARNING
+    # As if two more of 100 had been answered rightly and two wrongly: 101 and 100 of 104 (Agresti & Coull 1998).
+    assert found.evidence["noise"] == pytest.approx(2 * math.sqrt((101 * 3 + 100 * 4) / 104**3))
+    (found,) = edges(of, [0.8, 0.9, 1.0], tmp_path / "far", seeds=[0.0, 0.0])
+    assert found.severity is Severity.ERROR
+
+
+@pytest.mark.parametrize(
+    "reached", [[0.9, 0.9, 0.8, 0.7], [0.7, 0.8, 0.9, 0.9], [0.9, 0.8, 0.9, 0.9], [1.0, 1.0, 1.0, 1.0]]
+)
+@pytest.mark.parametrize("turn", [1, -1])
+def test_p4_takes_a_value_inside_the_grid_that_does_as_well_as_one_at_the_edge(
+    tmp_path: Path, reached: list[float], turn: int
+) -> None:
+    assert not edges(swept(RATES[::turn]), list(reached[::turn]), tmp_path, seeds=[0.0, -0.1, -0.3])
+
+
+def test_p4_takes_means_of_the_same_accuracies_in_another_order_for_equal(tmp_path: Path) -> None:
+    off = [0.1, 0.2, 0.3]
+    assert sum(off) / 3 != sum(reversed(off)) / 3
+    of = swept(RATES)
+    runs = [
+        Run(candidate=one.id, seed=seed, train=(0.5,), val=(value,))
+        for one, values in zip(of.candidates, [off, off[::-1], [0.1] * 3, [0.1] * 3], strict=True)
+        for seed, value in enumerate(values)
+    ]
+    known, epochs = frames(tmp_path, *runs)
+    assert not list(tuning.edge.check(study=of, labels=labels(of.candidates), runs=known, epochs=epochs, data=None))
+
+
+def test_p4_warns_of_a_best_value_at_the_edge_that_no_candidate_stands_beside(tmp_path: Path) -> None:
+    slow = {"model": "resnet18", "optimizer": "sgd", "learning_rate": [0.01, 0.03], "weight_decay": 0.0}
+    fast = {"model": "resnet18", "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0005}
+    (found,) = edges(study(candidates=[slow, fast]), [0.7, 0.8, 0.95], tmp_path)
+    assert found.severity is Severity.WARNING
+    assert "no candidate that differs from it in the learning rate alone shows by how much" in found.message
+    assert found.evidence["gap"] is None
+
+
+def test_p4_holds_the_best_value_against_the_next_that_was_tried_with_the_same_other_settings(tmp_path: Path) -> None:
+    sparse = {"model": "resnet18", "optimizer": "sgd", "learning_rate": [0.01, 0.1], "weight_decay": 0.0}
+    other = {"model": "resnet18", "optimizer": "sgd", "learning_rate": 0.03, "weight_decay": 0.0005}
+    (found,) = edges(study(candidates=[sparse, other]), [0.7, 0.9, 0.8], tmp_path)
+    assert found.severity is Severity.ERROR
+    assert "20.00 points above the next value" in found.message
 
 
 def test_p4_notes_a_coarse_grid(tmp_path: Path) -> None:

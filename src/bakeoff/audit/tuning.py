@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from bakeoff.analysis.effects import ROUNDING
 from bakeoff.analysis.ranking import rank
 from bakeoff.audit.evidence import DataProbe
 from bakeoff.audit.finding import Finding, Severity, State
+from bakeoff.audit.health.curves import standard_error
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.selection import p5_order_at_equal_trials
 from bakeoff.audit.settings import KEYS, RECIPE_KEYS, UNUSED, free_keys, settings, subject_keys, subjects, sweeps
@@ -133,27 +135,22 @@ def _at_edge(
     pictures: int | None,
     labels: Mapping[str, str],
 ) -> Iterator[Finding]:
-    best = max((one for one in group if one.id in results.index), key=lambda one: float(results["accuracy"][one.id]))
+    best = _best(group, axis, values, results)
     chosen = getattr(best.recipe, axis)
     place = values.index(chosen)
-    others = [
-        one
-        for one in group
-        if getattr(one.recipe, axis) == values[1 if place == 0 else -2] and _but(one, axis) == _but(best, axis)
-    ]
-    at_edge = place == len(values) - 1 or (place == 0 and chosen > 0)  # none at all is no edge of a decay's range
-    if at_edge and others:
-        severity, told, evidence = _above_the_next(best.id, others[0].id, results, pictures)
+    at_edge = _is_end(values, chosen)
+    if at_edge:
+        severity, told, evidence = _above_the_next(best, group, axis, results, pictures)
         beyond = values[0] / 3 if place == 0 else _above(axis, values[-1])
         yield edge.fires(
             severity,
-            f"{_words(axis)} {chosen:g} won among {_numbers(values)} for {labels[best.id]}, at the edge of what was tried{told}",
+            f"{_words(axis)} {chosen:g} won among {_numbers(values)} for {labels[best.id]}, at the edge of what was tried{told}.",
             candidates=[one.id for one in group],
             evidence={"axis": axis, "best": chosen} | evidence,
-            threshold="best value = smallest or largest; a warning where the gap to the next is within two standard errors",
+            threshold="best value = smallest or largest; a warning where the gap to the next is within two standard errors or not known",
             advice=f"Add {beyond:.3g} before judging.",
         )
-    elif axis == "learning_rate" and not at_edge and _steps(values, place) > COARSE:
+    elif axis == "learning_rate" and _steps(values, place) > COARSE:
         yield edge.fires(
             Severity.NOTE,
             f"The learning rates around {labels[best.id]} lie {_steps(values, place):.3g} times apart: the optimum may be missed.",
@@ -164,18 +161,36 @@ def _at_edge(
         )
 
 
+def _best(group: Sequence[CandidateSpec], axis: str, values: Sequence[float], results: pd.DataFrame) -> CandidateSpec:
+    """Return the best candidate that has finished; of equal ones one inside the grid, which is as good as one at its edge."""
+    reached = {one.id: float(results["accuracy"][one.id]) for one in group if one.id in results.index}
+    tied = [one for one in group if reached.get(one.id, -math.inf) >= max(reached.values()) - ROUNDING]
+    return min(tied, key=lambda one: _is_end(values, getattr(one.recipe, axis)))
+
+
+def _is_end(values: Sequence[float], value: float) -> bool:
+    """Tell whether a better value may lie beyond one; none at all is no edge of a decay's range."""
+    return value == values[-1] or (value == values[0] and value > 0)
+
+
 def _above_the_next(
-    best: str, beside: str, results: pd.DataFrame, pictures: int | None
+    best: CandidateSpec, group: Sequence[CandidateSpec], axis: str, results: pd.DataFrame, pictures: int | None
 ) -> tuple[Severity, str, dict[str, float | int | str | bool | None]]:
     """Return how grave it is that the best stands at an edge, how far it lies above the next, in words, and the numbers."""
-    if beside not in results.index:
-        return Severity.ERROR, ": no run with the next value finished.", {"gap": None, "noise": None}
-    gap = float(results["accuracy"][best] - results["accuracy"][beside])
-    noise = 2 * _standard_error(results.loc[[best, beside]], pictures)
+    chosen = getattr(best.recipe, axis)
+    alike = [one for one in group if one is not best and _but(one, axis) == _but(best, axis)]
+    if not alike:  # the grid is no rectangle
+        told = f", and no candidate that differs from it in the {_words(axis)} alone shows by how much"
+        return Severity.WARNING, told, {"gap": None, "noise": None}
+    beside = min(alike, key=lambda one: abs(getattr(one.recipe, axis) - chosen))
+    if beside.id not in results.index:
+        return Severity.ERROR, ": no run with the next value finished", {"gap": None, "noise": None}
+    gap = float(results["accuracy"][best.id] - results["accuracy"][beside.id])
+    noise = 2 * _standard_error(results.loc[[best.id, beside.id]], pictures)
     numbers: dict[str, float | int | str | bool | None] = {"gap": gap, "noise": noise}
     if gap > noise:
-        return Severity.ERROR, f": {100 * gap:.2f} points above the next value.", numbers
-    return Severity.WARNING, ", though within noise of the next value.", numbers
+        return Severity.ERROR, f": {100 * gap:.2f} points above the next value", numbers
+    return Severity.WARNING, ", though within noise of the next value", numbers
 
 
 def _above(axis: str, value: float) -> float:
@@ -188,12 +203,14 @@ def _but(candidate: CandidateSpec, axis: str) -> tuple[float, ...]:
 
 
 def _standard_error(pair: pd.DataFrame, pictures: int | None) -> float:
-    """Return that of the difference of two accuracies: over seeds where there are several, else of so many pictures."""
-    if (pair["done"] > 1).all():
-        return float(math.sqrt((pair["deviation"] ** 2 / pair["done"]).sum()))
-    if pictures is None:
-        return 0.0
-    return float(math.sqrt((pair["accuracy"] * (1 - pair["accuracy"])).sum() / pictures))
+    """Return that of the difference of two accuracies: over seeds where there are several, and that of so many pictures at least.
+
+    Two or three seeds may agree by chance, and all seeds answer the same pictures.
+    """
+    of_pictures = math.sqrt(sum(standard_error(float(accuracy), pictures) ** 2 for accuracy in pair["accuracy"]))
+    if not (pair["done"] > 1).all():
+        return of_pictures
+    return max(of_pictures, float(math.sqrt((pair["deviation"] ** 2 / pair["done"]).sum())))
 
 
 def _steps(values: Sequence[float], place: int) -> float:
