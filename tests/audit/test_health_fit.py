@@ -74,6 +74,34 @@ def test_one_network_alone_or_runs_that_nobody_looked_at_are_not_run() -> None:
     assert [finding.state for finding in asked("H7", unseen)] == [State.NOT_RUN]
 
 
+@pytest.mark.parametrize("lost", [{"seen": {(1, 0): None}}, {"failed": [(1, 0)]}, {"diverged": [(1, 0)]}])
+def test_a_network_whose_fit_cannot_be_told_is_not_passed_with_the_others(lost: dict[str, Any]) -> None:
+    of = study(seeds=[0])
+    (found,) = asked("H7", told(of, **lost))
+    assert found.state is State.NOT_RUN
+    assert found.candidates == (of.candidates[1].id,)
+    seen = lost.get("seen", {}) | {(0, 0): health(train_accuracy=0.99), (2, 0): health(train_accuracy=0.6)}
+    fires, unknown = asked("H7", told(of, **lost | {"seen": seen}, curves={2: climbing(0.6)}))
+    assert (fires.state, unknown.state) == (State.FIRES, State.NOT_RUN)
+
+
+@pytest.mark.parametrize("rule", ["H8", "H9"])
+@pytest.mark.parametrize("lost", ["failed", "diverged"])
+def test_a_network_without_a_finished_run_has_no_curve_to_pass(rule: str, lost: str) -> None:
+    of = study(seeds=[0], recipe={"schedule": "constant"})
+    curves = {place: climbing(to) for place, to in enumerate((0.8, 0.7, 0.6))}
+    (found,) = asked(rule, told(of, curves=curves, **{lost: [(1, 0)]}))
+    assert found.state is State.NOT_RUN
+    assert found.candidates == (of.candidates[1].id,)
+
+
+@pytest.mark.parametrize("rule", ["H7", "H8", "H9"])
+def test_a_network_that_was_not_trained_yet_is_no_news(rule: str) -> None:
+    of = study(seeds=[0], recipe={"schedule": "constant"})
+    curves = {place: climbing(to) for place, to in enumerate((0.8, 0.7, 0.6))}
+    assert [found.state for found in asked(rule, told(of, curves=curves, pending=[(1, 0)]))] == [State.PASS]
+
+
 # H8
 
 

@@ -20,12 +20,13 @@ from bakeoff.audit.health.curves import (
     selected,
     smoothed,
     standard_error,
+    unselected,
     validation_pictures,
 )
 from bakeoff.audit.health.seen import seen_runs
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.settings import settings
-from bakeoff.audit.words import listed, percent
+from bakeoff.audit.words import listed, named, percent
 from bakeoff.spec import CandidateSpec, ResolvedStudy
 
 UNDERFIT = 0.10
@@ -77,9 +78,12 @@ def underfit(
     """
     known = curves(runs, epochs)
     clean = _clean_accuracies(runs)
-    chosen = [candidate for candidate in selected(study, known).values() if candidate.id in clean]
+    everyone = selected(study, known).values()
+    chosen = [candidate for candidate in everyone if candidate.id in clean]
     if len(chosen) < 2:
-        raise AbsentError("fit is judged against the best of several things compared, and fewer than two have finished")
+        raise AbsentError(
+            "fit is judged against the best of several things compared, and fewer than two have finished and were looked at"
+        )
     best = max(chosen, key=lambda one: clean[one.id])
     for candidate in chosen:
         train, validation = clean[candidate.id], last(known[candidate.id])
@@ -94,6 +98,12 @@ def underfit(
                 f"{100 * SMALL_GAP:g} points above validation",
                 advice="Train it for longer, at a higher rate or with less regularisation before judging; or it is too small a network.",
             )
+    unmeasured = [candidate.id for candidate in everyone if candidate.id not in clean]
+    if unmeasured:
+        yield underfit.not_run(
+            f"{named(unmeasured, study, labels)}: clean training accuracy was not measured", candidates=unmeasured
+        )
+    yield from unselected(underfit, study=study, labels=labels, runs=runs, known=known)
 
 
 def _clean_accuracies(runs: pd.DataFrame) -> dict[str, float]:
@@ -154,6 +164,7 @@ def overfit(
         )
     if short:
         yield overfit.not_run(f"a curve of fewer than {LEAST_EPOCHS} epochs does not show a turn", candidates=short)
+    yield from unselected(overfit, study=study, labels=labels, runs=runs, known=known)
 
 
 def _fallen(curve: Curve, pictures: int | None) -> float:
@@ -230,6 +241,7 @@ def length(
     annealed = {name: one for name, one in chosen.items() if one.recipe.schedule != "constant"}
     if len(annealed) > 1:
         yield from _at_half(study, annealed, known, pictures)
+    yield from unselected(length, study=study, labels=labels, runs=runs, known=known)
 
 
 def _best_place(
