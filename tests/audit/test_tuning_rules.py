@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bakeoff.audit import Finding, Severity, State, tuning
+from bakeoff.audit.settings import subjects
 from bakeoff.records import RunStatus
-from bakeoff.spec import ResolvedStudy, labels
+from bakeoff.spec import EpochCost, ResolvedStudy, labels
 from tests.audit.studies import study
 from tests.synthetic import Run, frames
 
@@ -257,6 +258,34 @@ def test_p6_lets_a_rate_that_was_tuned_for_each_be() -> None:
     slow = {"model": "alexnet", "learning_rate": [0.0001, 0.0003, 0.001]}
     assert not differences(study(candidates=[fast, slow]))
     assert differences(study(candidates=[fast, slow | {"learning_rate": 0.001}]))
+
+
+@pytest.mark.parametrize("protocol", ["flops", "time"])
+def test_p6_and_p5_take_epochs_that_a_budget_decides_for_no_part_of_a_recipe(protocol: str) -> None:
+    grid = [{"model": ["resnet18", "mobilenet_v2"], "optimizer": ["adam", "sgd"], "learning_rate": 0.001}]
+    of = study(protocol=protocol, candidates=grid, audit={"subject": ["recipe"]})
+    cheaper = of.granted([EpochCost(amount=10.0 if one.model == "resnet18" else 4.0) for one in of.candidates])
+    epochs = {one.model: one.recipe.epochs for one in cheaper.candidates}
+    assert epochs["mobilenet_v2"] > epochs["resnet18"]
+    assert not differences(cheaper)
+    assert not effort(cheaper)
+    assert list(subjects(cheaper)) == ["adam", "sgd"]
+    asked_for = study(candidates=[*grid, grid[0] | {"epochs": 20}], audit={"subject": ["recipe"]})
+    assert len(subjects(asked_for)) == 4  # where nothing else decides them epochs are compared
+
+
+def test_p6_advises_to_declare_what_was_combined_otherwise_and_not_what_is_declared() -> None:
+    combined = [("resnet18", "adam", "cosine"), ("resnet18", "sgd", "constant")]
+    combined += [("alexnet", "adam", "constant"), ("alexnet", "sgd", "cosine")]
+    candidates = [
+        {"model": model, "optimizer": optimizer, "schedule": schedule, "learning_rate": 0.001}
+        for model, optimizer, schedule in combined
+    ]
+    (found,) = differences(study(candidates=candidates))
+    assert "the combinations of settings" in found.message
+    assert found.advice.endswith('subject = ["model", "recipe"].')
+    assert set(found.evidence) == {"optimizer", "schedule"}
+    assert not differences(study(candidates=candidates, audit={"subject": ["model", "recipe"]}))
 
 
 @pytest.mark.parametrize(

@@ -315,15 +315,16 @@ def undeclared_difference(*, study: ResolvedStudy, macs: Mapping[str, int] | Non
     if not differing and all(one == crossings[0] for one in crossings):
         return
     told = [_told(key, values[key]) for key in differing] or ["the combinations of settings that each was given"]
+    touched = differing or [key for key in keys if any(len(found) > 1 for found in values[key].values())]
     yield undeclared_difference.fires(
         Severity.ERROR if "input size" in differing else Severity.WARNING,
         f"{listed(list(groups))} differ not only in {_compared(study)}, but in {listed(told)}.{_work(groups, macs)}",
         evidence={
-            key: " | ".join(f"{name}: {', '.join(found)}" for name, found in values[key].items()) for key in differing
+            key: " | ".join(f"{name}: {', '.join(found)}" for name, found in values[key].items()) for key in touched
         },
         threshold="any undeclared difference; an error in the size of the input",
         advice="Give each the same settings, or declare in [audit] what is compared, such as subject = "
-        f"[{', '.join(f'{chr(34)}{key}{chr(34)}' for key in _declaration(study, differing))}].",
+        f"[{', '.join(f'{chr(34)}{key}{chr(34)}' for key in _declaration(study, touched))}].",
     )
 
 
