@@ -211,6 +211,49 @@ def test_an_annealed_ranking_that_stays_passes_and_without_halves_is_not_run() -
     assert "half the epochs" in found.message
 
 
+def falling_or_not(epochs: list[int], reached: dict[tuple[str, int], float]) -> Any:
+    """One network at a constant rate and at one that falls, each for these epochs, with what they reach."""
+    of = study(
+        seeds=[0],
+        recipe={"epochs": epochs, "schedule": ["constant", "cosine"]},
+        candidates=[{"model": "resnet18"}],
+        audit={"subject": ["schedule"]},
+    )
+    lengths = {place: (one.recipe.schedule, one.recipe.epochs) for place, one in enumerate(of.candidates)}
+    return told(of, curves={place: climbing(reached[known], known[1]) for place, known in lengths.items()})
+
+
+def test_a_rate_that_falls_is_not_passed_beside_a_constant_one() -> None:
+    (found,) = asked("H9", falling_or_not([20], {("constant", 20): 0.8, ("cosine", 20): 0.8}))
+    assert found.state is State.NOT_RUN
+    assert len(found.candidates) == 1
+    assert "half the epochs" in found.message
+
+
+def test_a_rate_that_falls_is_held_against_a_constant_one_at_half_the_epochs() -> None:
+    known = {("constant", 10): 0.75, ("cosine", 10): 0.7, ("constant", 20): 0.8, ("cosine", 20): 0.85}
+    found = only("H9", falling_or_not([10, 20], known), Severity.WARNING)
+    assert "the other way round" in found.message
+    known |= {("cosine", 10): 0.76}
+    assert [found.state for found in asked("H9", falling_or_not([10, 20], known))] == [State.PASS]
+
+
+def test_networks_that_were_trained_for_half_as_long_are_compared_though_others_were_not() -> None:
+    of = study(
+        seeds=[0],
+        candidates=[{"model": ["resnet18", "alexnet"], "epochs": [20, 40]}, {"model": "mobilenet_v2", "epochs": 40}],
+    )
+    reached = {("resnet18", 20): 0.75, ("alexnet", 20): 0.7, ("resnet18", 40): 0.8, ("alexnet", 40): 0.85}
+    curves = {
+        place: climbing(reached.get((one.model, one.recipe.epochs), 0.9), one.recipe.epochs, 8)
+        for place, one in enumerate(of.candidates)
+    }
+    fires, unknown = asked("H9", told(of, curves=curves))
+    assert "alexnet and resnet18" in fires.message
+    assert unknown.state is State.NOT_RUN
+    assert "mobilenet_v2" in unknown.message
+
+
 def test_few_epochs_do_not_show_where_a_curve_bends() -> None:
     (found,) = asked("H9", told(two(schedule="constant")))
     assert found.state is State.NOT_RUN

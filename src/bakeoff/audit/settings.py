@@ -63,7 +63,9 @@ def free_keys(study: ResolvedStudy) -> set[str]:
 
 def subjects(study: ResolvedStudy) -> dict[str, list[CandidateSpec]]:
     """Return the candidates by what is compared, such as by model, each named in words."""
-    compared = subject_keys(study) - decided_keys(study)  # else each model would be compared by itself under its own epochs
+    compared = subject_keys(study) - decided_keys(
+        study
+    )  # else each model would be compared by itself under its own epochs
     keys = [key for key in KEYS if key in compared]
     found: dict[tuple[str, ...], list[CandidateSpec]] = {}
     for candidate in study.candidates:

@@ -238,9 +238,8 @@ def length(
         if candidate.recipe.schedule == "constant":
             yield from _best_place(candidate, known[candidate.id], labels, pictures)
     yield from _noisy_end(chosen, known, pictures)
-    annealed = {name: one for name, one in chosen.items() if one.recipe.schedule != "constant"}
-    if len(annealed) > 1:
-        yield from _at_half(study, annealed, known, pictures)
+    if len(chosen) > 1:
+        yield from _at_half(study, chosen, known, labels, pictures)
     yield from unselected(length, study=study, labels=labels, runs=runs, known=known)
 
 
@@ -308,23 +307,22 @@ def late_noise(accuracy: NDArray[np.float64]) -> float:
 
 def _at_half(
     study: ResolvedStudy,
-    annealed: Mapping[str, CandidateSpec],
+    chosen: Mapping[str, CandidateSpec],
     known: Mapping[str, Sequence[Curve]],
+    labels: Mapping[str, str],
     pictures: int | None,
 ) -> Iterator[Finding]:
-    """Compare the ranking with that of the same candidates trained for half as long, under a schedule of that length."""
-    halves = {name: _half(study, one, known) for name, one in annealed.items()}
-    ids = [one.id for one in annealed.values()]
-    if not all(halves.values()):
-        yield length.not_run(
-            "under a schedule that lets the rate fall every run ends improving: only the same candidates at half the epochs "
-            "would show whether the ranking is the same",
-            candidates=ids,
-        )
-        return
-    whole = {name: last(known[one.id]) for name, one in annealed.items()}
+    """Compare the ranking with that of the same candidates trained for half as long, under a schedule of that length.
+
+    Two at a constant rate are left out: their curves show by themselves what they would be after fewer epochs.
+    """
+    annealed = {name for name, one in chosen.items() if one.recipe.schedule != "constant"}
+    halves = {name: _half(study, one, known) for name, one in chosen.items()}
+    whole = {name: last(known[one.id]) for name, one in chosen.items()}
     half = {name: last(known[one.id]) for name, one in halves.items() if one is not None}
-    for one, other in itertools.combinations(annealed, 2):
+    for one, other in itertools.combinations(half, 2):
+        if not {one, other} & annealed:
+            continue
         at_half, at_end = half[one] - half[other], whole[one] - whole[other]
         noise = 2 * math.sqrt(2) * standard_error((whole[one] + whole[other]) / 2, pictures)
         if at_half * at_end < 0 and min(abs(at_half), abs(at_end)) > noise:
@@ -333,11 +331,20 @@ def _at_half(
                 Severity.WARNING,
                 f"The ranking depends on the epochs: {listed([winner, loser])} are {100 * abs(at_end):.2f} points apart at the full length, "
                 f"and {100 * abs(at_half):.2f} the other way round at half of it.",
-                candidates=[annealed[winner].id, annealed[loser].id],
+                candidates=[chosen[winner].id, chosen[loser].id],
                 evidence={"gap": abs(at_end), "gap_at_half": -abs(at_half), "noise": noise},
                 threshold="another order at half the epochs, both gaps above two standard errors",
                 advice="Say for which length of training the ranking holds, or train for longer.",
             )
+    # A constant rate that was not tried for half as long leaves nothing to hold a falling one against.
+    alone = any(name not in half for name in chosen if name not in annealed)
+    unknown = [one.id for name, one in chosen.items() if name in annealed and (alone or name not in half)]
+    if unknown:
+        yield length.not_run(
+            f"{named(unknown, study, labels)}: under a schedule that lets the rate fall every run ends improving, and only the same "
+            "candidates at half the epochs would show whether the ranking is the same",
+            candidates=unknown,
+        )
 
 
 def _half(study: ResolvedStudy, candidate: CandidateSpec, known: Mapping[str, Sequence[Curve]]) -> CandidateSpec | None:
