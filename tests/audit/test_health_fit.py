@@ -143,7 +143,8 @@ def test_other_runs_that_overfit_are_a_note() -> None:
     of = study(candidates=[{"model": "resnet18", "learning_rate": [0.01, 0.001, 0.0001]}])
     evidence = told(of, curves={0: climbing(0.9), 1: turning(0.1), 2: turning(0.1)})
     found = only("H8", evidence, Severity.NOTE)
-    assert found.evidence == {"runs": 3, "overfitted": 2}
+    assert found.evidence == {"runs": 2, "overfitted": 2}
+    assert "2 of 2 other runs" in found.message
     assert set(found.candidates) == {one.id for one in of.candidates[1:]}
 
 

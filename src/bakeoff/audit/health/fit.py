@@ -28,6 +28,7 @@ from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.settings import settings
 from bakeoff.audit.words import listed, named, percent
 from bakeoff.spec import CandidateSpec, ResolvedStudy
+from bakeoff.words import plural
 
 UNDERFIT = 0.10
 SMALL_GAP = 0.03
@@ -151,12 +152,14 @@ def overfit(
                 threshold=f"smoothed validation loss above {LOSS_TURNED:g} times its least",
                 advice="Where probabilities matter, add weight decay or label smoothing, or stop earlier.",
             )
-    others = [curve for of in known.values() for curve in of if len(curve.accuracy) >= LEAST_EPOCHS]
-    fallen = [curve for curve in others if curve not in best.values() and _fallen(curve, pictures) > 0]
+    every = [curve for of in known.values() for curve in of if len(curve.accuracy) >= LEAST_EPOCHS]
+    others = [curve for curve in every if curve not in best.values()]
+    fallen = [curve for curve in others if _fallen(curve, pictures) > 0]
     if fallen:
         yield overfit.fires(
             Severity.NOTE,
-            f"{len(fallen)} of {len(others)} runs, not counting the best of what is compared, lost validation accuracy again before their end.",
+            f"{len(fallen)} of {plural(len(others), 'other run')}, beside the best of each thing compared, lost validation accuracy again "
+            "before their end.",
             candidates=list(dict.fromkeys(curve.candidate for curve in fallen)),
             evidence={"runs": len(others), "overfitted": len(fallen)},
             threshold=_turning_point(),
