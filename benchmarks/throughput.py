@@ -43,7 +43,7 @@ from bakeoff.training.precision import emulated
 HERE = Path(__file__).parent
 ALLOCATOR = "MALLOC_TRIM_THRESHOLD_"
 CONSOLE = Console()
-CONTENDERS = ("plain", "plain-autocast", "loader", "lightning", "timm", "bakeoff", "bakeoff-untuned")
+CONTENDERS = ("plain", "plain-autocast", "plain-allocator", "loader", "lightning", "timm", "bakeoff", "bakeoff-untuned")
 ROWS: dict[str, dict[str, Any]] = {
     "resnet18-32": {"model": "resnet18", "stem": "original", "side": 32, "batch": 64, "block": 24, "drained": 8},
     "resnet18-32-pair": {
@@ -83,9 +83,16 @@ class Block:
 class Running:
     """A contender's processes (one, or several that train at once), paused between blocks."""
 
-    def __init__(self, work: Work, copies: int) -> None:
+    def __init__(self, work: Work, copies: int, *, allocator: bool = False) -> None:
+        """Start it.
+
+        Args:
+            work: What it trains.
+            copies: How many train at once.
+            allocator: Whether it keeps freed memory, as bakeoff's own workers do.
+        """
         own = os.environ | {"OMP_NUM_THREADS": str(work.threads)}
-        if work.contender.startswith("bakeoff"):
+        if allocator or work.contender == "bakeoff":
             own = environment(work.threads)
         self.work = work
         self.processes = [
@@ -173,7 +180,7 @@ def compare(row: str, against: list[str], precision: str, blocks: int, dataset: 
                 stem=settings["stem"],
                 side=settings["side"],
                 batch=settings["batch"],
-                precision="float32" if contender == "plain" else precision,
+                precision="float32" if contender in ("plain", "plain-allocator") else precision,
                 threads=max(1, cores // copies),
                 dataset=str(dataset.folder),
                 block=settings["block"],
@@ -181,7 +188,7 @@ def compare(row: str, against: list[str], precision: str, blocks: int, dataset: 
                 tuned=contender != "bakeoff-untuned",
             )
             CONSOLE.print(f"{row}: {contender} warms up", highlight=False)
-            running.append(Running(work, copies))
+            running.append(Running(work, copies, allocator=contender.endswith("-allocator")))
         for turn in range(blocks):
             order = list(zip(against, running, strict=True))
             for contender, one in order if turn % 2 == 0 else order[::-1]:  # a drift within a turn favours nobody

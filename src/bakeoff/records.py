@@ -183,6 +183,8 @@ class OneBatch:
 
     learning_rate: float
     attempts: int
+    """All that were made, up to the first that learnt the pictures."""
+
     loss: float | None
     """Mean over the pictures in training mode, in nats; None if it was not finite."""
 

@@ -81,6 +81,24 @@ def test_a_best_inside_the_grid_is_not_at_its_edge(tmp_path: Path) -> None:
     assert not any("edge" in remark or "may be better" in remark for remark in found.remarks)
 
 
+@pytest.mark.parametrize("reached", [(0.8, 0.8, 0.5), (0.5, 0.8, 0.8), (0.8, 0.8, 0.8)])
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_rate_inside_the_grid_that_does_as_well_as_one_at_its_edge_is_the_best(
+    tmp_path: Path, reached: tuple[float, ...], turn: int
+) -> None:
+    runs = [run("resnet18", "sgd", rate, value) for rate, value in zip(RATES, reached, strict=True)]
+    (found,) = effect_grids(*ranked(tmp_path, *runs[::turn]))
+    assert found.best == (0, 1)
+    assert not found.at_edge
+    assert not any("may be better" in remark for remark in found.remarks)
+
+
+def test_of_two_rates_that_do_equally_well_none_is_the_best(tmp_path: Path) -> None:
+    runs = [run("resnet18", "sgd", rate, 0.8) for rate in RATES[:2]]
+    (found,) = effect_grids(*ranked(tmp_path, *runs))
+    assert not found.at_edge
+
+
 def test_the_edge_is_that_of_the_best_optimizers_own_rates(tmp_path: Path) -> None:
     runs = [*grid(("sgd", 0.01)), run("resnet18", "adam", 1.0, 0.2)]
     (found,) = effect_grids(*ranked(tmp_path, *runs))

@@ -85,10 +85,12 @@ def told(
     losses: Mapping[int, Sequence[float]] | None = None,
     train_losses: Sequence[float] = (1.8, 1.2, 0.9),
     diverged: Sequence[tuple[int, int]] = (),
+    failed: Sequence[tuple[int, int]] = (),
+    pending: Sequence[tuple[int, int]] = (),
     tested: float | None = None,
     **known: Any,
 ) -> Evidence:
-    """Evidence of a study all of whose runs have ended.
+    """Evidence of a study all of whose runs have ended, but for those that are said to be pending.
 
     Args:
         of: The study, by default of three networks with two seeds.
@@ -98,11 +100,15 @@ def told(
         losses: Validation loss by epoch, likewise.
         train_losses: Of every run.
         diverged: Places of candidate and seed of runs that diverged.
+        failed: Likewise of runs that failed.
+        pending: Likewise of runs that nobody has trained yet.
         tested: Test accuracy of every run.
         known: Further evidence.
     """
     of = of or study(seeds=[0, 1])
     rows, records = [], []
+    statuses = dict.fromkeys(diverged, RunStatus.DIVERGED) | dict.fromkeys(failed, RunStatus.FAILED)
+    statuses |= dict.fromkeys(pending, RunStatus.PENDING)
     for place, candidate in enumerate(of.candidates):
         for number, seed in enumerate(of.seeds):
             name = f"{candidate.id}/{seed}"
@@ -113,12 +119,12 @@ def told(
                     "candidate_id": candidate.id,
                     "model": candidate.model,
                     "seed": seed,
-                    "status": RunStatus.DIVERGED if at in diverged else RunStatus.DONE,
-                    "health": (seen or {}).get(at, every or health()),
+                    "status": statuses.get(at, RunStatus.DONE),
+                    "health": None if at in (*failed, *pending) else (seen or {}).get(at, every or health()),
                     "test_accuracy": tested,
                 }
             )
-            accuracies = (curves or {}).get(place, (0.4, 0.6, 0.7))
+            accuracies = () if at in (*failed, *pending) else (curves or {}).get(place, (0.4, 0.6, 0.7))
             for epoch, accuracy in enumerate(accuracies):
                 records.append(
                     {

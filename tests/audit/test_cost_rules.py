@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,28 @@ def asked(
     *,
     recounted: dict[str, int] | None = None,
     images_per_second: float = 140.0,
+    short: Mapping[str, dict[str, Any]] | None = None,
+    waiting: Collection[str] = (),
     **known: Any,
 ) -> list[Finding]:
-    """Ask one rule about two candidates, each with a finished run whose epoch took as long as it says."""
+    """Ask one rule about two candidates, each with a finished run whose epoch took as long as it says.
+
+    Args:
+        rule: Its id.
+        costs: What they cost.
+        recounted: Multiply-accumulates as a new count gives them.
+        images_per_second: In training.
+        short: Costs as a store holds them that lack figures.
+        waiting: Candidates whose run has not ended.
+        known: Further evidence.
+    """
     counted = {RESNET: 50_000_000, MOBILENET: 50_000_000} | (recounted or {})
     runs = pd.DataFrame(
         [
             {
                 "run_id": f"{candidate}/0",
                 "candidate_id": candidate,
-                "status": RunStatus.DONE,
+                "status": RunStatus.PENDING if candidate in waiting else RunStatus.DONE,
                 "numerics": {"threads": 1, "device": "cpu"},
             }
             for candidate in counted
@@ -55,7 +67,9 @@ def asked(
             for run_id in runs["run_id"]
         ]
     )
-    plain = None if costs is None else {candidate: cost.to_json() for candidate, cost in costs.items()}
+    plain = (
+        None if costs is None else {candidate: cost.to_json() for candidate, cost in costs.items()} | dict(short or {})
+    )
     of = [one for one in RULES if one.id == rule]
     return audit(evidence(STUDY, costs=plain, runs=runs, epochs=epochs, macs=counted, **known), of=of)
 
@@ -95,6 +109,30 @@ def test_costs_that_were_not_measured_are_never_a_pass(rule: str) -> None:
     )
     assert finding.state is State.NOT_RUN
     assert "must hold every figure" in finding.message
+
+
+@pytest.mark.parametrize("rule", [rule.id for rule in RULES])
+@pytest.mark.parametrize("other", [None, {"latency_p50": 0.1}])
+def test_a_candidate_whose_cost_is_not_known_is_not_passed_with_the_others(
+    rule: str, other: dict[str, Any] | None
+) -> None:
+    short = {} if other is None else {MOBILENET: other}
+    (finding,) = asked(rule, {RESNET: a_cost()}, short=short)
+    assert finding.state is State.NOT_RUN
+    assert finding.candidates == (MOBILENET,)
+    assert "mobilenet_v2" in finding.message
+
+
+@pytest.mark.parametrize("rule", [rule.id for rule in RULES])
+def test_a_candidate_without_a_run_that_ended_has_no_cost_to_miss(rule: str) -> None:
+    (finding,) = asked(rule, {RESNET: a_cost()}, waiting={MOBILENET})
+    assert finding.state is State.PASS
+
+
+def test_c1_does_not_pass_a_count_that_there_is_no_new_one_of() -> None:
+    (finding,) = asked("C1", both(), recounted={MOBILENET: 0})
+    assert finding.state is State.NOT_RUN
+    assert finding.candidates == (MOBILENET,)
 
 
 @pytest.mark.parametrize(
@@ -189,10 +227,24 @@ def test_c3_names_what_noise_leaves_undecided_between_macs_and_latency() -> None
     ],
 )
 def test_c4_catches_unlike_conditions_and_names_them(changes: dict[str, Any], said: str) -> None:
-    finding = fired(asked("C4", both(**changes)))
+    of = study(candidates=[{"model": ["resnet18", "mobilenet_v2", "alexnet"]}])
+    first, odd, last = (candidate.id for candidate in of.candidates)
+    costs = {first: a_cost(), odd: a_cost(**changes), last: a_cost()}
+    plain = {candidate: one.to_json() for candidate, one in costs.items()}
+    finding = fired(audit(evidence(of, costs=plain), of=[cost.conditions]))
     assert finding.severity is Severity.ERROR
-    assert finding.candidates == (MOBILENET,)
+    assert finding.candidates == (odd,)
     assert said in finding.message
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_c4_trusts_neither_side_where_no_conditions_are_those_of_most(turn: int) -> None:
+    finding = fired(asked("C4", dict(list(both(threads=2).items())[::turn])))
+    assert finding.severity is Severity.ERROR
+    assert set(finding.candidates) == {RESNET, MOBILENET}
+    told = ["1 with resnet18", "2 with mobilenet_v2"][::turn]
+    assert f"threads ({'; '.join(told)})" in finding.message
+    assert finding.evidence == {"threads": " | ".join("12"[::turn])}
 
 
 def test_c5_catches_training_that_waits_for_its_data() -> None:

@@ -74,6 +74,34 @@ def test_one_network_alone_or_runs_that_nobody_looked_at_are_not_run() -> None:
     assert [finding.state for finding in asked("H7", unseen)] == [State.NOT_RUN]
 
 
+@pytest.mark.parametrize("lost", [{"seen": {(1, 0): None}}, {"failed": [(1, 0)]}, {"diverged": [(1, 0)]}])
+def test_a_network_whose_fit_cannot_be_told_is_not_passed_with_the_others(lost: dict[str, Any]) -> None:
+    of = study(seeds=[0])
+    (found,) = asked("H7", told(of, **lost))
+    assert found.state is State.NOT_RUN
+    assert found.candidates == (of.candidates[1].id,)
+    seen = lost.get("seen", {}) | {(0, 0): health(train_accuracy=0.99), (2, 0): health(train_accuracy=0.6)}
+    fires, unknown = asked("H7", told(of, **lost | {"seen": seen}, curves={2: climbing(0.6)}))
+    assert (fires.state, unknown.state) == (State.FIRES, State.NOT_RUN)
+
+
+@pytest.mark.parametrize("rule", ["H8", "H9"])
+@pytest.mark.parametrize("lost", ["failed", "diverged"])
+def test_a_network_without_a_finished_run_has_no_curve_to_pass(rule: str, lost: str) -> None:
+    of = study(seeds=[0], recipe={"schedule": "constant"})
+    curves = {place: climbing(to) for place, to in enumerate((0.8, 0.7, 0.6))}
+    (found,) = asked(rule, told(of, curves=curves, **{lost: [(1, 0)]}))
+    assert found.state is State.NOT_RUN
+    assert found.candidates == (of.candidates[1].id,)
+
+
+@pytest.mark.parametrize("rule", ["H7", "H8", "H9"])
+def test_a_network_that_was_not_trained_yet_is_no_news(rule: str) -> None:
+    of = study(seeds=[0], recipe={"schedule": "constant"})
+    curves = {place: climbing(to) for place, to in enumerate((0.8, 0.7, 0.6))}
+    assert [found.state for found in asked(rule, told(of, curves=curves, pending=[(1, 0)]))] == [State.PASS]
+
+
 # H8
 
 
@@ -115,7 +143,8 @@ def test_other_runs_that_overfit_are_a_note() -> None:
     of = study(candidates=[{"model": "resnet18", "learning_rate": [0.01, 0.001, 0.0001]}])
     evidence = told(of, curves={0: climbing(0.9), 1: turning(0.1), 2: turning(0.1)})
     found = only("H8", evidence, Severity.NOTE)
-    assert found.evidence == {"runs": 3, "overfitted": 2}
+    assert found.evidence == {"runs": 2, "overfitted": 2}
+    assert "2 of 2 other runs" in found.message
     assert set(found.candidates) == {one.id for one in of.candidates[1:]}
 
 
@@ -181,6 +210,49 @@ def test_an_annealed_ranking_that_stays_passes_and_without_halves_is_not_run() -
     (found,) = asked("H9", whole)
     assert found.state is State.NOT_RUN
     assert "half the epochs" in found.message
+
+
+def falling_or_not(epochs: list[int], reached: dict[tuple[str, int], float]) -> Any:
+    """One network at a constant rate and at one that falls, each for these epochs, with what they reach."""
+    of = study(
+        seeds=[0],
+        recipe={"epochs": epochs, "schedule": ["constant", "cosine"]},
+        candidates=[{"model": "resnet18"}],
+        audit={"subject": ["schedule"]},
+    )
+    lengths = {place: (one.recipe.schedule, one.recipe.epochs) for place, one in enumerate(of.candidates)}
+    return told(of, curves={place: climbing(reached[known], known[1]) for place, known in lengths.items()})
+
+
+def test_a_rate_that_falls_is_not_passed_beside_a_constant_one() -> None:
+    (found,) = asked("H9", falling_or_not([20], {("constant", 20): 0.8, ("cosine", 20): 0.8}))
+    assert found.state is State.NOT_RUN
+    assert len(found.candidates) == 1
+    assert "half the epochs" in found.message
+
+
+def test_a_rate_that_falls_is_held_against_a_constant_one_at_half_the_epochs() -> None:
+    known = {("constant", 10): 0.75, ("cosine", 10): 0.7, ("constant", 20): 0.8, ("cosine", 20): 0.85}
+    found = only("H9", falling_or_not([10, 20], known), Severity.WARNING)
+    assert "the other way round" in found.message
+    known |= {("cosine", 10): 0.76}
+    assert [found.state for found in asked("H9", falling_or_not([10, 20], known))] == [State.PASS]
+
+
+def test_networks_that_were_trained_for_half_as_long_are_compared_though_others_were_not() -> None:
+    of = study(
+        seeds=[0],
+        candidates=[{"model": ["resnet18", "alexnet"], "epochs": [20, 40]}, {"model": "mobilenet_v2", "epochs": 40}],
+    )
+    reached = {("resnet18", 20): 0.75, ("alexnet", 20): 0.7, ("resnet18", 40): 0.8, ("alexnet", 40): 0.85}
+    curves = {
+        place: climbing(reached.get((one.model, one.recipe.epochs), 0.9), one.recipe.epochs, 8)
+        for place, one in enumerate(of.candidates)
+    }
+    fires, unknown = asked("H9", told(of, curves=curves))
+    assert "alexnet and resnet18" in fires.message
+    assert unknown.state is State.NOT_RUN
+    assert "mobilenet_v2" in unknown.message
 
 
 def test_few_epochs_do_not_show_where_a_curve_bends() -> None:

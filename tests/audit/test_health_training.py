@@ -49,6 +49,40 @@ def test_runs_that_nobody_looked_at_are_not_run_and_not_passed(rule: str) -> Non
     assert [finding.state for finding in asked(rule, unseen)] == [State.NOT_RUN]
 
 
+ALL = [(1, 0), (1, 1)]
+"""The runs of the second of three candidates."""
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("lost", "why"),
+    [
+        ({"seen": dict.fromkeys(ALL)}, "before bakeoff kept what it sees of training"),
+        ({"failed": ALL}, "alexnet: all runs that have ended failed"),
+        ({"failed": ALL[:1], "pending": ALL[1:]}, "alexnet: all runs that have ended failed"),
+    ],
+)
+def test_a_candidate_none_of_whose_runs_was_looked_at_is_not_passed_with_the_others(
+    rule: str, lost: dict[str, Any], why: str
+) -> None:
+    evidence = told(**lost)
+    (found,) = asked(rule, evidence)
+    assert found.state is State.NOT_RUN
+    assert found.candidates == (evidence.study.candidates[1].id,)
+    assert why in found.message
+
+
+def test_what_fires_for_others_fires_beside_a_candidate_that_was_not_looked_at() -> None:
+    findings = asked("H4", told(every=health(worst_rise=6.0, worst_rise_step=99), failed=ALL))
+    assert [one.state for one in findings] == [State.FIRES, State.FIRES, State.NOT_RUN]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_candidate_that_was_not_trained_yet_is_no_news(rule: str) -> None:
+    assert [found.state for found in asked(rule, told(pending=ALL))] == [State.PASS]
+    assert [found.state for found in asked(rule, told(failed=ALL[:1]))] == [State.PASS]  # the other one was seen
+
+
 # H3
 
 

@@ -37,9 +37,15 @@ def test_p1_fires_where_the_test_set_chooses() -> None:
 
 def test_p1_lets_a_validation_split_and_a_single_candidate_be() -> None:
     assert not list(protocol.selection.check(study=STUDY, validated=True, data=DATA))
-    assert not list(protocol.selection.check(study=STUDY, validated=True, data=None))
     alone = study(candidates=[{"model": "resnet18"}])
     assert not list(protocol.selection.check(study=alone, validated=False, data=DATA))
+    assert not list(protocol.selection.check(study=alone, validated=False, data=None))
+
+
+def test_p1_does_not_pass_a_validation_split_that_nobody_looked_at() -> None:
+    (found,) = protocol.selection.check(study=STUDY, validated=True, data=None)
+    assert found.state is State.NOT_RUN
+    assert "test pictures" in found.message
 
 
 def test_p1_fires_where_the_validation_split_is_the_test_set() -> None:

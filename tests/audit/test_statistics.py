@@ -308,6 +308,7 @@ def test_a_leader_on_validation_from_which_conclusions_are_drawn_must_be_shown_t
     fired(asked(comparison.claims, "validation", by_validation(0.93, 0.9295)), Severity.WARNING, "is said to be better")
     passed(asked(comparison.claims, "validation", by_validation(0.95, 0.93)))
     not_run(asked(comparison.claims, "train", by_validation(0.95, 0.93)), "no verdict")
+    not_run(asked(comparison.multiplicity, "train", by_validation(0.95, 0.93)), "no verdict")
 
 
 def test_conclusions_from_the_test_set_are_those_of_the_verdict() -> None:

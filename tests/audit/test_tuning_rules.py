@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bakeoff.audit import Finding, Severity, State, tuning
-from bakeoff.spec import ResolvedStudy, labels
+from bakeoff.audit.settings import subjects
+from bakeoff.records import RunStatus
+from bakeoff.spec import EpochCost, ResolvedStudy, labels
 from tests.audit.studies import study
 from tests.synthetic import Run, frames
 
@@ -21,9 +24,9 @@ def swept(rates: list[float], **more: Any) -> ResolvedStudy:
 
 
 def edges(
-    of: ResolvedStudy, accuracies: list[float] | None = None, folder: Path | None = None, **more: Any
+    of: ResolvedStudy, accuracies: list[float | RunStatus] | None = None, folder: Path | None = None, **more: Any
 ) -> list[Finding]:
-    """What P4 says where the candidates reached these validation accuracies, in their order."""
+    """What P4 says where the candidates reached these validation accuracies, in their order, or have runs that stand so."""
     runs = epochs = None
     if accuracies is not None and folder is not None:
         seeds = more.pop("seeds", [0.0])
@@ -31,7 +34,9 @@ def edges(
         runs, epochs = frames(
             folder,
             *(
-                Run(candidate=candidate.id, seed=seed, train=(0.5,), val=(accuracy + off,), **more)
+                Run(candidate=candidate.id, seed=seed, status=accuracy, train=(), val=(), test=None)
+                if isinstance(accuracy, RunStatus)
+                else Run(candidate=candidate.id, seed=seed, train=(0.5,), val=(accuracy + off,), **more)
                 for candidate, accuracy in zip(of.candidates, accuracies, strict=True)
                 for seed, off in enumerate(seeds)
             ),
@@ -55,6 +60,40 @@ def test_p4_lets_an_optimum_inside_the_grid_be(tmp_path: Path) -> None:
     assert not edges(swept(RATES), [0.7, 0.8, 0.9, 0.6], tmp_path)
 
 
+LOST = [RunStatus.DIVERGED, RunStatus.FAILED]
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_p4_takes_a_rate_none_of_whose_runs_went_well_for_worse_than_the_others(
+    tmp_path: Path, lost: RunStatus
+) -> None:
+    assert not edges(swept(RATES), [0.7, 0.8, 0.9, lost], tmp_path)
+    (found,) = edges(swept(RATES), [0.9, 0.8, 0.7, lost], tmp_path / "edge")
+    assert found.severity is Severity.ERROR
+    assert "10.00 points above the next value" in found.message
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_p4_fires_on_an_optimum_at_the_edge_beside_a_rate_that_no_run_survived(tmp_path: Path, lost: RunStatus) -> None:
+    (found,) = edges(swept(RATES), [0.9, lost, 0.7, lost], tmp_path)
+    assert found.severity is Severity.ERROR
+    assert "no run with the next value finished" in found.message
+    assert found.evidence["gap"] is None
+
+
+@pytest.mark.parametrize("open_run", [RunStatus.PENDING, RunStatus.RUNNING])
+def test_p4_waits_for_runs_that_have_not_ended_and_for_no_others(tmp_path: Path, open_run: RunStatus) -> None:
+    (found,) = edges(swept(RATES), [0.7, 0.8, open_run, RunStatus.DIVERGED], tmp_path)
+    assert found.state is State.NOT_RUN
+    assert len(found.candidates) == 4
+
+
+def test_p4_does_not_wait_for_a_grid_that_no_run_survived(tmp_path: Path) -> None:
+    (found,) = edges(swept(RATES), [RunStatus.DIVERGED] * 4, tmp_path)
+    assert found.state is State.NOT_RUN
+    assert "no run finished" in found.message
+
+
 def test_p4_fires_on_an_optimum_at_the_edge(tmp_path: Path) -> None:
     (found,) = edges(swept(RATES), [0.6, 0.7, 0.8, 0.9], tmp_path)
     assert found.severity is Severity.ERROR
@@ -63,10 +102,60 @@ def test_p4_fires_on_an_optimum_at_the_edge(tmp_path: Path) -> None:
 
 
 def test_p4_only_warns_where_the_edge_is_within_noise_of_the_next_value(tmp_path: Path) -> None:
-    (found,) = edges(swept(RATES), [0.6, 0.7, 0.899, 0.9], tmp_path, seeds=[-0.01, 0.0, 0.01])
+    (found,) = edges(swept(RATES), [0.6, 0.7, 0.88, 0.9], tmp_path, seeds=[-0.02, 0.0, 0.02])
     assert found.severity is Severity.WARNING
-    (found,) = edges(swept(RATES), [0.6, 0.7, 0.899, 0.9], tmp_path / "steady", seeds=[-0.0001, 0.0, 0.0001])
+    (found,) = edges(swept(RATES), [0.6, 0.7, 0.88, 0.9], tmp_path / "steady", seeds=[-0.0001, 0.0, 0.0001])
     assert found.severity is Severity.ERROR
+
+
+def test_p4_takes_seeds_that_agree_by_chance_for_no_accuracy_without_error(tmp_path: Path) -> None:
+    of = swept([0.001, 0.003, 0.01], data={"validation": 100})
+    (found,) = edges(of, [0.97, 0.98, 0.99], tmp_path, seeds=[0.0, 0.0])
+    assert found.severity is Severity.WARNING
+    # As if two more of 100 had been answered rightly and two wrongly: 101 and 100 of 104 (Agresti & Coull 1998).
+    assert found.evidence["noise"] == pytest.approx(2 * math.sqrt((101 * 3 + 100 * 4) / 104**3))
+    (found,) = edges(of, [0.8, 0.9, 1.0], tmp_path / "far", seeds=[0.0, 0.0])
+    assert found.severity is Severity.ERROR
+
+
+@pytest.mark.parametrize(
+    "reached", [[0.9, 0.9, 0.8, 0.7], [0.7, 0.8, 0.9, 0.9], [0.9, 0.8, 0.9, 0.9], [1.0, 1.0, 1.0, 1.0]]
+)
+@pytest.mark.parametrize("turn", [1, -1])
+def test_p4_takes_a_value_inside_the_grid_that_does_as_well_as_one_at_the_edge(
+    tmp_path: Path, reached: list[float], turn: int
+) -> None:
+    assert not edges(swept(RATES[::turn]), list(reached[::turn]), tmp_path, seeds=[0.0, -0.1, -0.3])
+
+
+def test_p4_takes_means_of_the_same_accuracies_in_another_order_for_equal(tmp_path: Path) -> None:
+    off = [0.1, 0.2, 0.3]
+    assert sum(off) / 3 != sum(reversed(off)) / 3
+    of = swept(RATES)
+    runs = [
+        Run(candidate=one.id, seed=seed, train=(0.5,), val=(value,))
+        for one, values in zip(of.candidates, [off, off[::-1], [0.1] * 3, [0.1] * 3], strict=True)
+        for seed, value in enumerate(values)
+    ]
+    known, epochs = frames(tmp_path, *runs)
+    assert not list(tuning.edge.check(study=of, labels=labels(of.candidates), runs=known, epochs=epochs, data=None))
+
+
+def test_p4_warns_of_a_best_value_at_the_edge_that_no_candidate_stands_beside(tmp_path: Path) -> None:
+    slow = {"model": "resnet18", "optimizer": "sgd", "learning_rate": [0.01, 0.03], "weight_decay": 0.0}
+    fast = {"model": "resnet18", "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0005}
+    (found,) = edges(study(candidates=[slow, fast]), [0.7, 0.8, 0.95], tmp_path)
+    assert found.severity is Severity.WARNING
+    assert "no candidate that differs from it in the learning rate alone shows by how much" in found.message
+    assert found.evidence["gap"] is None
+
+
+def test_p4_holds_the_best_value_against_the_next_that_was_tried_with_the_same_other_settings(tmp_path: Path) -> None:
+    sparse = {"model": "resnet18", "optimizer": "sgd", "learning_rate": [0.01, 0.1], "weight_decay": 0.0}
+    other = {"model": "resnet18", "optimizer": "sgd", "learning_rate": 0.03, "weight_decay": 0.0005}
+    (found,) = edges(study(candidates=[sparse, other]), [0.7, 0.9, 0.8], tmp_path)
+    assert found.severity is Severity.ERROR
+    assert "20.00 points above the next value" in found.message
 
 
 def test_p4_notes_a_coarse_grid(tmp_path: Path) -> None:
@@ -169,6 +258,34 @@ def test_p6_lets_a_rate_that_was_tuned_for_each_be() -> None:
     slow = {"model": "alexnet", "learning_rate": [0.0001, 0.0003, 0.001]}
     assert not differences(study(candidates=[fast, slow]))
     assert differences(study(candidates=[fast, slow | {"learning_rate": 0.001}]))
+
+
+@pytest.mark.parametrize("protocol", ["flops", "time"])
+def test_p6_and_p5_take_epochs_that_a_budget_decides_for_no_part_of_a_recipe(protocol: str) -> None:
+    grid = [{"model": ["resnet18", "mobilenet_v2"], "optimizer": ["adam", "sgd"], "learning_rate": 0.001}]
+    of = study(protocol=protocol, candidates=grid, audit={"subject": ["recipe"]})
+    cheaper = of.granted([EpochCost(amount=10.0 if one.model == "resnet18" else 4.0) for one in of.candidates])
+    epochs = {one.model: one.recipe.epochs for one in cheaper.candidates}
+    assert epochs["mobilenet_v2"] > epochs["resnet18"]
+    assert not differences(cheaper)
+    assert not effort(cheaper)
+    assert list(subjects(cheaper)) == ["adam", "sgd"]
+    asked_for = study(candidates=[*grid, grid[0] | {"epochs": 20}], audit={"subject": ["recipe"]})
+    assert len(subjects(asked_for)) == 4  # where nothing else decides them epochs are compared
+
+
+def test_p6_advises_to_declare_what_was_combined_otherwise_and_not_what_is_declared() -> None:
+    combined = [("resnet18", "adam", "cosine"), ("resnet18", "sgd", "constant")]
+    combined += [("alexnet", "adam", "constant"), ("alexnet", "sgd", "cosine")]
+    candidates = [
+        {"model": model, "optimizer": optimizer, "schedule": schedule, "learning_rate": 0.001}
+        for model, optimizer, schedule in combined
+    ]
+    (found,) = differences(study(candidates=candidates))
+    assert "the combinations of settings" in found.message
+    assert found.advice.endswith('subject = ["model", "recipe"].')
+    assert set(found.evidence) == {"optimizer", "schedule"}
+    assert not differences(study(candidates=candidates, audit={"subject": ["model", "recipe"]}))
 
 
 @pytest.mark.parametrize(

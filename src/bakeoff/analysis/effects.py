@@ -24,6 +24,9 @@ VIEWS = ("train_view", "evaluate_view", "normalization")
 CHANCE = 2.0
 """Standard errors within which a difference is told as no more than seeds alone make; about 95 % of a normal distribution."""
 
+ROUNDING = 1e-9
+"""By which means of the same accuracies may differ, added up in another order."""
+
 Levels = Mapping[str, str]
 """A candidate's settings by factor, as text."""
 
@@ -45,7 +48,7 @@ class EffectGrid:
     """`val`, or `test` without a validation split."""
 
     best: tuple[int, int]
-    """Row and column of the highest accuracy."""
+    """Row and column of the highest accuracy; of equal ones a rate that lies between others, if there is one."""
 
     at_edge: bool
     """Whether the best stands at the lowest or highest learning rate that was tried with its optimizer."""
@@ -203,8 +206,10 @@ def _grid(model: str, cells: set[tuple[str, float]], finished: Sequence[_Result]
     for one in results:
         cell = (one.optimizer, one.learning_rate)
         best[cell] = max(one.accuracy, best.get(cell, -math.inf))
-    optimizer, rate = max(best, key=lambda cell: best[cell])
-    tried = sorted(one for other, one in cells if other == optimizer)
+    by_optimizer = {row: sorted(rate for other, rate in cells if other == row) for row in optimizers}
+    tied = [cell for cell in best if best[cell] >= max(best.values()) - ROUNDING]
+    optimizer, rate = min(tied, key=lambda cell: cell[1] in _ends(by_optimizer[cell[0]]))  # what lies inside is as good
+    tried = by_optimizer[optimizer]
     at_edge = _at_edge(tried, rate, best)
     return EffectGrid(
         model=model,
@@ -220,7 +225,12 @@ def _grid(model: str, cells: set[tuple[str, float]], finished: Sequence[_Result]
 
 def _at_edge(tried: Sequence[float], rate: float, best: Mapping[tuple[str, float], float]) -> bool:
     """Return whether the best rate is the last one on its side; where all do equally well, none is the best."""
-    return len(tried) > 1 and rate in (tried[0], tried[-1]) and len(set(best.values())) > 1
+    unequal = max(best.values()) - min(best.values()) > ROUNDING
+    return len(tried) > 1 and rate in _ends(tried) and unequal
+
+
+def _ends(tried: Sequence[float]) -> tuple[float, float]:
+    return tried[0], tried[-1]
 
 
 def _grid_remarks(

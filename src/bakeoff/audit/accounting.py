@@ -10,7 +10,7 @@ import pandas as pd
 
 from bakeoff.analysis import ranking
 from bakeoff.analysis.time_to_accuracy import time_to_accuracy, usual_targets
-from bakeoff.audit.cost import costs_at_hand
+from bakeoff.audit.cost import costs_at_hand, unmeasured
 from bakeoff.audit.finding import Finding, Ranking, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import listed, named, percent
@@ -78,6 +78,7 @@ def accounting(
     else:
         yield from _other_work(known, labels, runs, epochs)
         yield from _times_to_accuracy(labels, runs, epochs)
+    yield from unmeasured(accounting, study=study, labels=labels, costs=costs, known=known, runs=runs)
 
 
 def _other_work(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pandas as pd
+
 from bakeoff.analysis.costs import (
     CALLS_FOR_P95,
     MOST_BUSY,
@@ -19,6 +21,7 @@ from bakeoff.audit.finding import Finding, Ranking, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import by_value, listed, named, percent
 from bakeoff.cost_records import COMPARED, PASSES, Cost, known_costs
+from bakeoff.records import ENDED
 from bakeoff.spec import ResolvedStudy
 
 MISCOUNTED = 0.02
@@ -54,6 +57,35 @@ def costs_at_hand(costs: Mapping[str, dict[str, Any]]) -> dict[str, Cost]:
     return found
 
 
+def unmeasured(
+    of: Rule,
+    *,
+    study: ResolvedStudy,
+    labels: Mapping[str, str],
+    costs: Mapping[str, dict[str, Any]],
+    known: Mapping[str, Cost],
+    runs: pd.DataFrame | None,
+) -> Iterator[Finding]:
+    """Say of which candidates the cost is not known. One that was not trained yet is measured when it has been.
+
+    Args:
+        of: The rule that asks.
+        study: The study.
+        labels: A short name by candidate id.
+        costs: As they are stored.
+        known: Those of them that have all their figures, as `costs_at_hand` gives them.
+        runs: As `Store.runs_frame` gives them; None where there is no record of them.
+    """
+    due = None if runs is None else set(runs.loc[runs["status"].isin(ENDED), "candidate_id"])
+    missing = [one.id for one in study.candidates if one.id not in known and (due is None or one.id in due)]
+    for candidates, why in (
+        ([one for one in missing if one not in costs], "costs were not measured"),
+        ([one for one in missing if one in costs], "the stored cost lacks figures; measure it again"),
+    ):
+        if candidates:
+            yield of.not_run(f"{named(candidates, study, labels)}: {why}", candidates=candidates)
+
+
 @rule(
     "C1",
     "counting of operations",
@@ -61,14 +93,21 @@ def costs_at_hand(costs: Mapping[str, dict[str, Any]]) -> dict[str, Cost]:
     severity=Severity.ERROR,
     blocks="any comparison of these candidates' multiply-accumulates",
     needs=("study", "labels", "costs", "macs"),
+    uses=("runs",),
     ranking=Ranking.COST,
 )
 def counting(
-    *, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]], macs: Mapping[str, int]
+    *,
+    study: ResolvedStudy,
+    labels: Mapping[str, str],
+    costs: Mapping[str, dict[str, Any]],
+    macs: Mapping[str, int],
+    runs: pd.DataFrame | None,
 ) -> Iterator[Finding]:
     """Operations must be counted alike: multiply-accumulates of a forward pass, at the candidate's own input."""
     sizes = {candidate.id: candidate.input_size(study.size) for candidate in study.candidates}
-    for candidate, cost in costs_at_hand(costs).items():
+    known = costs_at_hand(costs)
+    for candidate, cost in known.items():
         if macs.get(candidate):
             ratio = cost.macs / macs[candidate]
             if abs(ratio - 1) > MISCOUNTED:
@@ -84,6 +123,13 @@ def counting(
                 threshold=f"more than {PASSES} forward passes",
                 advice="Count training as 3 x forward multiply-accumulates x pictures.",
             )
+    uncounted = [candidate for candidate in known if not macs.get(candidate)]
+    if uncounted:
+        yield counting.not_run(
+            f"{named(uncounted, study, labels)}: there is no new count to hold the stored one against",
+            candidates=uncounted,
+        )
+    yield from unmeasured(counting, study=study, labels=labels, costs=costs, known=known, runs=runs)
 
 
 def _miscounted(label: str, candidate: str, cost: Cost, ratio: float, size: int | None) -> Finding:
@@ -110,12 +156,16 @@ def _miscounted(label: str, candidate: str, cost: Cost, ratio: float, size: int 
     stage=Stage.AFTER,
     severity=Severity.ERROR,
     blocks="any comparison of these candidates' latency",
-    needs=("labels", "costs"),
+    needs=("study", "labels", "costs"),
+    uses=("runs",),
     ranking=Ranking.COST,
 )
-def validity(*, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
+def validity(
+    *, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]], runs: pd.DataFrame | None
+) -> Iterator[Finding]:
     """A timing must be of inference, after a warm-up, and of all the work."""
-    for candidate, cost in costs_at_hand(costs).items():
+    known = costs_at_hand(costs)
+    for candidate, cost in known.items():
         reasons = [*_too_early(cost), *_too_fast(cost), *_wrong_mode(cost)]
         if reasons:
             yield validity.fires(
@@ -136,6 +186,7 @@ def validity(*, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]) 
                 f"a block > {LATE:g} medians a call; training mode or gradients",
                 advice="Warm up, wait for the device on both sides of a call, and infer in eval and inference mode.",
             )
+    yield from unmeasured(validity, study=study, labels=labels, costs=costs, known=known, runs=runs)
 
 
 def _too_early(cost: Cost) -> Iterator[str]:
@@ -168,11 +219,19 @@ def _wrong_mode(cost: Cost) -> Iterator[str]:
     severity=Severity.WARNING,
     blocks="an order of these candidates by latency or speed",
     needs=("study", "labels", "costs"),
+    uses=("runs",),
     ranking=Ranking.COST,
 )
-def noise(*, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
+def noise(
+    *, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]], runs: pd.DataFrame | None
+) -> Iterator[Finding]:
     """Timings must be steady, and enough for what is said of them."""
     known = costs_at_hand(costs)
+    yield from _noisy(known, study, labels)
+    yield from unmeasured(noise, study=study, labels=labels, costs=costs, known=known, runs=runs)
+
+
+def _noisy(known: Mapping[str, Cost], study: ResolvedStudy, labels: Mapping[str, str]) -> Iterator[Finding]:
     noisy = {candidate: reasons for candidate, cost in known.items() if (reasons := noise_of(cost))}
     if not noisy:
         return
@@ -214,33 +273,66 @@ def _noisiest(costs: list[Cost]) -> dict[str, float | int | str | bool | None]:
     severity=Severity.ERROR,
     blocks="any comparison of these candidates' costs with the others'",
     needs=("study", "labels", "costs"),
+    uses=("runs",),
     ranking=Ranking.COST,
 )
 def conditions(
-    *, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]]
+    *, study: ResolvedStudy, labels: Mapping[str, str], costs: Mapping[str, dict[str, Any]], runs: pd.DataFrame | None
 ) -> Iterator[Finding]:
     """Costs that are compared must be measured under the same conditions; input and batch are part of the candidate."""
     known = costs_at_hand(costs)
+    yield from _unlike(known, study, labels)
+    yield from unmeasured(conditions, study=study, labels=labels, costs=costs, known=known, runs=runs)
+
+
+def _unlike(known: Mapping[str, Cost], study: ResolvedStudy, labels: Mapping[str, str]) -> Iterator[Finding]:
+    """Find costs measured under other conditions than most, or all of them where no conditions are those of most."""
     under = {
         candidate: tuple(str(getattr(cost.conditions, key)) for key in COMPARED) for candidate, cost in known.items()
     }
-    shared = list(under.values())
-    usual = max(shared, key=shared.count)
-    for odd in dict.fromkeys(one for one in shared if one != usual):
-        touched = [candidate for candidate, one in under.items() if one == odd]
+    shared = by_value(under)
+    usual = max(shared, key=lambda one: len(shared[one]))
+    if sum(len(alike) == len(shared[usual]) for alike in shared.values()) > 1:
+        by_key = {
+            key: by_value({one: values[place] for one, values in under.items()}) for place, key in enumerate(COMPARED)
+        }
+        unlike = {key: values for key, values in by_key.items() if len(values) > 1}
+        yield _unfit(
+            f"Costs were measured under unlike conditions, none of them those of most candidates: "
+            f"{listed([_split(key, values, study, labels) for key, values in unlike.items()])}.",
+            list(known),
+            {key: " | ".join(values) for key, values in unlike.items()},
+        )
+        return
+    for odd, touched in shared.items():
+        if odd == usual:
+            continue
         differing = [
             f"{key.replace('_', ' ')} {here} instead of {there}"
             for key, here, there in zip(COMPARED, odd, usual, strict=True)
             if here != there
         ]
-        yield conditions.fires(
-            Severity.ERROR,
+        yield _unfit(
             f"{named(touched, study, labels)} was measured with {listed(differing)}.",
-            candidates=touched,
-            evidence={key: here for key, here, there in zip(COMPARED, odd, usual, strict=True) if here != there},
-            threshold="any difference in device, processor, threads, precision, memory format, classes or versions",
-            advice="Measure all candidates again in one go: `bakeoff run` on the study's folder does where one is missing.",
+            touched,
+            {key: here for key, here, there in zip(COMPARED, odd, usual, strict=True) if here != there},
         )
+
+
+def _split(key: str, values: Mapping[str, list[str]], study: ResolvedStudy, labels: Mapping[str, str]) -> str:
+    told = [f"{value} with {named(candidates, study, labels)}" for value, candidates in values.items()]
+    return f"{key.replace('_', ' ')} ({'; '.join(told)})"
+
+
+def _unfit(message: str, touched: list[str], evidence: Mapping[str, str]) -> Finding:
+    return conditions.fires(
+        Severity.ERROR,
+        message,
+        candidates=touched,
+        evidence=dict(evidence),
+        threshold="any difference in device, processor, threads, precision, memory format, classes or versions",
+        advice="Measure all candidates again in one go: `bakeoff run` on the study's folder does where one is missing.",
+    )
 
 
 RULES: tuple[Rule, ...] = (counting, validity, noise, conditions)

@@ -65,6 +65,8 @@ def selection(*, study: ResolvedStudy, validated: bool, data: DataProbe | None) 
             threshold=f"more than {percent(SAME_SPLIT)} of the test pictures",
             advice="Give `val` and `test` pictures of their own.",
         )
+    if validated and data is None:
+        yield selection.not_run("whether validation pictures are test pictures too is not known: nobody looked at them")
 
 
 @rule(

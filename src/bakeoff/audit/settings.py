@@ -51,14 +51,20 @@ def subject_keys(study: ResolvedStudy) -> set[str]:
     return keys
 
 
+def decided_keys(study: ResolvedStudy) -> set[str]:
+    """Return the keys of the settings that nobody chose: epochs, where equal budgets decide them."""
+    return set() if study.protocol == "epochs" else {"epochs"}
+
+
 def free_keys(study: ResolvedStudy) -> set[str]:
     """Return the keys in which candidates may differ: what is compared, and epochs where equal budgets decide them."""
-    return subject_keys(study) | (set() if study.protocol == "epochs" else {"epochs"})
+    return subject_keys(study) | decided_keys(study)
 
 
 def subjects(study: ResolvedStudy) -> dict[str, list[CandidateSpec]]:
     """Return the candidates by what is compared, such as by model, each named in words."""
-    keys = [key for key in KEYS if key in subject_keys(study)]
+    compared = subject_keys(study) - decided_keys(study)  # else each would be compared by itself, under its own epochs
+    keys = [key for key in KEYS if key in compared]
     found: dict[tuple[str, ...], list[CandidateSpec]] = {}
     for candidate in study.candidates:
         chosen = settings(candidate, study.size)

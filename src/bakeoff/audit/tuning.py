@@ -7,13 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from bakeoff.analysis.effects import ROUNDING
 from bakeoff.analysis.ranking import rank
 from bakeoff.audit.evidence import DataProbe
 from bakeoff.audit.finding import Finding, Severity, State
+from bakeoff.audit.health.curves import standard_error
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.selection import p5_order_at_equal_trials
 from bakeoff.audit.settings import KEYS, RECIPE_KEYS, UNUSED, free_keys, settings, subject_keys, subjects, sweeps
 from bakeoff.audit.words import listed, named
+from bakeoff.records import ENDED, RunStatus
 from bakeoff.spec import CandidateSpec, ResolvedStudy
 
 TUNED = {"learning_rate": 2, "weight_decay": 3, "momentum": 3, "label_smoothing": 3}
@@ -57,20 +60,30 @@ def edge(
     """The best value of what was tuned must lie between others."""
     axes = [axis for axis in TUNED if axis not in subject_keys(study)]
     results = None if runs is None or epochs is None else _results(runs, epochs)
+    lost = set() if runs is None else _lost(runs)
     waiting: list[str] = []
+    fruitless: list[str] = []
     for group in sweeps(study, axes):
         values = {axis: sorted({getattr(one.recipe, axis) for one in group}) for axis in axes}
         for axis in (one for one in axes if len(values[one]) >= TUNED[one]):
             if len(values[axis]) < BRACKET:
                 yield _cannot_bracket(group, axis, values[axis], study, labels)
-            elif results is None or any(one.id not in results.index for one in group):
+            elif results is None or any(one.id not in results.index and one.id not in lost for one in group):
                 waiting += [one.id for one in group]
+            elif all(one.id in lost for one in group):
+                fruitless += [one.id for one in group]
             else:
                 yield from _at_edge(group, axis, values[axis], results, _pictures(study, data), labels)
     if waiting:
         yield edge.not_run(
-            f"where the optimum of {named(waiting, study, labels)} lies is known once all of them have a finished run",
-            candidates=waiting,
+            f"where the optimum of {named(waiting, study, labels)} lies is known once each of them has a finished run, or none that "
+            "could still finish",
+            candidates=dict.fromkeys(waiting),
+        )
+    if fruitless:
+        yield edge.not_run(
+            f"{named(fruitless, study, labels)}: no run finished, so that no value is the best",
+            candidates=dict.fromkeys(fruitless),
         )
 
 
@@ -80,6 +93,13 @@ def _results(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
     split = "test" if len(table) and (table["ranked_by"] == "test").all() else "val"
     table = table.assign(accuracy=table[f"{split}_accuracy"], deviation=table[f"{split}_accuracy_sd"])
     return table.dropna(subset=["accuracy"]).set_index("candidate_id")[["accuracy", "deviation", "done"]]
+
+
+def _lost(runs: pd.DataFrame) -> set[str]:
+    """Return the ids of candidates all of whose runs have ended and none has finished: they did worse than any that did."""
+    ended = runs["status"].isin(ENDED).groupby(runs["candidate_id"]).all()
+    finished = (runs["status"] == RunStatus.DONE).groupby(runs["candidate_id"]).any()
+    return set(ended.index[ended & ~finished])
 
 
 def _pictures(study: ResolvedStudy, data: DataProbe | None) -> int | None:
@@ -115,33 +135,22 @@ def _at_edge(
     pictures: int | None,
     labels: Mapping[str, str],
 ) -> Iterator[Finding]:
-    best = max(group, key=lambda one: float(results["accuracy"][one.id]))
+    best = _best(group, axis, values, results)
     chosen = getattr(best.recipe, axis)
     place = values.index(chosen)
-    others = [
-        one
-        for one in group
-        if getattr(one.recipe, axis) == values[1 if place == 0 else -2] and _but(one, axis) == _but(best, axis)
-    ]
-    at_edge = place == len(values) - 1 or (place == 0 and chosen > 0)  # none at all is no edge of a decay's range
-    if at_edge and others:
-        gap = float(results["accuracy"][best.id] - results["accuracy"][others[0].id])
-        noise = 2 * _standard_error(results.loc[[best.id, others[0].id]], pictures)
+    at_edge = _is_end(values, chosen)
+    if at_edge:
+        severity, told, evidence = _above_the_next(best, group, axis, results, pictures)
         beyond = values[0] / 3 if place == 0 else _above(axis, values[-1])
         yield edge.fires(
-            Severity.ERROR if gap > noise else Severity.WARNING,
-            f"{_words(axis)} {chosen:g} won among {_numbers(values)} for {labels[best.id]}, at the edge of what was tried"
-            + (
-                f": {100 * gap:.2f} points above the next value."
-                if gap > noise
-                else ", though within noise of the next value."
-            ),
+            severity,
+            f"{_words(axis)} {chosen:g} won among {_numbers(values)} for {labels[best.id]}, at the edge of what was tried{told}.",
             candidates=[one.id for one in group],
-            evidence={"axis": axis, "best": chosen, "gap": gap, "noise": noise},
-            threshold="best value = smallest or largest; a warning where the gap to the next is within two standard errors",
+            evidence={"axis": axis, "best": chosen} | evidence,
+            threshold="best value = smallest or largest; a warning where the gap to the next is within two standard errors or not known",
             advice=f"Add {beyond:.3g} before judging.",
         )
-    elif axis == "learning_rate" and not at_edge and _steps(values, place) > COARSE:
+    elif axis == "learning_rate" and _steps(values, place) > COARSE:
         yield edge.fires(
             Severity.NOTE,
             f"The learning rates around {labels[best.id]} lie {_steps(values, place):.3g} times apart: the optimum may be missed.",
@@ -150,6 +159,38 @@ def _at_edge(
             threshold=f"neighbours more than {COARSE:g} times apart",
             advice="Add values between them.",
         )
+
+
+def _best(group: Sequence[CandidateSpec], axis: str, values: Sequence[float], results: pd.DataFrame) -> CandidateSpec:
+    """Return the best candidate that has finished; of equal ones one inside the grid, which is as good as one at its edge."""
+    reached = {one.id: float(results["accuracy"][one.id]) for one in group if one.id in results.index}
+    tied = [one for one in group if reached.get(one.id, -math.inf) >= max(reached.values()) - ROUNDING]
+    return min(tied, key=lambda one: _is_end(values, getattr(one.recipe, axis)))
+
+
+def _is_end(values: Sequence[float], value: float) -> bool:
+    """Tell whether a better value may lie beyond one; none at all is no edge of a decay's range."""
+    return value == values[-1] or (value == values[0] and value > 0)
+
+
+def _above_the_next(
+    best: CandidateSpec, group: Sequence[CandidateSpec], axis: str, results: pd.DataFrame, pictures: int | None
+) -> tuple[Severity, str, dict[str, float | int | str | bool | None]]:
+    """Return how grave it is that the best stands at an edge, how far it lies above the next, in words, and the numbers."""
+    chosen = getattr(best.recipe, axis)
+    alike = [one for one in group if one is not best and _but(one, axis) == _but(best, axis)]
+    if not alike:  # the grid is no rectangle
+        told = f", and no candidate that differs from it in the {_words(axis)} alone shows by how much"
+        return Severity.WARNING, told, {"gap": None, "noise": None}
+    beside = min(alike, key=lambda one: abs(getattr(one.recipe, axis) - chosen))
+    if beside.id not in results.index:
+        return Severity.ERROR, ": no run with the next value finished", {"gap": None, "noise": None}
+    gap = float(results["accuracy"][best.id] - results["accuracy"][beside.id])
+    noise = 2 * _standard_error(results.loc[[best.id, beside.id]], pictures)
+    numbers: dict[str, float | int | str | bool | None] = {"gap": gap, "noise": noise}
+    if gap > noise:
+        return Severity.ERROR, f": {100 * gap:.2f} points above the next value", numbers
+    return Severity.WARNING, ", though within noise of the next value", numbers
 
 
 def _above(axis: str, value: float) -> float:
@@ -162,12 +203,14 @@ def _but(candidate: CandidateSpec, axis: str) -> tuple[float, ...]:
 
 
 def _standard_error(pair: pd.DataFrame, pictures: int | None) -> float:
-    """Return that of the difference of two accuracies: over seeds where there are several, else of so many pictures."""
-    if (pair["done"] > 1).all():
-        return float(math.sqrt((pair["deviation"] ** 2 / pair["done"]).sum()))
-    if pictures is None:
-        return 0.0
-    return float(math.sqrt((pair["accuracy"] * (1 - pair["accuracy"])).sum() / pictures))
+    """Return that of the difference of two accuracies: over seeds where there are several, and that of so many pictures at least.
+
+    Two or three seeds may agree by chance, and all seeds answer the same pictures.
+    """
+    of_pictures = math.sqrt(sum(standard_error(float(accuracy), pictures) ** 2 for accuracy in pair["accuracy"]))
+    if not (pair["done"] > 1).all():
+        return of_pictures
+    return max(of_pictures, float(math.sqrt((pair["deviation"] ** 2 / pair["done"]).sum())))
 
 
 def _steps(values: Sequence[float], place: int) -> float:
@@ -272,15 +315,16 @@ def undeclared_difference(*, study: ResolvedStudy, macs: Mapping[str, int] | Non
     if not differing and all(one == crossings[0] for one in crossings):
         return
     told = [_told(key, values[key]) for key in differing] or ["the combinations of settings that each was given"]
+    touched = differing or [key for key in keys if any(len(found) > 1 for found in values[key].values())]
     yield undeclared_difference.fires(
         Severity.ERROR if "input size" in differing else Severity.WARNING,
         f"{listed(list(groups))} differ not only in {_compared(study)}, but in {listed(told)}.{_work(groups, macs)}",
         evidence={
-            key: " | ".join(f"{name}: {', '.join(found)}" for name, found in values[key].items()) for key in differing
+            key: " | ".join(f"{name}: {', '.join(found)}" for name, found in values[key].items()) for key in touched
         },
         threshold="any undeclared difference; an error in the size of the input",
         advice="Give each the same settings, or declare in [audit] what is compared, such as subject = "
-        f"[{', '.join(f'{chr(34)}{key}{chr(34)}' for key in _declaration(study, differing))}].",
+        f"[{', '.join(f'{chr(34)}{key}{chr(34)}' for key in _declaration(study, touched))}].",
     )
 
 

@@ -6,6 +6,7 @@ Karpathy 2019, "A Recipe for Training Neural Networks" (karpathy.github.io/2019/
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -73,7 +74,8 @@ def overfit_one_batch(run: RunSpec, dataset: Dataset, device: str = "cpu") -> On
         )
         if outcomes[-1].learnt:
             return outcomes[-1]
-    return max(outcomes, key=lambda one: (one.accuracy, -math.inf if one.loss is None else -one.loss))
+    best = max(outcomes, key=lambda one: (one.accuracy, -math.inf if one.loss is None else -one.loss))
+    return replace(best, attempts=len(outcomes))
 
 
 def _fit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.audit.evidence import AbsentError, DataProbe
+from bakeoff.audit.finding import Finding
+from bakeoff.audit.rule import Rule
 from bakeoff.audit.settings import subjects
-from bakeoff.records import RunStatus
+from bakeoff.audit.words import named
+from bakeoff.records import ENDED, RunStatus
 from bakeoff.spec import CandidateSpec, ResolvedStudy
 
 SMOOTHED_EPOCHS = 3
@@ -75,6 +78,22 @@ def selected(study: ResolvedStudy, known: Mapping[str, Sequence[Curve]]) -> dict
         if trained:
             chosen[name] = max(trained, key=lambda one: last(known[one.id]))
     return chosen
+
+
+def unselected(
+    of: Rule,
+    *,
+    study: ResolvedStudy,
+    labels: Mapping[str, str],
+    runs: pd.DataFrame,
+    known: Mapping[str, Sequence[Curve]],
+) -> Iterator[Finding]:
+    """Say of which things that are compared no run has finished though some have ended otherwise."""
+    ended = set(runs.loc[runs["status"].isin(ENDED), "candidate_id"])
+    groups = [[one.id for one in group] for group in subjects(study).values()]
+    lost = [one for group in groups if not known.keys() & set(group) for one in group if one in ended]
+    if lost:
+        yield of.not_run(f"{named(lost, study, labels)}: no run has finished", candidates=lost)
 
 
 def last(of: Sequence[Curve]) -> float:

@@ -20,13 +20,15 @@ from bakeoff.audit.health.curves import (
     selected,
     smoothed,
     standard_error,
+    unselected,
     validation_pictures,
 )
 from bakeoff.audit.health.seen import seen_runs
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.settings import settings
-from bakeoff.audit.words import listed, percent
+from bakeoff.audit.words import listed, named, percent
 from bakeoff.spec import CandidateSpec, ResolvedStudy
+from bakeoff.words import plural
 
 UNDERFIT = 0.10
 SMALL_GAP = 0.03
@@ -77,9 +79,12 @@ def underfit(
     """
     known = curves(runs, epochs)
     clean = _clean_accuracies(runs)
-    chosen = [candidate for candidate in selected(study, known).values() if candidate.id in clean]
+    everyone = selected(study, known).values()
+    chosen = [candidate for candidate in everyone if candidate.id in clean]
     if len(chosen) < 2:
-        raise AbsentError("fit is judged against the best of several things compared, and fewer than two have finished")
+        raise AbsentError(
+            "fit is judged against the best of several things compared, and fewer than two have finished and were looked at"
+        )
     best = max(chosen, key=lambda one: clean[one.id])
     for candidate in chosen:
         train, validation = clean[candidate.id], last(known[candidate.id])
@@ -92,8 +97,14 @@ def underfit(
                 evidence={"train": train, "best_train": clean[best.id], "validation": validation},
                 threshold=f"clean training accuracy more than {100 * UNDERFIT:g} points below the best, and less than "
                 f"{100 * SMALL_GAP:g} points above validation",
-                advice="Train it for longer, at a higher rate or with less regularisation before judging; or it is too small a network.",
+                advice="Train it for longer, at another rate or with less regularisation before judging; or it is too small a network.",
             )
+    unmeasured = [candidate.id for candidate in everyone if candidate.id not in clean]
+    if unmeasured:
+        yield underfit.not_run(
+            f"{named(unmeasured, study, labels)}: clean training accuracy was not measured", candidates=unmeasured
+        )
+    yield from unselected(underfit, study=study, labels=labels, runs=runs, known=known)
 
 
 def _clean_accuracies(runs: pd.DataFrame) -> dict[str, float]:
@@ -141,12 +152,14 @@ def overfit(
                 threshold=f"smoothed validation loss above {LOSS_TURNED:g} times its least",
                 advice="Where probabilities matter, add weight decay or label smoothing, or stop earlier.",
             )
-    others = [curve for of in known.values() for curve in of if len(curve.accuracy) >= LEAST_EPOCHS]
-    fallen = [curve for curve in others if curve not in best.values() and _fallen(curve, pictures) > 0]
+    every = [curve for of in known.values() for curve in of if len(curve.accuracy) >= LEAST_EPOCHS]
+    others = [curve for curve in every if curve not in best.values()]
+    fallen = [curve for curve in others if _fallen(curve, pictures) > 0]
     if fallen:
         yield overfit.fires(
             Severity.NOTE,
-            f"{len(fallen)} of {len(others)} runs, not counting the best of what is compared, lost validation accuracy again before their end.",
+            f"{len(fallen)} of {plural(len(others), 'other run')}, beside the best of each thing compared, lost validation accuracy again "
+            "before their end.",
             candidates=list(dict.fromkeys(curve.candidate for curve in fallen)),
             evidence={"runs": len(others), "overfitted": len(fallen)},
             threshold=_turning_point(),
@@ -154,6 +167,7 @@ def overfit(
         )
     if short:
         yield overfit.not_run(f"a curve of fewer than {LEAST_EPOCHS} epochs does not show a turn", candidates=short)
+    yield from unselected(overfit, study=study, labels=labels, runs=runs, known=known)
 
 
 def _fallen(curve: Curve, pictures: int | None) -> float:
@@ -227,9 +241,9 @@ def length(
         if candidate.recipe.schedule == "constant":
             yield from _best_place(candidate, known[candidate.id], labels, pictures)
     yield from _noisy_end(chosen, known, pictures)
-    annealed = {name: one for name, one in chosen.items() if one.recipe.schedule != "constant"}
-    if len(annealed) > 1:
-        yield from _at_half(study, annealed, known, pictures)
+    if len(chosen) > 1:
+        yield from _at_half(study, chosen, known, labels, pictures)
+    yield from unselected(length, study=study, labels=labels, runs=runs, known=known)
 
 
 def _best_place(
@@ -296,23 +310,22 @@ def late_noise(accuracy: NDArray[np.float64]) -> float:
 
 def _at_half(
     study: ResolvedStudy,
-    annealed: Mapping[str, CandidateSpec],
+    chosen: Mapping[str, CandidateSpec],
     known: Mapping[str, Sequence[Curve]],
+    labels: Mapping[str, str],
     pictures: int | None,
 ) -> Iterator[Finding]:
-    """Compare the ranking with that of the same candidates trained for half as long, under a schedule of that length."""
-    halves = {name: _half(study, one, known) for name, one in annealed.items()}
-    ids = [one.id for one in annealed.values()]
-    if not all(halves.values()):
-        yield length.not_run(
-            "under a schedule that lets the rate fall every run ends improving: only the same candidates at half the epochs "
-            "would show whether the ranking is the same",
-            candidates=ids,
-        )
-        return
-    whole = {name: last(known[one.id]) for name, one in annealed.items()}
+    """Compare the ranking with that of the same candidates trained for half as long, under a schedule of that length.
+
+    Two at a constant rate are left out: their curves show by themselves what they would be after fewer epochs.
+    """
+    annealed = {name for name, one in chosen.items() if one.recipe.schedule != "constant"}
+    halves = {name: _half(study, one, known) for name, one in chosen.items()}
+    whole = {name: last(known[one.id]) for name, one in chosen.items()}
     half = {name: last(known[one.id]) for name, one in halves.items() if one is not None}
-    for one, other in itertools.combinations(annealed, 2):
+    for one, other in itertools.combinations(half, 2):
+        if not {one, other} & annealed:
+            continue
         at_half, at_end = half[one] - half[other], whole[one] - whole[other]
         noise = 2 * math.sqrt(2) * standard_error((whole[one] + whole[other]) / 2, pictures)
         if at_half * at_end < 0 and min(abs(at_half), abs(at_end)) > noise:
@@ -321,11 +334,20 @@ def _at_half(
                 Severity.WARNING,
                 f"The ranking depends on the epochs: {listed([winner, loser])} are {100 * abs(at_end):.2f} points apart at the full length, "
                 f"and {100 * abs(at_half):.2f} the other way round at half of it.",
-                candidates=[annealed[winner].id, annealed[loser].id],
+                candidates=[chosen[winner].id, chosen[loser].id],
                 evidence={"gap": abs(at_end), "gap_at_half": -abs(at_half), "noise": noise},
                 threshold="another order at half the epochs, both gaps above two standard errors",
                 advice="Say for which length of training the ranking holds, or train for longer.",
             )
+    # A constant rate that was not tried for half as long leaves nothing to hold a falling one against.
+    alone = any(name not in half for name in chosen if name not in annealed)
+    unknown = [one.id for name, one in chosen.items() if name in annealed and (alone or name not in half)]
+    if unknown:
+        yield length.not_run(
+            f"{named(unknown, study, labels)}: under a schedule that lets the rate fall every run ends improving, and only the same "
+            "candidates at half the epochs would show whether the ranking is the same",
+            candidates=unknown,
+        )
 
 
 def _half(study: ResolvedStudy, candidate: CandidateSpec, known: Mapping[str, Sequence[Curve]]) -> CandidateSpec | None:

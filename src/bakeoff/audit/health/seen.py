@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import pandas as pd
 
 from bakeoff.audit.evidence import AbsentError
-from bakeoff.audit.finding import Severity
-from bakeoff.records import Health, RunStatus
+from bakeoff.audit.finding import Finding, Severity
+from bakeoff.audit.rule import Rule
+from bakeoff.audit.words import named
+from bakeoff.records import ENDED, Health, RunStatus
+from bakeoff.spec import ResolvedStudy
 
 TRAINED = (RunStatus.DONE, RunStatus.DIVERGED)
 """How runs end that trained as far as they got; one that failed may have failed before it began."""
@@ -44,9 +47,36 @@ def seen_runs(runs: pd.DataFrame) -> dict[str, list[SeenRun]]:
             found.setdefault(run["candidate_id"], []).append(seen)
     if not found:
         raise AbsentError(
-            "no run has ended" if ended.empty else "its runs were trained before bakeoff kept what it sees of training"
+            "no run has been trained to an end"
+            if ended.empty
+            else "its runs were trained before bakeoff kept what it sees of training"
         )
     return found
+
+
+def unseen(
+    of: Rule, *, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataFrame, seen: Collection[str]
+) -> Iterator[Finding]:
+    """Say of which candidates no run was looked at though some have ended. Of one that was not trained yet there is nothing to say.
+
+    Args:
+        of: The rule that asks.
+        study: The study.
+        labels: A short name by candidate id.
+        runs: As `Store.runs_frame` gives them.
+        seen: Ids of the candidates that were looked at.
+    """
+    ended = set(runs.loc[runs["status"].isin(ENDED), "candidate_id"])
+    trained = set(runs.loc[runs["status"].isin(TRAINED), "candidate_id"])
+    missing = [one.id for one in study.candidates if one.id in ended and one.id not in seen]
+    failed = [one for one in missing if one not in trained]
+    before = [one for one in missing if one in trained]
+    if failed:
+        yield of.not_run(f"{named(failed, study, labels)}: all runs that have ended failed", candidates=failed)
+    if before:
+        yield of.not_run(
+            f"{named(before, study, labels)}: trained before bakeoff kept what it sees of training", candidates=before
+        )
 
 
 def graded(touched: Sequence[object], of: Sequence[object]) -> Severity:

@@ -13,6 +13,7 @@ from bakeoff.audit.health.seen import seen_runs
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.records import OneBatch
 from bakeoff.spec import ResolvedStudy
+from bakeoff.words import plural
 
 HIGH_ERROR = 10.0
 """torchvision's mnasnet0_5, which is sound, begins at 7.1 times ln C on 8-pixel digits: its last layer is drawn wide."""
@@ -59,10 +60,15 @@ def initial_loss(
         if found is None:
             continue
         severity, threshold, advice = found
-        told = "a loss that is not finite" if loss is None else f"a loss of {loss:.3g}, {loss / guess:.3g} times that"
+        guessing = f"that of guessing among {len(data.classes)} classes"
+        told = (
+            f"a loss that is not finite; {guessing} is {guess:.3g}"
+            if loss is None
+            else f"a loss of {loss:.3g}, {loss / guess:.3g} times {guessing} ({guess:.3g})"
+        )
         yield initial_loss.fires(
             severity,
-            f"{labels[candidate.id]} begins with {told} of guessing among {len(data.classes)} classes ({guess:.3g}).",
+            f"{labels[candidate.id]} begins with {told}.",
             candidates=[candidate.id],
             evidence={
                 "loss": loss,
@@ -130,7 +136,7 @@ def one_batch_by_heart(
         yield one_batch_by_heart.fires(
             Severity.ERROR,
             f"{labels[candidate.id]} did not learn {tried.pictures} pictures by heart: at best {tried.accuracy:.0%} of them, with "
-            f"{loss}, after {tried.steps} steps of Adam at {tried.learning_rate:g} ({tried.attempts} attempts).",
+            f"{loss}, after {tried.steps} steps of Adam at {tried.learning_rate:g}, the best of {plural(tried.attempts, 'attempt')}.",
             candidates=[candidate.id],
             evidence={
                 "pictures": tried.pictures,

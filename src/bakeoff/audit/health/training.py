@@ -10,7 +10,7 @@ import scipy
 
 from bakeoff.audit.evidence import DataProbe
 from bakeoff.audit.finding import Finding, Severity
-from bakeoff.audit.health.seen import SeenRun, graded, of_runs, seen_runs
+from bakeoff.audit.health.seen import SeenRun, graded, of_runs, seen_runs, unseen
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import listed, percent
 from bakeoff.records import Health, RunStatus
@@ -71,7 +71,8 @@ def guessing(
 ) -> Iterator[Finding]:
     """A trained network must answer better than one that guesses, and not the same for nearly every picture."""
     unscored: list[str] = []
-    for candidate, of in _in_order(study, seen_runs(runs)):
+    by_candidate = seen_runs(runs)
+    for candidate, of in _in_order(study, by_candidate):
         scored = [run for run in of if run.health["predicted"]]
         if not scored:
             unscored.append(candidate)
@@ -100,6 +101,7 @@ def guessing(
         )
     if unscored:
         yield guessing.not_run("their runs ended before anything was scored", candidates=unscored)
+    yield from unseen(guessing, study=study, labels=labels, runs=runs, seen=by_candidate)
 
 
 def _such_as(touched: Sequence[SeenRun], one: SeenRun) -> str:
@@ -188,6 +190,7 @@ def diverged(
                 advice="Lower the learning rate, or add a warm-up.",
             )
     yield from _infeasible(study, by_candidate)
+    yield from unseen(diverged, study=study, labels=labels, runs=runs, seen=by_candidate)
 
 
 def _broken(run: SeenRun, losses: Sequence[float]) -> str | None:
@@ -239,7 +242,8 @@ def _infeasible(study: ResolvedStudy, by_candidate: Mapping[str, Sequence[SeenRu
 )
 def dead_parts(*, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataFrame) -> Iterator[Finding]:
     """Every part of a network must be trained, and most of each layer must be in use."""
-    for candidate, of in _in_order(study, seen_runs(runs)):
+    by_candidate = seen_runs(runs)
+    for candidate, of in _in_order(study, by_candidate):
         frozen = [(run, why) for run in of if (why := _frozen(run.health))]
         if frozen:
             touched, (worst, why) = [run for run, _ in frozen], frozen[0]
@@ -264,6 +268,7 @@ def dead_parts(*, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.Data
             yield _dead(candidate, labels, crippled, of, Severity.WARNING)
         elif dying:
             yield _dead(candidate, labels, dying, of, Severity.NOTE)
+    yield from unseen(dead_parts, study=study, labels=labels, runs=runs, seen=by_candidate)
 
 
 def _dead(
@@ -338,7 +343,8 @@ def _some(names: Sequence[str]) -> str:
 def step_size(*, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataFrame) -> Iterator[Finding]:
     """A step must change weights by a small part of their size, but not by next to nothing."""
     unmeasured: list[str] = []
-    for candidate, of in _in_order(study, seen_runs(runs)):
+    by_candidate = seen_runs(runs)
+    for candidate, of in _in_order(study, by_candidate):
         measured = [run.health for run in of if run.health["updates"] and run.health["update_steps"] >= LEAST_UPDATES]
         if not measured:
             unmeasured.append(candidate)
@@ -352,6 +358,7 @@ def step_size(*, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataF
             yield _odd_step(candidate, labels, statistics.median(bound), measured, what)
     if unmeasured:
         yield step_size.not_run(f"fewer than {LEAST_UPDATES} of their steps were measured", candidates=unmeasured)
+    yield from unseen(step_size, study=study, labels=labels, runs=runs, seen=by_candidate)
 
 
 def _change_of_bound(health: Health) -> float | None:
