@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -81,10 +81,30 @@ def test_text_that_does_not_compile_is_told_and_leaves_nothing_behind(tmp_path: 
 
 
 @pytest.mark.usefixtures("_compiler")
-def test_a_damaged_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def damage(_compiler: str, _source: str, library: Path) -> None:
-        library.parent.mkdir(parents=True)
-        library.write_bytes(b"\x7fELF, but cut off")
+@pytest.mark.parametrize(
+    "damage", [lambda whole: b"", lambda whole: whole[: len(whole) // 2], lambda whole: whole[::-1]]
+)
+def test_a_kernel_that_was_damaged_on_the_disk_is_made_again(
+    damage: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native.load(SOURCE)
+    (library,) = (tmp_path / "cache" / native.FOLDER).iterdir()
+    content = library.read_bytes()
+    library.unlink()  # this process has it in memory
+    library.write_bytes(damage(content))
+    assert native.whole() == []
+    for _ in range(2):
+        native.load.cache_clear()
+        assert native.load(SOURCE).twice(21) == 42
+        monkeypatch.setattr(native, "_compile", lambda *_: pytest.fail("compiled again"))
+    assert len(native.whole()) == 1
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_a_compiler_whose_libraries_cannot_be_loaded_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damage(*_: str) -> Path:
+        (tmp_path / "kernel.so").write_bytes(b"\x7fELF, but cut off")
+        return tmp_path / "kernel.so"
 
     monkeypatch.setattr(native, "_compile", damage)
     with pytest.raises(native.UnavailableError, match="cannot be loaded"):
