@@ -324,12 +324,7 @@ class Trainer:
                 if collected and self.hooks.stop():
                     self._save()
                     raise Interrupted
-                try:
-                    logits = self._scores(inputs)
-                except (RuntimeError, MemoryError) as error:
-                    if not memory_is_short(error) or self.micro_batch == 1:
-                        raise
-                    raise MemoryShortError from error
+                logits = self._scores(inputs)
                 losses += float(F.cross_entropy(logits, labels, reduction="sum"))
                 correct += int((logits.argmax(dim=1) == labels).sum())
                 collected.append(logits.cpu())
@@ -346,8 +341,13 @@ class Trainer:
         return (time.perf_counter() - started) / len(labels)
 
     def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
-        with autocast(self.run.precision, self.device):
-            scores: torch.Tensor = self.network(inputs)
+        try:
+            with autocast(self.run.precision, self.device):
+                scores: torch.Tensor = self.network(inputs)
+        except (RuntimeError, MemoryError) as error:
+            if not memory_is_short(error) or self.micro_batch == 1:
+                raise
+            raise MemoryShortError from error
         return scores.float()
 
     def _rate(self, step: int) -> float:
