@@ -16,7 +16,7 @@ from bakeoff.files import write_atomically
 from bakeoff.models.trial import trace
 from bakeoff.training.convolution.algorithm import LIBRARY, Algorithm, serving
 from bakeoff.training.convolution.geometry import Geometry, Pass
-from bakeoff.training.convolution.layer import choosable
+from bakeoff.training.convolution.layer import choosable_layers
 from bakeoff.training.kernels.native import processor
 
 ROUNDS = 15
@@ -73,10 +73,11 @@ def layers_of(network: nn.Module, *, batch: int, size: int, dtype: torch.dtype) 
         dtype: Of the arithmetic.
     """
     found: dict[str, Layer] = {}
+    layers = choosable_layers(network)
 
     def note(name: str, layer: nn.Module, inputs: torch.Size, output: torch.Size) -> None:
-        if choosable(layer) and isinstance(layer, nn.Conv2d) and name not in found:
-            geometry = Geometry.of(layer, torch.Size((batch, *inputs[1:])), dtype)
+        if name in layers and name not in found:
+            geometry = Geometry.of(layers[name], torch.Size((batch, *inputs[1:])), dtype)
             found[name] = Layer(name, geometry, first=not found and inputs[1] == 3)
 
     trace(network, size, note)
