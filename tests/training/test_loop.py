@@ -510,6 +510,30 @@ def test_each_step_with_other_algorithms_is_a_plain_step(tmp_path: Path) -> None
     assert step == 11
 
 
+class AtTwoSizes(nn.Module):
+    """One convolution on the mean of the pictures, where its centre alone meets a pixel, and on the pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layer(images.mean((2, 3), keepdim=True)).sum((2, 3)) + self.layer(images).mean((2, 3))
+
+
+def test_a_convolution_at_two_sizes_learns_as_in_a_plain_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = small_dataset(size=8)
+    run = one_run(dataset, optimizer="sgd", learning_rate=0.1)
+    use_network(monkeypatch, AtTwoSizes)
+    plain, chosen = (
+        Trainer(run, dataset, how, 16, None, tmp_path, Hooks())
+        for how in (numerics(run), numerics(run, convolutions={"layer": ["library"] * 3}))
+    )
+    for one in (plain, chosen):
+        one.step(*next(one.batches.shuffled(16, 0, 1)), 0)
+    torch.testing.assert_close(chosen.network.state_dict(), plain.network.state_dict())
+
+
 def _another(layer: Layer, task: Pass) -> str:
     """An algorithm other than the library's that is not slow here."""
     names = [algorithm.name for algorithm in serving(layer.geometry.trimmed, task)]

@@ -128,7 +128,7 @@ class Trainer:
             return {}
         size = self.run.candidate.input_size(dataset.size)
         layers = convolution.layers_of(self.network, batch=1, size=size, dtype=torch.float32)
-        return {layer.name: layer.geometry.taps for layer in layers}
+        return {layer.name: layer.taps for layer in layers}
 
     def _restore(self, state: Checkpoint) -> None:
         self.progress = state.progress

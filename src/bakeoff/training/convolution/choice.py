@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
 from bakeoff.models.trial import trace
 from bakeoff.training.convolution.algorithm import LIBRARY, Algorithm, serving
-from bakeoff.training.convolution.geometry import Geometry, Pass
+from bakeoff.training.convolution.geometry import Geometry, Pass, Taps
 from bakeoff.training.convolution.layer import choosable_layers
 from bakeoff.training.kernels.native import processor
 
@@ -51,7 +51,10 @@ class Layer:
 
     name: str
     geometry: Geometry
-    """As the network has it; what is measured is its `trimmed` work."""
+    """As the network has it at the first call; what is measured is its `trimmed` work."""
+
+    taps: Taps
+    """Rows and columns of the kernel that meet a pixel in any call."""
 
     first: bool
     """Whether its input is the pictures themselves, so that nobody asks for their gradient."""
@@ -64,7 +67,7 @@ class Layer:
 def layers_of(network: nn.Module, *, batch: int, size: int, dtype: torch.dtype) -> list[Layer]:
     """Return the convolutions of a network that algorithms can be chosen for, in order of execution.
 
-    A layer that is called several times in one pass counts with its first call.
+    A layer that is called several times in one pass is measured at its first call.
 
     Args:
         network: On any device; it is not changed.
@@ -76,12 +79,24 @@ def layers_of(network: nn.Module, *, batch: int, size: int, dtype: torch.dtype) 
     layers = choosable_layers(network)
 
     def note(name: str, layer: nn.Module, inputs: torch.Size, output: torch.Size) -> None:
-        if name in layers and name not in found:
-            geometry = Geometry.of(layers[name], torch.Size((batch, *inputs[1:])), dtype)
-            found[name] = Layer(name, geometry, first=not found and inputs[1] == 3)
+        if name not in layers:
+            return
+        geometry = Geometry.of(layers[name], torch.Size((batch, *inputs[1:])), dtype)
+        if name in found:
+            found[name] = replace(found[name], taps=_both(found[name].taps, geometry.taps))
+        else:
+            found[name] = Layer(name, geometry, geometry.taps, first=not found and inputs[1] == 3)
 
     trace(network, size, note)
     return list(found.values())
+
+
+def _both(one: Taps, other: Taps) -> Taps:
+    """Return the fewest rows and columns that hold those of both."""
+    rows, columns = (
+        slice(min(mine.start, yours.start), max(mine.stop, yours.stop)) for mine, yours in zip(one, other, strict=True)
+    )
+    return rows, columns
 
 
 def tune(

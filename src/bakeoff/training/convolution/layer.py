@@ -11,10 +11,7 @@ from torch import nn
 
 from bakeoff.errors import RunError
 from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorithm, missing
-from bakeoff.training.convolution.geometry import DTYPES, Geometry, Pass
-
-Taps = tuple[slice, slice]
-"""Rows and columns of a kernel."""
+from bakeoff.training.convolution.geometry import DTYPES, Geometry, Pass, Taps
 
 
 class ChosenConv2d(nn.Conv2d):
