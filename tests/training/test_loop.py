@@ -232,6 +232,16 @@ def test_a_truncated_checkpoint_gives_way_to_the_one_before_and_the_bits_stay(tm
     assert without_seconds(again) == without_seconds(whole)
 
 
+def test_a_run_that_goes_on_deletes_what_a_kill_left_of_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = small_dataset(size=8)
+    use_network(monkeypatch, narrow_network)
+    (tmp_path / ".last.ckpt.0a1b2c3d.partial").write_bytes(b"half a checkpoint")
+    trained(one_run(dataset, epochs=1), dataset, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "predictions.npz"]
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_step(tmp_path: Path) -> None:
     dataset = small_dataset()
     run = one_run(dataset, optimizer="sgd", learning_rate=1000.0, schedule="constant", epochs=5)
