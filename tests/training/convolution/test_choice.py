@@ -12,6 +12,7 @@ from torch import nn
 
 from bakeoff import models
 from bakeoff.training.convolution import Layer, Pass, choice, choose, layers_of, tune
+from bakeoff.training.kernels import native
 
 
 def layers(batch: int = 2) -> list[Layer]:
@@ -168,6 +169,16 @@ def test_another_batch_or_thread_count_is_measured_anew(tmp_path: Path) -> None:
     finally:
         torch.set_num_threads(threads)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("what", ["instructions", "_compiler"])
+def test_another_processor_of_the_same_name_or_another_compiler_is_measured_anew(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = choice.machine(1)
+    (tmp_path / "cc").write_bytes(b"")
+    monkeypatch.setattr(native, what, lambda: str(tmp_path / "cc"))
+    assert choice.machine(1) != here
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": {"b": "c"}}', "\xff"])

@@ -14,10 +14,11 @@ from torch import nn
 from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
 from bakeoff.models.trial import trace
+from bakeoff.spec import content_id
 from bakeoff.training.convolution.algorithm import LIBRARY, Algorithm, serving
 from bakeoff.training.convolution.geometry import Geometry, Pass, Taps
 from bakeoff.training.convolution.layer import choosable_layers
-from bakeoff.training.kernels.native import processor
+from bakeoff.training.kernels import native
 
 ROUNDS = 15
 """Turns that each algorithm has at most once it is built, by turns with the others."""
@@ -202,9 +203,14 @@ def _read(path: Path | None) -> dict[str, dict[str, float]]:
 
 
 def machine(threads: int) -> str:
-    """Return a name for all that decides which algorithm is fastest: processor, versions, threads."""
+    """Return a name for all that decides which algorithm is fastest: processor, compiler, versions, threads."""
+    try:
+        compiler = native.made_with()
+    except native.UnavailableError:
+        compiler = []
     words = [
-        processor(),
+        native.processor(),
+        content_id([*native.arithmetic(), *compiler]),  # processors of one name may differ in their instructions
         torch.backends.cpu.get_cpu_capability(),
         f"torch {torch.__version__}",
         f"{threads} threads",
