@@ -21,7 +21,7 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A compiler of its own, with a cache folder of its own, and nothing remembered in this process."""
     if not any(shutil.which(name) for name in native.COMPILERS):
         pytest.skip("there is no C compiler")
-    real = native._compiler()
+    (real,) = native._compiler()
     program = tmp_path / "mycc"
     program.write_text(
         f'#!/bin/sh\n[ -f {tmp_path}/broken ] && [ "$1" != --version ] && exit 1\nexec {real} "$@"\n', encoding="utf-8"

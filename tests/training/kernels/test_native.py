@@ -59,6 +59,28 @@ def test_a_kernel_is_compiled_once_and_found_again(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.usefixtures("_compiler")
+def test_a_compiler_may_be_named_with_arguments_or_by_a_path_with_spaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (real,) = native._compiler()
+    monkeypatch.setenv("CC", f"{real} -DTHRICE=3 '-DUNUSED=a b'")
+    source = "int thrice(int value) { return THRICE * value; }\n"
+    assert native.load(source).thrice(5) == 15
+    spaced = tmp_path / "my tools" / "cc"
+    spaced.parent.mkdir()
+    spaced.symlink_to(real)
+    monkeypatch.setenv("CC", str(spaced))
+    assert native._compiler() == [str(spaced)]
+
+
+@pytest.mark.parametrize("named", ["no-such-compiler -m64", "'no end", " "])
+def test_a_compiler_that_is_not_there_is_named(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", named)
+    with pytest.raises(native.UnavailableError, match=f"no C compiler: tried {named}"):
+        native.made_with()
+
+
+@pytest.mark.usefixtures("_compiler")
 def test_loops_run_in_the_threads_of_pytorch() -> None:
     library = native.load(
         "#include <omp.h>\n"

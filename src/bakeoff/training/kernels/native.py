@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 from functools import cache
@@ -24,7 +25,7 @@ FOLDER = "kernels"
 """In the cache folder."""
 
 COMPILERS = ("cc", "gcc", "clang")
-"""Tried in this order; the environment variable CC goes first."""
+"""Tried in this order; the environment variable CC takes their place, and may hold arguments."""
 
 FLAGS = ("-O3", "-march=native", "-fPIC", "-fopenmp", "-std=gnu11")
 
@@ -47,7 +48,7 @@ def load(source: str) -> ctypes.CDLL:
     """
     compiler = _compiler()
     name = hashlib.sha256(
-        "\0".join((source, *FLAGS, _version(compiler), processor(), instructions())).encode()
+        "\0".join((source, *FLAGS, *compiler[1:], _version(tuple(compiler)), processor(), instructions())).encode()
     ).hexdigest()[:16]
     library = _kept(name) or _compile(compiler, source, name)
     try:
@@ -55,7 +56,7 @@ def load(source: str) -> ctypes.CDLL:
         # in the way of PyTorch's.
         return ctypes.CDLL(str(library))
     except OSError as error:
-        raise UnavailableError(f"a kernel compiled by {compiler} cannot be loaded: {error}") from error
+        raise UnavailableError(f"a kernel compiled by {shlex.join(compiler)} cannot be loaded: {error}") from error
 
 
 def whole() -> list[str]:
@@ -120,25 +121,36 @@ def made_with() -> list[str]:
         UnavailableError: If there is no compiler.
     """
     compiler = _compiler()
-    status = os.stat(compiler)  # of the program behind links: another one has another size or time
-    return [compiler, f"{status.st_size} bytes of {status.st_mtime_ns}", processor(), instructions()]
+    status = os.stat(compiler[0])  # of the program behind links: another one has another size or time
+    return [*compiler, f"{status.st_size} bytes of {status.st_mtime_ns}", processor(), instructions()]
 
 
-def _compiler() -> str:
-    wanted = [os.environ["CC"]] if os.environ.get("CC") else list(COMPILERS)
-    for name in wanted:
-        found = shutil.which(name)
+def _compiler() -> list[str]:
+    """Return the command of the compiler: its program's path, and arguments where the variable CC has some."""
+    wanted = os.environ.get("CC")
+    for command in [_words(wanted)] if wanted else [[name] for name in COMPILERS]:
+        found = shutil.which(command[0])
         if found:
-            return found
-    raise UnavailableError(f"there is no C compiler: tried {', '.join(wanted)}")
+            return [found, *command[1:]]
+    raise UnavailableError(f"there is no C compiler: tried {wanted or ', '.join(COMPILERS)}")
+
+
+def _words(command: str) -> list[str]:
+    """Split a command as a shell does, unless it is the path of a program as it is."""
+    if shutil.which(command):
+        return [command]
+    try:
+        return shlex.split(command) or [command]
+    except ValueError:  # a quotation without an end
+        return [command]
 
 
 @cache
-def _version(compiler: str) -> str:
-    return _run([compiler, "--version"], None)
+def _version(compiler: tuple[str, ...]) -> str:
+    return _run([*compiler, "--version"], None)
 
 
-def _compile(compiler: str, source: str, name: str) -> Path:
+def _compile(compiler: list[str], source: str, name: str) -> Path:
     """Compile C text and return the library, under a name that ends in its checksum."""
     folder = _folder()
     try:
@@ -148,8 +160,8 @@ def _compile(compiler: str, source: str, name: str) -> Path:
         raise UnavailableError(f"a kernel cannot be compiled: {error}") from error
     try:
         (work / "kernel.c").write_text(source)
-        _run([compiler, *FLAGS, "-c", "kernel.c", "-o", "kernel.o"], work)
-        _run([compiler, "-shared", "kernel.o", "-o", "kernel.so"], work)
+        _run([*compiler, *FLAGS, "-c", "kernel.c", "-o", "kernel.o"], work)
+        _run([*compiler, "-shared", "kernel.o", "-o", "kernel.so"], work)
         with (work / "kernel.so").open("rb+") as file:
             os.fsync(file.fileno())  # else a power cut may leave the name without the content
         library = folder / f"{name}.{_checksum(work / 'kernel.so')}.so"
