@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import secrets
 import zipfile
@@ -55,6 +56,13 @@ def unfinished_folder(target: Path) -> Path:
     folder = _unfinished(target)
     folder.mkdir()
     return folder
+
+
+def drop_unfinished(path: Path) -> None:
+    """Delete what is left of writing a file where a process was killed; nobody may be writing it now."""
+    with contextlib.suppress(OSError):  # where nothing can be deleted, nothing new can be left either
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+            leftover.unlink()
 
 
 def _unfinished(path: Path) -> Path:

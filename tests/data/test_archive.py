@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import shutil
 import stat
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from bakeoff.data import inspect_source, prepare
 from bakeoff.errors import DataError
@@ -66,6 +68,19 @@ def test_an_archive_is_unpacked_once(make_folder: MakeFolder, tmp_path: Path) ->
     for _ in range(2):
         prepare(str(archive), cache_dir=tmp_path / "cache", on_progress=lambda stage, done, total: told.append(stage))
     assert told.count("unpacking") == 6
+
+
+def test_an_unpacked_archive_serves_from_a_cache_that_cannot_be_written_to(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = packed(make_folder({"cat": 3, "dog": 3}), tmp_path / "x.zip")
+    first = prepare(str(path), cache_dir=tmp_path / "cache")
+
+    def refuse(lock: FileLock) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert prepare(str(path), cache_dir=tmp_path / "cache").fingerprint == first.fingerprint
 
 
 def test_what_a_mac_adds_is_no_class(make_folder: MakeFolder, tmp_path: Path) -> None:

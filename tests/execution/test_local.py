@@ -29,6 +29,7 @@ from bakeoff.execution.messages import (
     task_from_line,
     task_to_line,
 )
+from bakeoff.execution.worker import STOP
 from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
 from bakeoff.training import checkpoint
 from tests.builders import numerics, one_run
@@ -171,6 +172,26 @@ def test_stop_saves_within_a_step_and_starts_nothing_new(digits: Dataset, tmp_pa
     assert isinstance(told[-1], Stopped)
     assert {event.run_id for event in told} == {tasks[0].run.id}
     assert (tmp_path / tasks[0].run.id / "last.ckpt").exists()
+
+
+def test_a_stop_in_the_middle_of_a_line_to_a_worker_is_told_after_it(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor, writing, lines = LocalExecutor(1, 1), [], []
+    send = local._Worker.send
+
+    def interrupted(worker: local._Worker, line: str) -> None:
+        assert not writing, "a line within a line, which Python's files refuse"
+        writing.append(line)
+        if line != STOP:
+            executor.stop()  # as a signal's handler does, which may come at any moment
+        send(worker, line)
+        lines.append(writing.pop())
+
+    monkeypatch.setattr(local._Worker, "send", interrupted)
+    events = list(executor.run([task(digits, tmp_path, epochs=500)]))
+    assert isinstance(events[-1], Stopped)
+    assert lines[1:] == [STOP]
 
 
 def test_an_error_in_a_run_is_told_with_its_traceback_and_the_worker_lives_on(digits: Dataset, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,3 +32,25 @@ def test_networks_are_measured_once_and_remembered_for_their_threads(
 def test_a_failure_is_told_with_its_last_words_and_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"failed: .*positive.*--no-tune"):
         tune([JOB], threads=0, folder=tmp_path)
+
+
+def program(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Let another program serve in the tuner's place."""
+    monkeypatch.setattr(tuner, "command", lambda _: [sys.executable, "-c", text])
+
+
+@pytest.mark.timeout(60)
+def test_many_warnings_hold_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = '{"tuned": [{"layers": [], "choices": {}, "peak": 1.0, "remark": null}]}'
+    program(monkeypatch, f"import sys; sys.stdin.read(); sys.stderr.write('a warning\\n' * 50_000); print('{told}')")
+    (found,) = tune([JOB], threads=1, folder=tmp_path, peak=True)
+    assert found.peak == 1.0
+
+
+def test_a_process_that_ends_before_it_is_asked_is_told_with_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(monkeypatch, "import sys; sys.exit('no libtorch')")
+    many = [replace(JOB, batch=size) for size in range(1, 2000)]  # more than a pipe holds
+    with pytest.raises(StudyError, match=r"failed: no libtorch; --no-tune"):
+        tune(many, threads=1, folder=tmp_path, peak=True)

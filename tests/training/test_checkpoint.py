@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from bakeoff.errors import RunError, StudyError
+from bakeoff.files import write_atomically
 from bakeoff.records import EpochRecord, RunResult, RunStatus
-from bakeoff.training.checkpoint import LAST, PREVIOUS, Checkpoint, Progress, load, save
+from bakeoff.training.checkpoint import LAST, PREVIOUS, Checkpoint, Progress, clear, load, save
 
 RECORD = EpochRecord(
     epoch=1,
@@ -123,6 +124,23 @@ def test_a_crash_between_the_two_renames_leaves_the_one_before(tmp_path: Path) -
     assert found is not None
     assert found.progress.epoch == 2
     assert not warnings
+
+
+def test_what_kills_left_unfinished_is_deleted_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, checkpoint(2))
+    save(tmp_path, checkpoint(3))
+    whole = sorted(tmp_path.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # a killed process clears nothing up
+        patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(StudyError):
+            write_atomically(tmp_path / LAST, b"half a checkpoint")
+    assert len(list(tmp_path.iterdir())) == 3
+    clear(tmp_path)
+    assert sorted(tmp_path.iterdir()) == whole
+    clear(tmp_path / "not there yet")
 
 
 def test_a_folder_that_has_become_read_only_is_told_with_the_remedy(

@@ -19,6 +19,7 @@ from bakeoff.data import Dataset
 from bakeoff.data.batches import Batches, derived_seed, generator
 from bakeoff.data.splits import split_indices
 from bakeoff.data.view import View
+from bakeoff.errors import RunError
 from bakeoff.predictions import load_predictions
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus
 from bakeoff.spec import RunSpec, ViewSpec
@@ -31,6 +32,7 @@ from bakeoff.training.setup import build_network, view_of
 from bakeoff.training.threads import torch_threads
 from bakeoff.training.trainer import Hooks, Interrupted, Trainer
 from tests.builders import numerics, one_run, small_dataset
+from tests.training.tiny import use_network
 
 
 def trained(
@@ -230,6 +232,16 @@ def test_a_truncated_checkpoint_gives_way_to_the_one_before_and_the_bits_stay(tm
     assert without_seconds(again) == without_seconds(whole)
 
 
+def test_a_run_that_goes_on_deletes_what_a_kill_left_of_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = small_dataset(size=8)
+    use_network(monkeypatch, narrow_network)
+    (tmp_path / ".last.ckpt.0a1b2c3d.partial").write_bytes(b"half a checkpoint")
+    trained(one_run(dataset, epochs=1), dataset, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "predictions.npz"]
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_step(tmp_path: Path) -> None:
     dataset = small_dataset()
     run = one_run(dataset, optimizer="sgd", learning_rate=1000.0, schedule="constant", epochs=5)
@@ -301,6 +313,55 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path: Path) -> N
 
     for whole, parts in zip(gradients(16), gradients(5), strict=True):
         torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("batch", "micro_batch", "sizes"),
+    [
+        (64, 64, [64]),
+        (64, 16, [16, 16, 16, 16]),
+        (33, 16, [11, 11, 11]),
+        (34, 16, [12, 11, 11]),
+        (5, 4, [3, 2]),
+        (5, 2, [3, 2]),
+        (3, 2, [3]),
+        (1, 2, [1]),
+        (3, 1, [1, 1, 1]),
+    ],
+)
+def test_a_batch_is_taken_in_nearly_equal_parts_none_of_one_picture(
+    batch: int, micro_batch: int, sizes: list[int]
+) -> None:
+    assert [len(part) for part in torch.zeros(batch).tensor_split(trainer.parts_of(batch, micro_batch))] == sizes
+
+
+def narrow_network() -> nn.Module:
+    """Its maps are of one pixel where it normalises, so that one picture has one value a channel."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 8, stride=8), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)
+    )
+
+
+@pytest.mark.parametrize("most", [5, 8])
+def test_with_too_little_memory_a_batch_that_leaves_one_over_is_trained(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = small_dataset(train=66, size=8)
+    run = one_run(dataset, batch_size=17)
+    use_network(monkeypatch, narrow_network)
+    limit_memory(monkeypatch, most, torch.OutOfMemoryError("CUDA out of memory"))
+    _, result = trained(run, dataset, tmp_path)
+    assert result.status is RunStatus.DONE
+
+
+def test_memory_for_one_picture_alone_is_told_where_batch_normalisation_needs_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = small_dataset(size=8)
+    use_network(monkeypatch, narrow_network)
+    limit_memory(monkeypatch, 1, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(RunError, match=r"memory is short.*batch normalisation.*--workers"):
+        trained(one_run(dataset), dataset, tmp_path)
 
 
 def test_an_error_that_is_no_lack_of_memory_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,6 +518,30 @@ def test_each_step_with_other_algorithms_is_a_plain_step(tmp_path: Path) -> None
             # is among the tests of the layer.
             assert (other - one).norm() <= 0.05 * (one - start).norm() + 1e-6
     assert step == 11
+
+
+class AtTwoSizes(nn.Module):
+    """One convolution on the mean of the pictures, where its centre alone meets a pixel, and on the pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layer(images.mean((2, 3), keepdim=True)).sum((2, 3)) + self.layer(images).mean((2, 3))
+
+
+def test_a_convolution_at_two_sizes_learns_as_in_a_plain_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = small_dataset(size=8)
+    run = one_run(dataset, optimizer="sgd", learning_rate=0.1)
+    use_network(monkeypatch, AtTwoSizes)
+    plain, chosen = (
+        Trainer(run, dataset, how, 16, None, tmp_path, Hooks())
+        for how in (numerics(run), numerics(run, convolutions={"layer": ["library"] * 3}))
+    )
+    for one in (plain, chosen):
+        one.step(*next(one.batches.shuffled(16, 0, 1)), 0)
+    torch.testing.assert_close(chosen.network.state_dict(), plain.network.state_dict())
 
 
 def _another(layer: Layer, task: Pass) -> str:

@@ -37,6 +37,8 @@ def unpacked(path: Path, root: Path, name: str, on_progress: Callable[[str, int,
         DataError: If it is damaged, would write outside its folder, holds links or devices, or is too large.
     """
     target = root / "unpacked" / name
+    if target.exists():  # whole, and perhaps where nobody may write, as a cache that others share
+        return _down_to_pictures(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.parent / f"{name}.lock"):

@@ -143,6 +143,7 @@ class LocalExecutor:
         self._threads = threads
         self._workers: list[_Worker] = []
         self._stopping = False
+        self._told_to_stop = False
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Train the tasks in order, as many at once as there are workers, and yield what they tell.
@@ -159,6 +160,7 @@ class LocalExecutor:
             while True:
                 if self._stopping:
                     waiting.clear()
+                    self._tell_to_stop()
                 for worker in self._workers:
                     if worker.task is None and waiting:
                         worker.start(waiting.popleft())
@@ -178,10 +180,18 @@ class LocalExecutor:
             self._close()
 
     def stop(self) -> None:
-        """Ask every worker to save its run and stop; `run` ends when they have."""
+        """Ask every worker to save its run and stop; `run` ends when they have.
+
+        It may be called by a signal's handler, which may interrupt `run` anywhere, in the middle of a line to a worker
+        too. So `run` itself tells the workers, within a fifth of a second.
+        """
         self._stopping = True
-        for worker in self._workers:
-            worker.send(STOP)
+
+    def _tell_to_stop(self) -> None:
+        if not self._told_to_stop:
+            self._told_to_stop = True
+            for worker in self._workers:
+                worker.send(STOP)
 
     def _replace(
         self,

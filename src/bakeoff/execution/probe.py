@@ -165,21 +165,33 @@ def main() -> None:
 
 
 def measure(task: Task, wait: Callable[[], None] = lambda: None) -> Probe:
-    """Try a task for a few steps in this process.
+    """Try a task for a few steps in this process, in smaller parts where memory is short, as training would.
 
     Args:
         task: What to try.
-        wait: Called once everything is warm, before anything is timed.
+        wait: Called once, when everything is warm for the first time, before anything is timed.
     """
     import torch
 
     from bakeoff.data import open_cached
+    from bakeoff.training.memory import MemoryShortError
     from bakeoff.training.trainer import Hooks, Trainer
 
     torch.set_num_threads(task.numerics.threads)
-    trainer = Trainer(
-        task.run, open_cached(task.dataset), task.numerics, task.numerics.micro_batch, None, task.checkpoints, Hooks()
-    )
+    dataset, micro_batch, waits = open_cached(task.dataset), task.numerics.micro_batch, [wait]
+    while True:
+        trainer = Trainer(task.run, dataset, task.numerics, micro_batch, None, task.checkpoints, Hooks())
+        try:
+            return _tried(trainer, waits)
+        except MemoryShortError:
+            micro_batch = trainer.micro_batch // 2
+            del trainer  # before the next one takes memory
+
+
+def _tried(trainer: Trainer, waits: list[Callable[[], None]]) -> Probe:
+    """Try a training; who waits is called once it is warm, and leaves the list."""
+    import torch
+
     trainer.network.train()
     batches, recipe = _endless(trainer), trainer.recipe
     phases = recipe.phases()
@@ -187,7 +199,8 @@ def measure(task: Task, wait: Callable[[], None] = lambda: None) -> Probe:
         trainer.recipe = recipe.at_side(side)
         for _ in range(WARM_UP_STEPS):
             _seconds(trainer, batches)
-    wait()
+    while waits:
+        waits.pop()()
     mean, timed = 0.0, 0
     for side, share in phases:
         trainer.recipe = recipe.at_side(side)

@@ -6,9 +6,11 @@ standard output, one JSON document a line.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -109,34 +111,36 @@ def tune(
 
 def _asked(request: dict[str, object], threads: int, on_layer: Callable[[int, int], None]) -> list[dict[str, Any]]:
     """Have a request served by a fresh process."""
-    process = subprocess.Popen(
-        command("bakeoff.execution.tuner"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env=environment(threads),
-    )
     result: list[dict[str, Any]] | None = None
-    with process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        try:
-            process.stdin.write(json.dumps(request))
-            process.stdin.close()
-            for line in process.stdout:
-                told = json.loads(line)
-                if "done" in told:
-                    on_layer(told["done"], told["total"])
-                else:
-                    result = told["tuned"]
-        finally:
-            if result is None:
-                process.kill()
+    # Its words go to a file: a pipe that nobody reads meanwhile would be full after some warnings, and hold it up.
+    with tempfile.TemporaryFile() as words:
+        process = subprocess.Popen(
+            command("bakeoff.execution.tuner"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=words,
+            text=True,
+            encoding="utf-8",
+            env=environment(threads),
+        )
+        with process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                with contextlib.suppress(BrokenPipeError), process.stdin:  # it is dead already, and its words say why
+                    process.stdin.write(json.dumps(request))
+                for line in process.stdout:
+                    told = json.loads(line)
+                    if "done" in told:
+                        on_layer(told["done"], told["total"])
+                    else:
+                        result = told["tuned"]
+            finally:
+                if result is None:
+                    process.kill()
         if result is None:
-            last_words = process.stderr.read().strip().splitlines()[-1:] or ["it was killed"]
+            words.seek(0)
+            last_words = words.read().decode("utf-8", errors="replace").strip().splitlines()[-1:] or ["it was killed"]
             raise StudyError(f"measuring the convolutions failed: {last_words[0]}; --no-tune trains without")
     return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bakeoff.data.cache import cache_root
@@ -23,6 +23,16 @@ FOLDER = "convolutions"
 
 Choices = dict[str, list[str]]
 """By layer, the algorithms of its passes, where one is faster than the library."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What is remembered of a choice."""
+
+    choices: Choices
+    kernels: list[str]
+    """The compiled kernels that were there: where one is gone, perhaps it can no longer be made."""
+
 
 CLASSES = 10
 """Of a network that is tuned by itself: of no weight, since the last layer is hardly ever a convolution."""
@@ -81,8 +91,12 @@ def choose_algorithms(
     """
     distinct, folder = list(dict.fromkeys(jobs)), cache / FOLDER
     # What was chosen from the measurements that are there now, so that nobody need build the networks to choose again.
-    known, now = Remembered(folder), _stamps(folder)
-    found = {job: chosen for job in distinct if (chosen := known.recall(Choices, _key(job, threads, now))) is not None}
+    known, now, kernels = Remembered(folder), _stamps(folder), set(native.whole())
+    found = {
+        job: chosen.choices
+        for job in distinct
+        if (chosen := known.recall(_Chosen, _key(job, threads, now))) is not None and kernels.issuperset(chosen.kernels)
+    }
     missing = [job for job in distinct if job not in found]
     if not missing:
         return found
@@ -93,9 +107,9 @@ def choose_algorithms(
         on_layer=lambda done, total: None if on_stage is None else on_stage(STAGE, done, total),
     )
     found |= {job: one.choices for job, one in zip(missing, tuned, strict=True)}
-    now = _stamps(folder)
-    for job, chosen in found.items():
-        known.keep(Choices, _key(job, threads, now), chosen)
+    now, there = _stamps(folder), native.whole()
+    for job, choices in found.items():
+        known.keep(_Chosen, _key(job, threads, now), _Chosen(choices, there))
     return found
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from bakeoff.errors import RunError
-from bakeoff.files import unwritable, write_atomically
+from bakeoff.files import drop_unfinished, unwritable, write_atomically
 from bakeoff.records import EpochRecord, RunResult, RunStatus
 
 MAGIC = b"BAKEOFF1"
@@ -96,6 +96,11 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 def drop_previous(folder: Path) -> None:
     """Delete the checkpoint before the last: a run that has ended needs one, and sweeps fill disks."""
     (folder / PREVIOUS).unlink(missing_ok=True)
+
+
+def clear(folder: Path) -> None:
+    """Delete what kills have left unfinished, each as large as a checkpoint; the run must be this process's alone."""
+    drop_unfinished(folder / LAST)
 
 
 def load(folder: Path, run_id: str, warn: Callable[[str], None]) -> Checkpoint | None:

@@ -27,7 +27,7 @@ def train(
         run: What to train.
         dataset: The pictures it was specified on.
         numerics: What decides the last bits; the same as when the run first started.
-        folder: Where the run's checkpoints are.
+        folder: Where the run's checkpoints are; no other process may train it meanwhile.
         predictions: File for the test predictions, written at the end.
         hooks: What to ask and tell on the way.
 
@@ -43,6 +43,7 @@ def train(
     """
     hooks = hooks or Hooks()
     told = 0
+    checkpoints.clear(folder)
     state = checkpoints.load(folder, run.id, hooks.warn)
     micro_batch = numerics.micro_batch
     while True:

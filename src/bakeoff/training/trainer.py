@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from bakeoff.data.batches import Batches, derived_seed
 from bakeoff.data.dataset import Dataset
 from bakeoff.data.splits import split_indices
+from bakeoff.errors import RunError
 from bakeoff.predictions import save_predictions
 from bakeoff.records import EpochRecord, Numerics, RunResult, RunStatus, StepReport
 from bakeoff.spec import RunSpec
@@ -38,6 +39,16 @@ SAVE_EVERY = 300.0
 
 CUDA_CHECK_EVERY = 20
 """Steps between looks at the loss on a GPU, where each look waits for the device."""
+
+
+def parts_of(batch: int, micro_batch: int) -> int:
+    """Return in how many nearly equal parts a batch passes through the network.
+
+    A part is of one picture only where all are, since batch normalisation may refuse one: an odd batch in twos has a
+    part of three instead.
+    """
+    parts = -(-batch // micro_batch)
+    return parts if micro_batch == 1 else max(1, min(parts, batch // 2))
 
 
 class Interrupted(Exception):  # noqa: N818 (nothing went wrong)
@@ -117,7 +128,7 @@ class Trainer:
             return {}
         size = self.run.candidate.input_size(dataset.size)
         layers = convolution.layers_of(self.network, batch=1, size=size, dtype=torch.float32)
-        return {layer.name: layer.geometry.taps for layer in layers}
+        return {layer.name: layer.taps for layer in layers}
 
     def _restore(self, state: Checkpoint) -> None:
         self.progress = state.progress
@@ -269,13 +280,13 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
         try:
-            for start in range(0, len(labels), self.micro_batch):
-                part = slice(start, start + self.micro_batch)
-                loss, correct = self._forward(inputs[part], labels[part])
-                share = len(labels[part]) / len(labels)
+            parts = parts_of(len(labels), self.micro_batch)
+            for some, answers in zip(inputs.tensor_split(parts), labels.tensor_split(parts), strict=True):
+                loss, correct = self._forward(some, answers)
+                share = len(answers) / len(labels)
                 (loss * share).backward()  # type: ignore[no-untyped-call]
                 total += loss.detach() * share
-                self.sums[0] += loss.detach().double() * len(labels[part])
+                self.sums[0] += loss.detach().double() * len(answers)
                 self.sums[1] += correct
             with self.watch.update():
                 self.optimizer.step()
@@ -283,6 +294,13 @@ class Trainer:
             if not memory_is_short(error) or self.micro_batch == 1:
                 raise
             raise MemoryShortError from error
+        except ValueError as error:
+            if self.micro_batch > 1 or len(labels) == 1 or "more than 1 value per channel" not in str(error):
+                raise
+            raise RunError(
+                "memory is short for two pictures at once, and batch normalisation cannot learn from one; lower "
+                "--workers, or take smaller inputs"
+            ) from error
         self.watch.stepped(total, len(labels))
         return total
 
@@ -306,12 +324,7 @@ class Trainer:
                 if collected and self.hooks.stop():
                     self._save()
                     raise Interrupted
-                try:
-                    logits = self._scores(inputs)
-                except (RuntimeError, MemoryError) as error:
-                    if not memory_is_short(error) or self.micro_batch == 1:
-                        raise
-                    raise MemoryShortError from error
+                logits = self._scores(inputs)
                 losses += float(F.cross_entropy(logits, labels, reduction="sum"))
                 correct += int((logits.argmax(dim=1) == labels).sum())
                 collected.append(logits.cpu())
@@ -328,8 +341,13 @@ class Trainer:
         return (time.perf_counter() - started) / len(labels)
 
     def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
-        with autocast(self.run.precision, self.device):
-            scores: torch.Tensor = self.network(inputs)
+        try:
+            with autocast(self.run.precision, self.device):
+                scores: torch.Tensor = self.network(inputs)
+        except (RuntimeError, MemoryError) as error:
+            if not memory_is_short(error) or self.micro_batch == 1:
+                raise
+            raise MemoryShortError from error
         return scores.float()
 
     def _rate(self, step: int) -> float:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from bakeoff import models
 from bakeoff.training.convolution import Layer, Pass, choice, choose, layers_of, tune
+from bakeoff.training.kernels import native
 
 
 def layers(batch: int = 2) -> list[Layer]:
@@ -26,6 +28,25 @@ def test_the_layers_of_resnet18_are_found_with_their_shapes() -> None:
     assert found["layer2.0.downsample.0"].geometry.macs == 64 * 64 * 128 * 4 * 4
     assert found["conv1"].passes() == [Pass.FORWARD, Pass.WEIGHT_GRADIENT]  # nobody asks for the pictures' gradient
     assert found["layer1.0.conv1"].passes() == list(Pass)
+
+
+class AtTwoSizes(nn.Module):
+    """One layer on the mean of a map and on the map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 3, (3, 5), padding=(1, 2))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layer(images.mean((2, 3), keepdim=True)).sum((2, 3)) + self.layer(images).mean((2, 3))
+
+
+def test_taps_move_that_meet_a_pixel_in_any_call_of_their_layer() -> None:
+    (wide,) = layers_of(AtTwoSizes(), batch=2, size=8, dtype=torch.float32)
+    assert wide.geometry.rows.size == 1
+    assert wide.taps == (slice(0, 3), slice(0, 5))
+    (narrow,) = layers_of(AtTwoSizes(), batch=2, size=2, dtype=torch.float32)
+    assert narrow.taps == (slice(0, 3), slice(1, 4))
 
 
 def test_every_algorithm_that_serves_is_timed_in_every_pass() -> None:
@@ -148,6 +169,18 @@ def test_another_batch_or_thread_count_is_measured_anew(tmp_path: Path) -> None:
     finally:
         torch.set_num_threads(threads)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_another_processor_of_the_same_name_or_another_compiler_is_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [choice.machine(1)]
+    (tmp_path / "cc").touch(0o755)
+    monkeypatch.setenv("CC", str(tmp_path / "cc"))
+    names.append(choice.machine(1))
+    monkeypatch.setattr(native, "instructions", lambda: "another one's")
+    names.append(choice.machine(1))
+    assert len(set(names)) == 3
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": {"b": "c"}}', "\xff"])

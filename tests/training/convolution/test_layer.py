@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import io
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
 from bakeoff import models
-from bakeoff.training.convolution import install, layers_of, load_state, saved_state
+from bakeoff.training.convolution import install, layers_of, library_for_all, load_state, saved_state
 from bakeoff.training.convolution.algorithm import serving
 from bakeoff.training.convolution.geometry import Pass
 from bakeoff.training.convolution.layer import ChosenConv2d, choosable
@@ -167,6 +171,68 @@ def test_under_autocast_it_computes_in_the_narrow_format_and_weights_keep_theirs
 )
 def test_layers_of_other_kinds_are_left_alone(layer: nn.Module) -> None:
     assert not choosable(layer)
+
+
+class Twice(nn.Module):
+    """Two layers with one weight, or one layer under two names, called one after the other."""
+
+    def __init__(self, one_layer: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 3, 3, padding=1)
+        self.second = self.first if one_layer else nn.Conv2d(3, 3, 3, padding=1)
+        self.second.weight = self.first.weight
+        self.third = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.third(self.second(self.first(inputs)))
+
+
+@pytest.mark.parametrize("one_layer", [True, False])
+def test_layers_that_share_a_weight_learn_together(one_layer: bool) -> None:
+    torch.manual_seed(0)
+    plain = Twice(one_layer)
+    chosen = copy.deepcopy(plain)
+    assert [layer.name for layer in layers_of(chosen, batch=2, size=8, dtype=torch.float32)] == ["third"]
+    assert list(library_for_all(chosen)) == ["third"]
+    install(chosen, {name: ["matmul"] * 3 for name in ("first", "second", "third")})
+    assert chosen.first.weight is chosen.second.weight
+    images = torch.randn(2, 3, 8, 8)
+    for module in (plain, chosen):
+        optimizer = torch.optim.SGD(module.parameters(), lr=1e-4)
+        for _ in range(3):
+            outputs_and_gradients(module, images)
+            optimizer.step()
+    torch.testing.assert_close(chosen.state_dict(), plain.state_dict(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_inside_a_part_with_two_names_is_served_under_both() -> None:
+    block = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1))
+    whole = nn.Sequential(block, block)
+    install(whole, library_for_all(whole))
+    assert isinstance(whole[0][0], ChosenConv2d)
+    assert whole[0][0] is whole[1][0]
+
+
+@pytest.mark.parametrize("reparametrize", [nn.utils.weight_norm, nn.utils.spectral_norm])
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_weight_that_is_computed_from_other_parameters_is_left_alone(
+    reparametrize: Callable[[nn.Module], nn.Module],
+) -> None:
+    module = nn.Sequential(reparametrize(nn.Conv2d(3, 4, 3, padding=1))).eval()
+    images = torch.randn(2, 3, 8, 8)
+    expected = module(images)
+    install(module, library_for_all(module))
+    assert torch.equal(module(images), expected)
+
+
+def test_a_network_with_chosen_algorithms_can_be_saved_whole() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1))
+    install(module, {"0": ["planar", "library", "matmul"], "1": ["dense", "planar", "library"]})
+    images, file = torch.randn(2, 3, 2, 2), io.BytesIO()
+    expected = module(images)
+    torch.save(module, file)
+    file.seek(0)
+    assert torch.equal(torch.load(file, weights_only=False)(images), expected)
 
 
 def test_an_unknown_algorithm_is_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +59,28 @@ def test_a_kernel_is_compiled_once_and_found_again(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.usefixtures("_compiler")
+def test_a_compiler_may_be_named_with_arguments_or_by_a_path_with_spaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (real,) = native._compiler()
+    monkeypatch.setenv("CC", f"{real} -DTHRICE=3 '-DUNUSED=a b'")
+    source = "int thrice(int value) { return THRICE * value; }\n"
+    assert native.load(source).thrice(5) == 15
+    spaced = tmp_path / "my tools" / "cc"
+    spaced.parent.mkdir()
+    spaced.symlink_to(real)
+    monkeypatch.setenv("CC", str(spaced))
+    assert native._compiler() == [str(spaced)]
+
+
+@pytest.mark.parametrize("named", ["no-such-compiler -m64", "'no end", " "])
+def test_a_compiler_that_is_not_there_is_named(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", named)
+    with pytest.raises(native.UnavailableError, match=f"no C compiler: tried {named}"):
+        native.made_with()
+
+
+@pytest.mark.usefixtures("_compiler")
 def test_loops_run_in_the_threads_of_pytorch() -> None:
     library = native.load(
         "#include <omp.h>\n"
@@ -81,10 +103,30 @@ def test_text_that_does_not_compile_is_told_and_leaves_nothing_behind(tmp_path: 
 
 
 @pytest.mark.usefixtures("_compiler")
-def test_a_damaged_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def damage(_compiler: str, _source: str, library: Path) -> None:
-        library.parent.mkdir(parents=True)
-        library.write_bytes(b"\x7fELF, but cut off")
+@pytest.mark.parametrize(
+    "damage", [lambda whole: b"", lambda whole: whole[: len(whole) // 2], lambda whole: whole[::-1]]
+)
+def test_a_kernel_that_was_damaged_on_the_disk_is_made_again(
+    damage: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native.load(SOURCE)
+    (library,) = (tmp_path / "cache" / native.FOLDER).iterdir()
+    content = library.read_bytes()
+    library.unlink()  # this process has it in memory
+    library.write_bytes(damage(content))
+    assert native.whole() == []
+    for _ in range(2):
+        native.load.cache_clear()
+        assert native.load(SOURCE).twice(21) == 42
+        monkeypatch.setattr(native, "_compile", lambda *_: pytest.fail("compiled again"))
+    assert len(native.whole()) == 1
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_a_compiler_whose_libraries_cannot_be_loaded_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damage(*_: str) -> Path:
+        (tmp_path / "kernel.so").write_bytes(b"\x7fELF, but cut off")
+        return tmp_path / "kernel.so"
 
     monkeypatch.setattr(native, "_compile", damage)
     with pytest.raises(native.UnavailableError, match="cannot be loaded"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,10 +14,11 @@ from torch import nn
 from bakeoff.errors import StudyError
 from bakeoff.files import write_atomically
 from bakeoff.models.trial import trace
+from bakeoff.spec import content_id
 from bakeoff.training.convolution.algorithm import LIBRARY, Algorithm, serving
-from bakeoff.training.convolution.geometry import Geometry, Pass
-from bakeoff.training.convolution.layer import choosable
-from bakeoff.training.kernels.native import processor
+from bakeoff.training.convolution.geometry import Geometry, Pass, Taps
+from bakeoff.training.convolution.layer import choosable_layers
+from bakeoff.training.kernels import native
 
 ROUNDS = 15
 """Turns that each algorithm has at most once it is built, by turns with the others."""
@@ -51,7 +52,10 @@ class Layer:
 
     name: str
     geometry: Geometry
-    """As the network has it; what is measured is its `trimmed` work."""
+    """As the network has it at the first call; what is measured is its `trimmed` work."""
+
+    taps: Taps
+    """Rows and columns of the kernel that meet a pixel in any call."""
 
     first: bool
     """Whether its input is the pictures themselves, so that nobody asks for their gradient."""
@@ -64,7 +68,7 @@ class Layer:
 def layers_of(network: nn.Module, *, batch: int, size: int, dtype: torch.dtype) -> list[Layer]:
     """Return the convolutions of a network that algorithms can be chosen for, in order of execution.
 
-    A layer that is called several times in one pass counts with its first call.
+    A layer that is called several times in one pass is measured at its first call.
 
     Args:
         network: On any device; it is not changed.
@@ -73,14 +77,27 @@ def layers_of(network: nn.Module, *, batch: int, size: int, dtype: torch.dtype) 
         dtype: Of the arithmetic.
     """
     found: dict[str, Layer] = {}
+    layers = choosable_layers(network)
 
     def note(name: str, layer: nn.Module, inputs: torch.Size, output: torch.Size) -> None:
-        if choosable(layer) and isinstance(layer, nn.Conv2d) and name not in found:
-            geometry = Geometry.of(layer, torch.Size((batch, *inputs[1:])), dtype)
-            found[name] = Layer(name, geometry, first=not found and inputs[1] == 3)
+        if name not in layers:
+            return
+        geometry = Geometry.of(layers[name], torch.Size((batch, *inputs[1:])), dtype)
+        if name in found:
+            found[name] = replace(found[name], taps=_both(found[name].taps, geometry.taps))
+        else:
+            found[name] = Layer(name, geometry, geometry.taps, first=not found and inputs[1] == 3)
 
     trace(network, size, note)
     return list(found.values())
+
+
+def _both(one: Taps, other: Taps) -> Taps:
+    """Return the fewest rows and columns that hold those of both."""
+    rows, columns = (
+        slice(min(mine.start, yours.start), max(mine.stop, yours.stop)) for mine, yours in zip(one, other, strict=True)
+    )
+    return rows, columns
 
 
 def tune(
@@ -186,9 +203,14 @@ def _read(path: Path | None) -> dict[str, dict[str, float]]:
 
 
 def machine(threads: int) -> str:
-    """Return a name for all that decides which algorithm is fastest: processor, versions, threads."""
+    """Return a name for all that decides which algorithm is fastest: processor, compiler, versions, threads."""
+    try:
+        compiler = native.made_with()
+    except native.UnavailableError:
+        compiler = []
     words = [
-        processor(),
+        native.processor(),
+        content_id([*native.arithmetic(), *compiler]),  # processors of one name may differ in their instructions
         torch.backends.cpu.get_cpu_capability(),
         f"torch {torch.__version__}",
         f"{threads} threads",

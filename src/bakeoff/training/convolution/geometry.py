@@ -12,6 +12,10 @@ from torch import nn
 DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float64: "float64"}
 
 
+Taps = tuple[slice, slice]
+"""Rows and columns of a kernel."""
+
+
 class Pass(StrEnum):
     """What a training step asks of a convolution."""
 
@@ -119,7 +123,7 @@ class Geometry:
         return cls(inputs[0], layer.in_channels, layer.out_channels, layer.groups, rows, columns, dtype)
 
     @cached_property
-    def taps(self) -> tuple[slice, slice]:
+    def taps(self) -> Taps:
         """The rows and columns of the kernel that are computed with: the live ones, or all where they cannot stand alone."""
         if self.rows.trimmed is None or self.columns.trimmed is None:
             return slice(0, self.rows.kernel), slice(0, self.columns.kernel)

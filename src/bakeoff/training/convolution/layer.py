@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,7 @@ from torch import nn
 
 from bakeoff.errors import RunError
 from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorithm, missing
-from bakeoff.training.convolution.geometry import DTYPES, Geometry, Pass
-
-Taps = tuple[slice, slice]
-"""Rows and columns of a kernel."""
+from bakeoff.training.convolution.geometry import DTYPES, Geometry, Pass, Taps
 
 
 class ChosenConv2d(nn.Conv2d):
@@ -142,18 +140,42 @@ class _Convolution(torch.autograd.Function):
 
 
 def choosable(layer: nn.Module) -> bool:
-    """Whether a layer is a plain two-dimensional convolution, padded with zeros by numbers."""
+    """Whether a layer is a plain two-dimensional convolution, padded with zeros by numbers.
+
+    Its parameters are weight and bias: `nn.utils.weight_norm` and its like put others in their place, and compute a
+    weight from them before each call.
+    """
     return (
         type(layer) is nn.Conv2d
+        and layer._parameters.keys() == {"weight", "bias"}
         and layer.padding_mode == "zeros"
         and not isinstance(layer.padding, str)
         and layer.weight.dtype in DTYPES
     )
 
 
+def choosable_layers(network: nn.Module) -> dict[str, nn.Conv2d]:
+    """Return by name the layers of a network for which algorithms can be chosen.
+
+    A layer with two names, or with a weight that another has too, is left alone: in place of one name, and with a
+    kernel of its own, it would part from the other.
+    """
+    modules = list(network.modules())
+    places = Counter(id(child) for module in modules for child in module._modules.values())
+    owners = Counter(id(parameter) for module in modules for parameter in module._parameters.values())
+    return {
+        name: layer
+        for name, layer in network.named_modules()
+        if choosable(layer)
+        and isinstance(layer, nn.Conv2d)
+        and places[id(layer)] == 1
+        and owners[id(layer.weight)] == 1
+    }
+
+
 def library_for_all(network: nn.Module) -> dict[str, list[str]]:
     """Return the choice of the library for every layer that has one."""
-    return {name: [LIBRARY.name] * len(Pass) for name, layer in network.named_modules() if choosable(layer)}
+    return {name: [LIBRARY.name] * len(Pass) for name in choosable_layers(network)}
 
 
 def install(network: nn.Module, choices: Mapping[str, Sequence[str]], moving: Mapping[str, Taps] | None = None) -> None:
@@ -161,7 +183,8 @@ def install(network: nn.Module, choices: Mapping[str, Sequence[str]], moving: Ma
 
     Args:
         network: To be changed.
-        choices: Names of layers, each with those of its algorithms: forward, input gradient, weight gradient.
+        choices: Names of layers, each with those of its algorithms: forward, input gradient, weight gradient. Layers
+            for which none can be chosen are left alone.
         moving: Names of layers, each with the taps that training can move, where those are not all.
 
     Raises:
@@ -174,10 +197,10 @@ def install(network: nn.Module, choices: Mapping[str, Sequence[str]], moving: Ma
             f"this run's convolutions were chosen with {name}, and go on as they began, but it is left out here: {reason}; "
             "provide a C compiler, or train anew with --no-tune"
         )
+    layers = choosable_layers(network)
     for name, names in choices.items():
-        layer = network.get_submodule(name)
-        assert isinstance(layer, nn.Conv2d), name
-        network.set_submodule(name, ChosenConv2d.of(layer, names, (moving or {}).get(name)))
+        if network.get_submodule(name) is layers.get(name):
+            network.set_submodule(name, ChosenConv2d.of(layers[name], names, (moving or {}).get(name)))
 
 
 def named_parameters(network: nn.Module) -> dict[str, nn.Parameter]:

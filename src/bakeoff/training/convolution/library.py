@@ -13,12 +13,13 @@ class Library:
 
     Args:
         name: In tables and records.
-        layout: The memory layout that it is to work in; tensors in another one are copied, both ways.
+        channels_last: Whether it is to work with the channels innermost; tensors in another memory layout are copied,
+            both ways.
     """
 
-    def __init__(self, name: str, layout: torch.memory_format) -> None:
+    def __init__(self, name: str, *, channels_last: bool) -> None:
         self.name = name
-        self._layout = layout
+        self._channels_last = channels_last  # not the layout itself, which `torch.save(network)` cannot write
 
     def serves(self, geometry: Geometry, task: Pass) -> bool:
         """Whether this pass of this geometry can be computed."""
@@ -61,7 +62,7 @@ class Library:
         return wanted.contiguous(memory_format=torch.channels_last)
 
     def _laid(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.contiguous(memory_format=self._layout)
+        return tensor.contiguous(memory_format=torch.channels_last if self._channels_last else torch.contiguous_format)
 
 
 def _settings(geometry: Geometry) -> dict[str, tuple[int, int]]:
@@ -73,5 +74,5 @@ def _settings(geometry: Geometry) -> dict[str, tuple[int, int]]:
     }
 
 
-CHANNELS_LAST = Library("library", torch.channels_last)
-PLANAR = Library("planar", torch.contiguous_format)
+CHANNELS_LAST = Library("library", channels_last=True)
+PLANAR = Library("planar", channels_last=False)
