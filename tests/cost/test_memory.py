@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bakeoff.cost.memory import Gauge, saved_for_backward, weight_of
+from bakeoff.cost.memory import saved_for_backward, weight_of
 
 
 def test_what_waits_for_the_backward_pass_is_counted_by_hand() -> None:
