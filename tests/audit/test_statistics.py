@@ -64,7 +64,7 @@ def test_fewer_than_five_seeds_are_a_warning_with_the_time_that_more_would_take(
         finding,
         Severity.WARNING,
         "the a has 3 of the 5 seeds",
-        "2 more seeds of each (about 4 min 10 s of training in all)",
+        "2 more seeds of each (about 4 min 10 s of training in all) would allow a verdict on smaller gaps, too",
     )
     assert finding.candidates == ("a", "b")
 

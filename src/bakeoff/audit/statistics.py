@@ -17,7 +17,7 @@ import scipy
 
 from bakeoff.analysis.comparison import Comparison
 from bakeoff.analysis.decision import ALPHA
-from bakeoff.analysis.settling import SEEDS_FOR_A_VERDICT
+from bakeoff.analysis.settling import SEEDS_FOR_A_VERDICT, SEEDS_FOR_A_WIDE_GAP
 from bakeoff.analysis.statistics.intervals import SeedNoise
 from bakeoff.analysis.statistics.power import WORTHWHILE_SEEDS, pairs, seeds_needed, smallest_difference
 from bakeoff.analysis.verdict import Verdict
@@ -79,7 +79,8 @@ def s1_seeds(
     each = (
         f"{plural(most, 'more seed')} of each" if most == min(missing.values()) else f"Up to {most} more seeds of each"
     )
-    advice = f"{each}{_time(missing, seconds_per_run)} would allow a verdict."
+    on = " on smaller gaps, too" if fewest >= SEEDS_FOR_A_WIDE_GAP else ""
+    advice = f"{each}{_time(missing, seconds_per_run)} would allow a verdict{on}."
     return of.fires(
         Severity.ERROR if single else Severity.WARNING,
         message,
