@@ -136,15 +136,21 @@ class Small:
 
 
 def small_networks(chance: Chance) -> dict[str, Small]:
-    """Two or three networks by the names of the models whose place they take."""
-    return {
-        model: Small(
-            channels=int(chance.choice([16, 20])),
-            norm=str(chance.choice(["batch", "batch", "group"])),
-            activation=str(chance.choice(["relu", "relu", "silu"])),
-        )
-        for model in chance.choice(MODELS, size=chance.choice([2, 2, 2, 3]), replace=False)
-    }
+    """Two or three networks by the names of the models whose place they take, no two alike: those would be one (P8)."""
+    found: dict[str, Small] = {}
+    for model in chance.choice(MODELS, size=chance.choice([2, 2, 2, 3]), replace=False):
+        while (one := _small(chance)) in found.values():
+            pass
+        found[str(model)] = one
+    return found
+
+
+def _small(chance: Chance) -> Small:
+    return Small(
+        channels=int(chance.choice([16, 20])),
+        norm=str(chance.choice(["batch", "batch", "group"])),
+        activation=str(chance.choice(["relu", "relu", "silu"])),
+    )
 
 
 @contextmanager
