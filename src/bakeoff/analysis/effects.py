@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from bakeoff.analysis.statistics.differences import ROUNDING
 from bakeoff.analysis.wording import names_list
 from bakeoff.words import plural
 
@@ -23,9 +24,6 @@ VIEWS = ("train_view", "evaluate_view", "normalization")
 
 CHANCE = 2.0
 """Standard errors within which a difference is told as no more than seeds alone make; about 95 % of a normal distribution."""
-
-ROUNDING = 1e-9
-"""By which means of the same accuracies may differ, added up in another order."""
 
 Levels = Mapping[str, str]
 """A candidate's settings by factor, as text."""

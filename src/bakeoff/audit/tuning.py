@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from bakeoff.analysis.effects import ROUNDING
 from bakeoff.analysis.ranking import rank
+from bakeoff.analysis.statistics.differences import ROUNDING
 from bakeoff.audit.evidence import DataProbe
 from bakeoff.audit.finding import Finding, Severity, State
 from bakeoff.audit.health.curves import standard_error

@@ -171,9 +171,7 @@ def accuracy_interval(correct: Bits, *, level: float = 0.95) -> Interval:
     """
     seeds, pictures = correct.shape
     mean = float(correct.mean())
-    if seeds == 1:
-        return wilson(int(correct.sum()), pictures, level=level)
-    if mean in (0, 1):
+    if seeds == 1 or mean in (0, 1):
         return wilson(int(correct[0].sum()), pictures, level=level)
     rare = float(mean < 0.5)
     by_picture = np.append(correct.mean(axis=0), rare)
