@@ -58,8 +58,13 @@ def test_networks_with_side_outputs_are_built_without_them(name: str) -> None:
 
 
 def test_alexnet_as_published_cannot_take_32_pixels_and_the_message_says_what_to_do() -> None:
-    with pytest.raises(SpecError, match=r"alexnet .*32x32.*too small.*stem = \"small\".*resize"):
+    with pytest.raises(SpecError, match=r"alexnet .*32x32.*too small.*stem = \"small\".*`resize` .*\(64 works\)"):
         build("alexnet", classes=10, stem="original", size=32)
+
+
+def test_speednet_that_refuses_8_pixels_names_a_size_that_it_takes() -> None:
+    with pytest.raises(SpecError, match=r"speednet .*8x8 pixels.*small; set `resize` in the view \(16 works\)"):
+        build("speednet", classes=10, stem="small", size=8)
 
 
 @pytest.mark.parametrize("size", [8, 12, 28, 64])
@@ -96,7 +101,7 @@ def test_a_network_of_fixed_size_says_so_and_what_to_do() -> None:
         pytest.raises(SpecError, match=r"vit_b_16 at 32 pixels.*one size only.*\"original\".*resize"),
     ):
         build("vit_b_16", classes=10, stem="small", size=32)
-    with torch.device("meta"), pytest.raises(SpecError, match=r"vit_b_16 .*32x32.*resize"):
+    with torch.device("meta"), pytest.raises(SpecError, match=r"vit_b_16 .*32x32.*\(224 works\)"):
         build("vit_b_16", classes=10, stem="original", size=32)
 
 

@@ -15,6 +15,10 @@ from bakeoff.models.trial import FAILURES, first_line, forward
 from bakeoff.models.zoo import MADE_SMALL, create
 
 
+USUAL_SIDES = (16, 32, 64, 96, 128, 224, 256, 299, 384, 448, 512)
+"""Sides of inputs in pixels that are tried where a network refuses a smaller one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Built:
     """A network, and what was changed in it."""
@@ -80,10 +84,12 @@ def _check(network: nn.Module, name: str, classes: int, size: int, stem: str) ->
     try:
         logits = forward(network, size)
     except FAILURES as error:
-        remedy = 'use stem = "small", or ' if stem == "original" else ""
+        remedies = ['use stem = "small"'] if stem == "original" and name not in MADE_SMALL else []
+        taken = next((side for side in USUAL_SIDES if side > size and _takes(network, side)), None)
+        remedies += [] if taken is None else [f"set `resize` in the view ({taken} works)"]
         raise SpecError(
             f"{name} must accept inputs of {size}x{size} pixels, but fails: {first_line(error)}; "
-            f"{remedy}set `resize` in the view (224 for most networks)"
+            f"{', or '.join(remedies) or 'choose another network'}"
         ) from error
     if not torch.is_tensor(logits) or logits.shape != (1, classes):
         given = tuple(logits.shape) if torch.is_tensor(logits) else type(logits).__name__
@@ -91,6 +97,14 @@ def _check(network: nn.Module, name: str, classes: int, size: int, stem: str) ->
             f"a network must give one logit for each of {classes} classes, but {name} gives {given} for one picture; "
             "choose another"
         )
+
+
+def _takes(network: nn.Module, side: int) -> bool:
+    try:
+        forward(network, side)
+    except FAILURES:
+        return False
+    return True
 
 
 def check_early_size(network: nn.Module, name: str, side: int) -> None:
