@@ -11,12 +11,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bakeoff import cli
+from bakeoff.audit import Finding, Severity, State
 from bakeoff.cost import turns
 from bakeoff.study import Study, predictions_path
 from bakeoff.study.reading import Reading
@@ -239,6 +241,34 @@ def test_power_answers_from_a_spread_and_from_a_study(known: Path, capsys: pytes
     said = capsys.readouterr().out
     assert "over 10 seeds of 2 candidates" in said
     assert "Difference for seeds" in said
+
+
+def test_power_takes_no_spread_from_seeds_of_a_candidate_that_an_error_took_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wild = np.concatenate([bits(accuracy, seeds=1, seed=9) for accuracy in (0.2, 0.4, 0.6)])
+    networks = [Network(name=name, correct=bits(0.9, seeds=3, seed=seed)) for seed, name in enumerate("ab")]
+    study = uneven_study(tmp_path, *networks, Network(name="c", correct=wild))
+    assert bakeoff("power", str(tmp_path)) == 0
+    assert "Seeds lie 11.5" in capsys.readouterr().out  # sqrt((2 * 20 ** 2) / 6) points
+    left_out = Finding(
+        rule="P7",
+        title="simple baseline",
+        state=State.FIRES,
+        severity=Severity.ERROR,
+        message="worse than a linear classifier",
+        candidates=(study.spec.candidates[2].id,),
+    )
+    monkeypatch.setattr(Reading, "findings", [left_out])
+    assert bakeoff("power", str(tmp_path)) == 0
+    said = capsys.readouterr().out
+    assert "over 6 seeds of 2 candidates" in said
+    assert "Seeds lie 0." in said
+    monkeypatch.setattr(Reading, "findings", [replace(left_out, candidates=())])
+    assert bakeoff("power", str(tmp_path)) == 2
+    assert "none that an error leaves in the comparison has; give it with --sd" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 @pytest.mark.parametrize("arguments", [(), ("results/x", "--sd", "0.3")])

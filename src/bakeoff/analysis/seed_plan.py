@@ -94,17 +94,18 @@ def plan_seeds(
 
 
 def spread_of(verdict: Verdict) -> Spread:
-    """Return how far the seeds of a study lie apart.
+    """Return how far the seeds of the candidates that a verdict judges lie apart.
 
     Raises:
-        StudyError: If no candidate has two finished seeds, or all seeds of each are equal.
+        StudyError: If none of them has two finished seeds, or all seeds of each are equal.
     """
     several = [one.test_accuracies for one in verdict.candidates if one.seeds > 1]
     freedom = sum(len(one) - 1 for one in several)
     squares = sum(float(np.var(one, ddof=1)) * (len(one) - 1) for one in several)
     if not squares:
         raise StudyError(
-            "how far seeds lie apart shows where a candidate has two finished seeds that differ, but none has; give it with --sd"
+            "how far seeds lie apart shows where a candidate has two finished seeds that differ, but none "
+            f"{'that an error leaves in the comparison ' if verdict.excluded else ''}has; give it with --sd"
         )
     gaps = [gap for pair in verdict.pairs if (gap := pair.comparison.new_pictures) is not None]
     margins = [t_quantile(0.95, gap.pictures - 1) * math.sqrt(gap.floor_variance) for gap in gaps]

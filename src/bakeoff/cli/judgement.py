@@ -91,7 +91,7 @@ def power(
             "`bakeoff power` needs to know how far seeds lie apart: give --sd or a study's folder, one of them; 0.15 to 0.25 points "
             "are usual for networks trained to the end on CIFAR-10, 0.3 to 0.5 for short training or few pictures"
         )
-    spread = None if folder is None else spread_of(Study(folder).reading().verdict_on_all)
+    spread = None if folder is None else spread_of(Study(folder).reading().verdict)
     plan = plan_seeds(
         spread.sd if spread else units.points(str(sd), "--sd"),
         candidates=candidates or max(2, spread.candidates if spread else 2),

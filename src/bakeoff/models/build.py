@@ -14,7 +14,6 @@ from bakeoff.models.small_input import SMALLEST_MAP
 from bakeoff.models.trial import FAILURES, first_line, forward
 from bakeoff.models.zoo import MADE_SMALL, create
 
-
 USUAL_SIDES = (16, 32, 64, 96, 128, 224, 256, 299, 384, 448, 512)
 """Sides of inputs in pixels that are tried where a network refuses a smaller one."""
 
