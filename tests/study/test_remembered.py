@@ -123,7 +123,7 @@ from bakeoff.study.auditing import examine
 from bakeoff.study.tuning import choose_numerics
 from tests.study.tiny import TINY
 
-few = {"candidates": [{"model": "speednet", "view": {"resize": 16}}]}  # few layers to measure, and small ones
+few = {"candidates": [{"model": "speednet", "view": {"train": {"resize": 16}}}]}  # few layers to measure, and small ones
 spec = StudySpec.from_mapping({**TINY, **few, "recipe": {"epochs": int(sys.argv[2]), "batch_size": 35}})
 planned = plan(spec, out=Path(sys.argv[1]), device="auto")
 planned.remarks()

@@ -26,6 +26,16 @@ SHAPES = {
 }
 """What pydantic wanted to see, by the type of its error, as TOML calls it."""
 
+BOUNDS = {
+    "greater_than": "above {gt:.16g}",
+    "greater_than_equal": "at least {ge:.16g}",
+    "less_than": "below {lt:.16g}",
+    "less_than_equal": "at most {le:.16g}",
+    "finite_number": "finite",
+    "too_short": "a list of at least {min_length}",
+}
+"""What a value of the right shape must be, by the type of pydantic's error."""
+
 SHOWN = 200
 """Characters of a wrong value that a message shows."""
 
@@ -52,10 +62,16 @@ def explained(error: ValidationError, model: type[BaseModel], where: str) -> str
             nearest = near_miss(given, expected.split(", ")) if isinstance(given, str) else ""
             line = f"`{path}` must be one of {expected}, but got {_shown(given)}{nearest}"
         elif mistake["type"] == "value_error":
-            line = f"{path + ': ' if path else ''}{mistake['ctx']['error']}"
+            rule = str(mistake["ctx"]["error"])
+            line = f"{path}: {rule}" if path and not rule.startswith(f"`{path}`") else rule
         elif mistake["type"] in SHAPES:
             ways = next((way for way in shapes[path].values() if way), "")
             line = f"`{path}` must be {' or '.join(shapes[path])}, but got {_shown(mistake['input'])}{ways}"
+        elif mistake["type"] in BOUNDS:
+            bound = BOUNDS[mistake["type"]].format(**mistake.get("ctx", {}))
+            line = f"`{path}` must be {bound}, but got {_shown(mistake['input'])}"
+        elif mistake["type"] == "missing":
+            line = f"`{path}` must be given, but is missing"
         else:
             rule = mistake["msg"][0].lower() + mistake["msg"][1:]
             line = f"`{path}`: {rule}, but got {_shown(mistake['input'])}"
@@ -93,14 +109,21 @@ def _way_to_write(path: str, mistake: Any, model: type[BaseModel] | None) -> str
 
 
 def _without_wrong_branches(mistakes: list[Any], model: type[BaseModel]) -> list[Any]:
-    """Leave out that a value is no list (or no number) where it was tried as the other and that said more."""
+    """Leave out that a value is no list (or no number) where it was tried as the other and that said more.
+
+    It did where it told of something else than a shape, or of a place inside the value.
+    """
     dropped = {kind for kind, shape in SHAPES.items() if shape != "true or false"}
     places = [_place(mistake, model)[0] for mistake in mistakes]
     telling = [place for mistake, place in zip(mistakes, places, strict=True) if mistake["type"] not in dropped]
     return [
         mistake
         for mistake, place in zip(mistakes, places, strict=True)
-        if mistake["type"] not in dropped or not any(other[: len(place)] == place for other in telling)
+        if mistake["type"] not in dropped
+        or not (
+            any(other[: len(place)] == place for other in telling)
+            or any(other[: len(place)] == place and len(other) > len(place) for other in places)
+        )
     ]
 
 
