@@ -7,11 +7,11 @@ BIN := .venv/bin
 demo: install ## The three networks on handwritten digits: a ranked table in about three minutes
 	$(BIN)/bakeoff run studies/demo.toml
 
-# A file a core. Freed memory is kept, as in bakeoff's own workers: AlexNet's tests take three quarters of the time.
+# A file a core, in the order of conftest.py. Freed memory is kept, as in bakeoff's own workers: AlexNet's tests take three quarters of the time.
 # What bounds seconds runs last, alone: beside another file's trainings it would measure those.
 test: install ## The whole suite
 	MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=4000000000 \
-	  $(BIN)/python -m pytest -n auto --dist loadfile -m "not nightly and not timed"
+	  $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not nightly and not timed"
 	$(BIN)/python -m pytest -m "timed and not nightly"
 
 lint: install ## What continuous integration checks besides the tests

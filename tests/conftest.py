@@ -19,6 +19,11 @@ settings.register_profile("suite", deadline=None, max_examples=50)
 settings.load_profile("suite")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that none of them is left to one process alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_share_of_the_cores() -> None:
     """Where several processes test at once, let torch use no more threads in each than there are cores for."""
@@ -29,8 +34,17 @@ def _own_share_of_the_cores() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's data and cache folders out of the tests; one cache serves the whole session."""
+    """Keep the user's data and cache folders out of the tests; one cache serves the whole session.
+
+    Processes that test at once share compiled kernels, which take a while, but no timings: one's would change what
+    another's studies choose.
+    """
     base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        kernels = base.parent / "kernels"
+        kernels.mkdir(exist_ok=True)
+        (base / "shared-cache").mkdir()
+        (base / "shared-cache" / "kernels").symlink_to(kernels)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BAKEOFF_CACHE_DIR", str(base / "shared-cache"))
         patch.setenv("BAKEOFF_DATA_DIR", str(base / "shared-data"))

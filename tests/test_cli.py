@@ -25,6 +25,8 @@ from bakeoff.study.reading import Reading
 from tests.costs import a_cost
 from tests.stored import Network, bits, stored_study, uneven_study, write_predictions
 
+pytestmark = pytest.mark.slow
+
 QUICK = [
     "--data",
     "digits",

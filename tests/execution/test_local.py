@@ -34,6 +34,8 @@ from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
 from bakeoff.training import checkpoint
 from tests.builders import numerics, one_run
 
+pytestmark = pytest.mark.slow
+
 RECORD = EpochRecord(
     epoch=1,
     steps=3,

@@ -18,6 +18,8 @@ from bakeoff.training import trainer
 from bakeoff.training.trainer import Trainer
 from tests.builders import numerics, one_run
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_trial_measures_time_memory_and_size_and_writes_nothing(tmp_path: Path) -> None:
     digits = prepare("digits")

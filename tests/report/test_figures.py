@@ -24,6 +24,8 @@ from bakeoff.report.figure_facts import curve_facts, score_facts, trade_facts
 from bakeoff.report.figures import draw_general_figures, draw_training_figures, emphasised, figures
 from tests.synthetic import Run, frames
 
+pytestmark = pytest.mark.slow
+
 DIVERGED, FAILED, PENDING, RUNNING = RunStatus.DIVERGED, RunStatus.FAILED, RunStatus.PENDING, RunStatus.RUNNING
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "_a $\\frac{1}{0}$ <script>alert('x')</script> & -->\x1b[31m\u202e" + "x" * 80

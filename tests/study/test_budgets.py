@@ -21,6 +21,8 @@ from bakeoff.study.folder import claimed, write_study_file
 from tests.study.killing import SameProcess
 from tests.study.tiny import TINY, Notes, tiny_plan
 
+pytestmark = pytest.mark.slow
+
 EPOCH = 140
 """Pictures that a tiny study trains on in an epoch: 160 less 20 for validation."""
 

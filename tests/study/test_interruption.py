@@ -20,6 +20,8 @@ from bakeoff.study import Study, predictions_path
 from bakeoff.training.checkpoint import load
 from tests.study.tiny import TINY
 
+pytestmark = pytest.mark.slow
+
 KILLED = {"epochs": 18, "batch_size": 35, "schedule": "cosine"}
 
 
@@ -37,6 +39,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
         str(folder),
         "--workers",
         "2",
+        "--no-costs",
     ]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

@@ -21,6 +21,8 @@ from tests.stored import bits, write_predictions
 from tests.study.killing import SameProcess
 from tests.study.tiny import Notes, tiny_plan
 
+pytestmark = pytest.mark.slow
+
 GIVEN = {
     "candidates": [{"model": "shufflenet_v2_x0_5"}, {"model": "shufflenet_v2_x1_0"}, {"model": "mnasnet0_5"}],
     "seeds": [0, 1, 2],

@@ -27,6 +27,8 @@ from bakeoff.study.tuning import choose_numerics
 from bakeoff.training.convolution import Pass
 from tests.study.tiny import TINY, Notes, run_tiny, tiny_plan
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_a_limit_leaves_of_each_split_is_told_before_training(tmp_path: Path) -> None:
     said = tiny_plan(tmp_path).remarks()

@@ -34,6 +34,8 @@ from bakeoff.training.trainer import Hooks, Interrupted, Trainer
 from tests.builders import numerics, one_run, small_dataset
 from tests.training.tiny import use_network
 
+pytestmark = pytest.mark.slow
+
 
 def trained(
     run: RunSpec, dataset: Dataset, folder: Path, *, hooks: Hooks | None = None, how: Numerics | None = None

@@ -19,6 +19,8 @@ from tests.synthetic import Run, planned
 from tests.watch.browsing import running
 from tests.watch.writer import record
 
+pytestmark = pytest.mark.slow
+
 WITHIN = 2.0
 """Seconds from a record to the page that shows it."""
 

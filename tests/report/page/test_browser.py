@@ -25,6 +25,8 @@ from tests.report.page.test_document import ODD, hostile, large
 from tests.stored import Network, bits, stored_study
 from tests.synthetic import Run
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 15_000
 """Milliseconds that something may take on a busy machine."""
 
