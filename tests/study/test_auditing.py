@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 import pytest
 
 from bakeoff.analysis.pictures import Pictures
-from bakeoff.audit import Finding, Rule, Severity, Stage, State, kept, registry
+from bakeoff.analysis.seed_plan import spread_of
+from bakeoff.audit import Finding, Rule, Severity, Stage, State, in_order, kept, open_errors, registry
 from bakeoff.errors import AuditError, SpecError, StudyError
 from bakeoff.report.audit import audit_report
 from bakeoff.reporting import Looked, page_of
@@ -21,6 +22,7 @@ from bakeoff.store import Store
 from bakeoff.study import Study, auditing, budgets, driver, execute, plan_folder
 from bakeoff.study.auditing import audit_file, audit_folder, examine
 from bakeoff.study.folder import DATABASE
+from tests.audit.made_up import fair_study, finished
 from tests.study.killing import SameProcess
 from tests.study.tiny import TINY, Notes, run_tiny, tiny_plan
 
@@ -359,3 +361,36 @@ def test_a_study_that_failed_all_over_is_audited_too(tmp_path: Path, monkeypatch
     monkeypatch.setattr(driver, "_drive", lambda *_: driver.Outcome(interrupted=True, failed=0))
     study, _ = execute(tiny_plan(tmp_path / "study"), Notes())
     assert states(study.findings())["P8"] is State.NOT_RUN
+
+
+@pytest.mark.parametrize("headline", ["test", "validation"])
+@pytest.mark.parametrize(("second", "linear", "left"), [(0.695, 0.65, 2), (0.55, 0.65, 1), (0.695, 0.95, 0)])
+def test_rules_on_what_the_verdict_tells_leave_out_whom_another_error_took_out(
+    second: float, linear: float, left: int, headline: str, tmp_path: Path
+) -> None:
+    reached = {"resnet18": 0.7, "mobilenet_v2": second, "alexnet": 0.55}
+    study = fair_study(candidates=[{"model": list(reached)}], audit={"headline": headline})
+    whole = finished(tmp_path / "study", study, lambda candidate: reached[candidate.model])
+    with Store.create_or_open(whole.folder / DATABASE) as store:
+        probes = kept.probes_from_json(store.note(auditing.PROBES))
+        assert probes is not None
+        assert probes.baseline is not None
+        better = replace(probes, baseline=replace(probes.baseline, accuracy=linear))
+        store.set_note(auditing.PROBES, kept.probes_to_json(better))
+    found = Study(whole.folder).findings()
+    assert [one.message for one in found if "failed with" in one.message] == []
+    assert found == in_order(found)
+    low = [one for error in open_errors(found) if error.rule == "P7" for one in error.candidates]
+    assert len(low) == len(reached) - left
+    told, verdict = {one.rule: one for one in found}, Study(whole.folder).verdict()
+    assert len(verdict.candidates) == left
+    if left == 2:
+        assert told["S3"].evidence["alpha"] == 0.05  # one pair, not three
+        assert "5 seeds of each of 2 candidates" in told["S3"].message
+        assert told["S3"].evidence["sd"] == spread_of(verdict).sd
+        assert told["S5"].evidence["tested"] == 1
+        assert told["S2"].state is (State.FIRES if headline == "validation" else State.PASS)
+    else:
+        assert told["S3"].state is State.NOT_RUN
+        assert "there are not two candidates" in told["S3"].message
+        assert told["S2"].state is not State.FIRES

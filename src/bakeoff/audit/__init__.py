@@ -1,6 +1,6 @@
 """The rules that a fair comparison keeps: each a small function from evidence to findings."""
 
-from bakeoff.audit.engine import audit, open_errors, unranked
+from bakeoff.audit.engine import audit, in_order, open_errors, unranked
 from bakeoff.audit.evidence import Evidence
 from bakeoff.audit.finding import Finding, Ranking, Severity, State
 from bakeoff.audit.registry import rules
@@ -15,6 +15,7 @@ __all__ = [
     "Stage",
     "State",
     "audit",
+    "in_order",
     "open_errors",
     "rule",
     "rules",

@@ -78,6 +78,8 @@ def _claimed(study: ResolvedStudy, verdict: Verdict) -> list[tuple[str, str]] | 
             if pair.decision is Decision.BETTER
         ]
     order = [one.candidate_id for one in verdict.candidates]
+    if not order:
+        return []
     compared = [{candidate.id for candidate in group} for group in subjects(study).values()]
     bests = [next((one for one in order if one in group), order[0]) for group in compared]
     return [(order[0], best) for best in bests if best != order[0]]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from bakeoff.audit import Finding, Rule, Severity, Stage, audit, kept, open_errors, rules
+from bakeoff.audit import Finding, Rule, Severity, Stage, audit, in_order, kept, open_errors, rules
 from bakeoff.audit.evidence import Probes
 from bakeoff.audit.kept import Said
 from bakeoff.audit.registry import added
@@ -31,6 +31,9 @@ OnStage = Callable[[str, int, int | None], None]
 PROBES = "probes"
 FINDINGS = "findings"
 """Under which a study's database keeps them."""
+
+OF_THE_VERDICT = frozenset({"S2", "S3", "S5"})
+"""Rules on what the verdict tells. Candidates that an error of another kind touches are not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ def conclude(planned: Plan, store: Store, probes: Probes) -> list[Finding]:
     probes = _completed(planned, probes, trained=trained, deep=False, on_stage=None)
     store.set_note(PROBES, kept.probes_to_json(probes))
     reading = Reading(Study(planned.folder), store)
-    findings = audit(evidence_after(reading, probes, ""))
+    findings = _found(reading, probes, "")
     store.set_note(FINDINGS, kept.findings_to_json(findings, _state_of(reading)))
     return findings
 
@@ -147,7 +150,26 @@ def findings_of(reading: Reading, known: Said | None = None) -> Said:
     if (earlier := _of_another_version(said, measured, anew)) is not None:
         return earlier._replace(of=state)
     probes = kept.probes_from_json(measured)
-    return Said(state, audit(evidence_after(reading, probes, "it was run before bakeoff kept what it measures")))
+    return Said(state, _found(reading, probes, "it was run before bakeoff kept what it measures"))
+
+
+def _found(reading: Reading, probes: Probes | None, why: str) -> list[Finding]:
+    """Ask every rule about a study's folder, those on what the verdict tells about the candidates that it is on.
+
+    Args:
+        reading: The study as it stands.
+        probes: What was measured of it, if it was.
+        why: Why it was not.
+    """
+    evidence = evidence_after(reading, probes, why)
+    found = audit(evidence)
+    out = reading.taken_out(found)
+    if not out or evidence.verdict is None:
+        return found
+    asked = [one for one in rules() if one.id in OF_THE_VERDICT]
+    among = replace(evidence, verdict=reading.verdict_without(out))
+    others = [finding for finding in found if finding.rule not in OF_THE_VERDICT]
+    return in_order([*others, *audit(among, of=asked, stage=Stage.AFTER)])
 
 
 def _of_another_version(said: str | None, measured: str | None, anew: str) -> Said | None:
@@ -238,7 +260,7 @@ def audit_folder(
     if probes is None and (earlier := _of_another_version(said, measured, why.rstrip("."))) is not None:
         return Audited(study.spec, labels(study.spec.candidates), earlier.findings, earlier.found_before)
     reading = study.reading()
-    findings = audit(evidence_after(reading, probes, why))
+    findings = _found(reading, probes, why)
     with contextlib.suppress(StudyError), claimed(folder), Store.create_or_open(folder / DATABASE) as store:
         if probes is not None:
             store.set_note(PROBES, kept.probes_to_json(probes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 import pandas as pd
@@ -123,22 +123,39 @@ class Reading:
         """Return the verdict on other terms than those that the study declares; see `Study.verdict`."""
         apart: Mapping[str, str] = {}
         if excluded is None:
-            graver = [finding for finding in self.findings if finding.rule not in STATISTICS]
             apart = self.unranked()
-            excluded = {one: apart[one] for one in unranked(graver, self._candidates)}
+            excluded = {one: apart[one] for one in self.taken_out(self.findings)}
         if not excluded and not apart and smallest_difference is None:
             return self.verdict_on_all
         return self._judged(self.contenders, excluded, apart, smallest_difference)
 
     @cached_property
     def verdict_on_all(self) -> Verdict:
-        """The verdict as it is where the audit takes nobody out, which its own rules on statistics ask about.
+        """The verdict as it is where the audit takes nobody out, which its rules on each candidate's statistics ask about.
 
         Raises:
             StudyError: If runs were tested on different pictures.
         """
-        everyone = contenders(ranking.rank(self.runs, self.epochs), self.runs, self.epochs, self.cube)
-        return self._judged(everyone, {}, {}, None)
+        return self._judged(self._everyone, {}, {}, None)
+
+    def taken_out(self, findings: Iterable[Finding]) -> dict[str, str]:
+        """Return the candidates that errors of other kinds than statistics take out of the comparison, with the reason."""
+        return unranked([finding for finding in findings if finding.rule not in STATISTICS], self._candidates)
+
+    def verdict_without(self, excluded: Mapping[str, str]) -> Verdict:
+        """Return the verdict on the others, which needs no findings: rules on what the verdict tells ask about it.
+
+        Args:
+            excluded: Candidates by id, with the reason.
+
+        Raises:
+            StudyError: If runs were tested on different pictures.
+        """
+        return self._judged(self._everyone, excluded, {}, None)
+
+    @cached_property
+    def _everyone(self) -> list[Contender]:
+        return contenders(ranking.rank(self.runs, self.epochs), self.runs, self.epochs, self.cube)
 
     def _judged(
         self,
