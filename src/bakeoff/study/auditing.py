@@ -166,10 +166,12 @@ def _found(reading: Reading, probes: Probes | None, why: str) -> list[Finding]:
     out = reading.taken_out(found)
     if not out or evidence.verdict is None:
         return found
-    asked = [one for one in rules() if one.id in OF_THE_VERDICT]
+    known = rules()
     among = replace(evidence, verdict=reading.verdict_without(out))
-    others = [finding for finding in found if finding.rule not in OF_THE_VERDICT]
-    return in_order([*others, *audit(among, of=asked, stage=Stage.AFTER)])
+    anew = audit(among, of=[one for one in known if one.id in OF_THE_VERDICT], stage=Stage.AFTER)
+    places = {one.id: place for place, one in enumerate(known)}
+    merged = [*anew, *(finding for finding in found if finding.rule not in OF_THE_VERDICT)]
+    return in_order(sorted(merged, key=lambda finding: places.get(finding.rule, len(places))))
 
 
 def _of_another_version(said: str | None, measured: str | None, anew: str) -> Said | None:
