@@ -120,10 +120,7 @@ def _without_wrong_branches(mistakes: list[Any], model: type[BaseModel]) -> list
         mistake
         for mistake, place in zip(mistakes, places, strict=True)
         if mistake["type"] not in dropped
-        or not (
-            any(other[: len(place)] == place for other in telling)
-            or any(other[: len(place)] == place and len(other) > len(place) for other in places)
-        )
+        or not (place in telling or any(other[: len(place)] == place != other for other in places))
     ]
 
 
