@@ -191,7 +191,14 @@ def test_recommend_answers_under_a_budget(known: Path, capsys: pytest.CaptureFix
     assert "Use small: " in said
     assert "big is better by" in said
     assert "p95 latency 20 ms, 10 ms (100 %) over 10 ms" in said
-    assert bakeoff("recommend", str(known), "--min-accuracy", "99%", "--max-macs", "1G", "--max-memory", "1GB") == 0
+
+
+@pytest.mark.parametrize("json_flag", [[], ["--json"]])
+def test_recommend_ends_with_1_where_nothing_fits_so_that_scripts_can_ask(
+    json_flag: list[str], known: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = ["--min-accuracy", "99%", "--max-macs", "1G", "--max-memory", "1GB"]
+    assert bakeoff("recommend", str(known), *limits, *json_flag) == 1
     assert "Nothing fits the budget." in " ".join(capsys.readouterr().out.split())
 
 

@@ -33,6 +33,8 @@ def recommend(
 ) -> None:
     """Say which candidate to use under a budget, what else would do, and what it rests on.
 
+    Exit code 1 means that no candidate is known to fit the budget.
+
     \b
     Examples:
       bakeoff recommend results/classics
@@ -54,10 +56,12 @@ def recommend(
     )
     if json:
         typer.echo(as_json(found.facts()), nl=False)
-        return
-    print_sentences(found.sentences())
-    if found.verdict.candidates:
-        output().print(RecommendationTable(found), StandingsTable(found.verdict), sep="\n")
+    else:
+        print_sentences(found.sentences())
+        if found.verdict.candidates:
+            output().print(RecommendationTable(found), StandingsTable(found.verdict), sep="\n")
+    if found.pick is None:
+        raise typer.Exit(1)
 
 
 @app.command()
