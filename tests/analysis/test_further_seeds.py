@@ -10,6 +10,7 @@ from bakeoff.analysis.further_seeds import further_seeds
 from bakeoff.analysis.settling import Settling
 from bakeoff.analysis.statistics.differences import Superiority, gap_on_new_pictures
 from bakeoff.analysis.verdict import Standing, Verdict
+from bakeoff.analysis.wording import open_words
 from tests.stored import bits
 
 OPEN = Decision.NO_WINNER
@@ -137,6 +138,27 @@ def test_seeds_that_failed_count_towards_the_bound() -> None:
     judged = verdict(pair("a", "b", total=9))
     assert further_seeds(judged, attempted(judged, b=6)).seeds == {"a": 4, "b": 4}
     assert not further_seeds(judged, attempted(judged, b=7)).seeds
+
+
+def test_the_bound_that_is_advised_allows_what_it_is_advised_for() -> None:
+    judged = verdict(pair("a", "b", total=9))
+    tried = attempted(judged, a=8, b=8)  # three of each came to nothing
+    (words,) = further_seeds(judged, tried, most=10).beyond
+    assert "--most-seeds 12 allows it" in words
+    assert not further_seeds(judged, tried, most=11).seeds
+    assert further_seeds(judged, tried, most=12).seeds == {"a": 4, "b": 4}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ((5, 5), "about 7 more seeds of each would settle it"),
+        ((5, 12), "about 7 more seeds of the one that has fewer would settle it"),
+        ((10, 5), "about 7 more seeds of the one that has fewer and 2 of the other would settle it"),
+    ],
+)
+def test_what_would_settle_a_pair_is_told_of_each_candidate(seeds: tuple[int, int], words: str) -> None:
+    assert words in open_words(pair("a", "b", seeds=seeds, total=12))
 
 
 @pytest.mark.parametrize(("gap", "asked"), [(0.004, 5), (0.03, 3)])

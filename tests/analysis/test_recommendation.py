@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bakeoff.analysis.budget import Budget, amount, costs_of
 from bakeoff.analysis.pareto import dominates, pareto_front
 from bakeoff.analysis.recommendation import Recommendation, recommend
 from bakeoff.analysis.verdict import Verdict, judge
+from bakeoff.analysis.wording import open_words
 from bakeoff.errors import SpecError
 from bakeoff.study import Study
 from tests.analysis.people import contender
@@ -311,3 +313,30 @@ def test_noisy_timings_are_not_weighed_and_said_to_be_noisy() -> None:
     assert found.facts()["noisy"] == ["b"]
     by_macs = recommend(verdict, costs, Budget(max_macs=6e6), noisy=["b"]).sentences()
     assert not any("noisy" in sentence for sentence in by_macs)
+
+
+def unsteady(*accuracies: float) -> Any:
+    """Return results of one candidate whose seeds come to these accuracies."""
+    return np.concatenate([bits(one, seeds=1, seed=place) for place, one in enumerate(accuracies)])
+
+
+def test_a_tie_that_is_not_the_runner_up_is_told_with_what_would_settle_it() -> None:
+    verdict = judge(
+        [
+            contender("a", bits(0.93, seed=1), validation=0.93),
+            contender("b", bits(0.90, seed=2), validation=0.90),
+            contender("c", unsteady(0.95, 0.86, 0.94, 0.87, 0.93), validation=0.89),
+        ]
+    )
+    found = recommend(verdict, {}, Budget())
+    assert (found.pick, found.runner_up, found.ties) == ("a", "b", ("c",))
+    assert "The runner-up is the b, " in said(found)
+    assert "the a is not told apart from the c.\n" in said(found)
+    assert said(found).count(open_words(verdict.pair("a", "c"))) == 1
+
+
+def test_a_second_tie_is_told_of_the_pick_and_not_of_the_runner_up() -> None:
+    verdict = judge([contender(name, bits(0.9, seed=place, pictures=4000)) for place, name in enumerate("abc")])
+    found = recommend(verdict, {}, Budget())
+    assert len(found.ties) == 2
+    assert re.search(r"the [abc] is not told apart from the [abc] either\.", said(found))

@@ -65,16 +65,27 @@ def _others(found: Recommendation, pick: str) -> list[str]:
         f"{points(abs(less))} {'lower' if less >= 0 else 'higher'} on the test set{_in_exchange(found, pick, other)}"
     )
     if other not in found.ties:
-        return [f"The runner-up is {name}, {there}."]
-    if verdict.equivalent(pick, other):
+        said = f"The runner-up is {name}, {there}."
+    elif verdict.equivalent(pick, other):
         said = f"{name} is equivalent, {there}."
     elif less >= 0:
         said = f"It has not been shown to be better than {name}, {there}."
     else:
         said = f"{name}, {there}, has not been shown to be better."
-    rest = [_label(found, one) for one in found.ties if one != other]
-    tied = f" Nor is it told apart from {names_list(rest)}." if rest else ""
-    return [said + tied, *([] if verdict.equivalent(pick, other) else [open_words(verdict.pair(pick, other))])]
+    tied = other in found.ties
+    open_between = [open_words(verdict.pair(pick, other))] if tied and not verdict.equivalent(pick, other) else []
+    return [said, *open_between, *_further_ties(found, pick, either=tied)]
+
+
+def _further_ties(found: Recommendation, pick: str, *, either: bool) -> list[str]:
+    """Say who else, besides the runner-up, cannot be told from the pick, and what would settle it if nothing was said yet."""
+    others = [one for one in found.ties if one != found.runner_up]
+    if not others:
+        return []
+    names = names_list([_label(found, one) for one in others])
+    said = f"{_label(found, pick)} is not told apart from {names}{' either' if either else ''}."
+    unsettled = [one for one in others if not found.verdict.equivalent(pick, one)]
+    return [said, *(open_words(found.verdict.pair(pick, one)) for one in unsettled[:1] if not either)]
 
 
 def _in_exchange(found: Recommendation, pick: str, other: str) -> str:

@@ -52,7 +52,7 @@ def further_seeds(
         first, second = names[pair.comparison.first], names[pair.comparison.second]
         more = _within(pair, attempted, most)
         if more is None:
-            beyond.append(f"{first} and {second} stay open. {open_words(pair)}{_bound(pair, most)}")
+            beyond.append(f"{first} and {second} stay open. {open_words(pair)}{_bound(pair, attempted, most)}")
             continue
         if last:
             beyond.append(f"{first} and {second} stay open. {open_words(pair)} {_another_study(pair, more)}")
@@ -98,7 +98,11 @@ def _another_study(pair: Pair, more: Mapping[str, int]) -> str:
     )
 
 
-def _bound(pair: Pair, most: int) -> str:
+def _bound(pair: Pair, attempted: Mapping[str, int], most: int) -> str:
+    """Say which bound would allow what settles a pair: seeds that came to nothing count towards it, too."""
     if pair.settling is None or pair.settling.seeds is None or _lacks_predictions(pair):
         return ""
-    return f" That is beyond the {most} seeds that a candidate may have here; --most-seeds {pair.settling.seeds} allows it."
+    known, target = pair.comparison, pair.settling.seeds
+    finished = zip((known.first, known.second), known.seeds, strict=True)
+    needed = max(attempted[one] + max(0, target - has) for one, has in finished)
+    return f" That is beyond the {most} seeds that a candidate may have here; --most-seeds {needed} allows it."

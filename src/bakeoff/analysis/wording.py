@@ -196,7 +196,7 @@ def open_words(pair: Pair) -> str:
     if needed.at_least:
         return (
             "Nothing follows for other seeds: one network of a candidate says little of the next. "
-            f"A verdict asks for at least {plural(needed.further or 0, 'more seed')} of each."
+            f"A verdict asks for at least {_more_seeds(pair)}."
         )
     if needed.out_of_reach:
         return (
@@ -204,10 +204,7 @@ def open_words(pair: Pair) -> str:
             "they differ too little. Treat them as a tie, and choose by cost."
         )
     if needed.further is not None:
-        asked, more = (
-            seeds_asked(pair.comparison.gap),
-            f"about {plural(needed.further, 'more seed')} of each would settle it",
-        )
+        asked, more = seeds_asked(pair.comparison.gap), f"about {_more_seeds(pair)} would settle it"
         if min(pair.comparison.seeds) < asked:
             enough = min(pair.comparison.seeds) + needed.further <= asked
             return f"A verdict on a gap of this size asks for {asked} seeds of each{'' if enough else ', and this one for more'}: {more}."
@@ -215,6 +212,16 @@ def open_words(pair: Pair) -> str:
     if needed.pictures is not None:
         return f"This does not make them equal, and no number of seeds settles it on so few pictures: about {needed.pictures:,} would."
     return "This does not make them equal: they lie so near the smallest difference that counts that no number of seeds settles it."
+
+
+def _more_seeds(pair: Pair) -> str:
+    """Return how many seeds either candidate lacks of those that would settle a pair."""
+    assert pair.settling is not None
+    most, least = sorted((max(0, (pair.settling.seeds or 0) - has) for has in pair.comparison.seeds), reverse=True)
+    if most == least:
+        return f"{plural(most, 'more seed')} of each"
+    fewer = f"{plural(most, 'more seed')} of the one that has fewer"
+    return f"{fewer} and {least} of the other" if least else fewer
 
 
 def _of_many(verdict: Verdict) -> list[str]:
