@@ -184,7 +184,8 @@ class Cost:
     latency_calls: int
 
     throughput: float
-    """Pictures a second in inference, at the batch beyond which doubling gains less than 5 %."""
+    """Pictures a second in inference at the best batch tried, `throughput_batch`: doubled until that gains less than 5 %,
+    a call takes too long for the effort, or memory ends."""
 
     throughput_batch: int
     throughput_curve: tuple[tuple[int, float], ...]
@@ -200,7 +201,7 @@ class Cost:
     """Of a step's time, spent assembling its batch, in [0, 1]."""
 
     train_steps: int
-    """That were timed."""
+    """Timed, with inputs of the full size."""
 
     activation_memory: int | None
     """Kept from the forward to the backward pass, for the micro-batch."""

@@ -232,6 +232,12 @@ def test_accuracy_by_epoch_has_a_band_over_seeds_and_a_name_for_each_candidate(t
     assert figure.axes[0].get_ylabel() == "validation accuracy (%)"
 
 
+def test_of_candidates_with_unlike_numbers_of_seeds_the_least_and_the_most_are_told(tmp_path: Path) -> None:
+    runs = [Run(candidate="a", seed=seed) for seed in range(6)] + [Run(candidate="b", seed=seed) for seed in range(3)]
+    figures = drawn(tmp_path, *runs)[0]
+    assert any("mean and range of 3 to 6 seeds" in text for text in texts(figures["accuracy-by-epoch"]))
+
+
 def test_without_a_validation_split_the_curves_are_called_training_accuracy(tmp_path: Path) -> None:
     figure = drawn(tmp_path, Run(val=None))[0]["accuracy-by-epoch"]
     assert figure.axes[0].get_ylabel() == "training accuracy (%)"

@@ -168,6 +168,24 @@ def test_time_left_is_extrapolated_from_this_session_only(monkeypatch: pytest.Mo
         assert progress._state.seconds_left(now[0]) == pytest.approx(60)
 
 
+def test_time_left_of_a_study_forgets_no_earlier_session_once_a_run_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
+    with StudyProgress(console(terminal=True, width=200)) as progress:
+        progress.start(2, {})
+        progress.run_started("a", "alpha", 10)
+        progress.epoch("a", record(9))  # replayed from the checkpoint
+        progress.step("a", report(0, epoch=10))
+        now[0] = 60.0
+        progress.run_finished("a", DONE)
+        progress.run_started("b", "beta", 10)
+        progress.step("b", report(0))
+        now[0] = 120.0
+        progress.epoch("b", record(1))
+        # Two epochs took 120 seconds, and nine are left.
+        assert progress._state.seconds_left(now[0]) == pytest.approx(540)
+
+
 def test_news_of_an_unknown_run_does_no_harm() -> None:
     with StudyProgress(console()) as progress:
         progress.step("x", report(1))

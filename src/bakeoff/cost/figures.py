@@ -80,7 +80,7 @@ def cost_of(work: Work, measured: Measured, effort: Effort, around: Surroundings
         train_throughput=prepared.batch / step,
         train_throughput_data=None if wait is None else prepared.batch / (step + wait),
         loader_share=None if wait is None else wait / (step + wait),
-        train_steps=sum(len(seconds) for turn in measured.train for seconds in turn.seconds),
+        train_steps=len(_full_size_steps(measured)),
         activation_memory=prepared.activation_memory,
         peak_memory_train=prepared.peak_memory_train,
         peak_memory_inference=prepared.peak_memory_inference,
@@ -121,7 +121,7 @@ def _timing(measured: Measured, calls: list[float]) -> Timing:
 
 
 def _noise(measured: Measured, calls: list[float], around: Surroundings) -> Noise:
-    steps = [second for turn in measured.train for second in turn.seconds[-1]]  # those with inputs of the full size
+    steps = _full_size_steps(measured)
     return Noise(
         latency_spread=spread(calls),
         latency_drift=drift(calls),
@@ -130,6 +130,11 @@ def _noise(measured: Measured, calls: list[float], around: Surroundings) -> Nois
         load_average=around.load,
         busy=around.busy,
     )
+
+
+def _full_size_steps(measured: Measured) -> list[float]:
+    """Return the seconds of the training steps with inputs of the full size, which follow those of smaller ones."""
+    return [second for turn in measured.train for second in turn.seconds[-1]]
 
 
 def _conditions(work: Work, prepared: Prepared, effort: Effort, around: Surroundings) -> Conditions:

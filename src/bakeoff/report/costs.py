@@ -115,7 +115,7 @@ def _meaning(cost: Cost) -> str:
     where = cost.conditions
     return (
         f"Latency (median and 95th percentile) and memory are of one picture of {where.input_size} pixels; images/s of the "
-        f"batch beyond which doubling gains less than 5 %; train/s and train memory of batches of {where.batch_size} with "
+        f"best batch tried; train/s and train memory of batches of {where.batch_size} with "
         f"{where.optimizer}. Memory is what the network adds to a process that has loaded torch."
     )
 

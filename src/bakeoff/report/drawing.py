@@ -143,8 +143,7 @@ def score_bars(
         scores: One a configuration.
         recorded: Results of the paper, drawn as dashed lines over the bars of the same recipe.
     """
-    seeds = max(score.runs for score in scores)
-    over = f"mean and standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
+    over = _over("standard deviation", [score.runs for score in scores])
     figure, axes = pair(f"{name(model)}: test set after training ({over})")
     _bars(axes[0], scores, [(score.loss, score.loss_sd) for score in scores], "{:.3f}")
     _bars(axes[1], scores, [(100 * score.accuracy, 100 * score.accuracy_sd) for score in scores], "{:.1f}", most=100)
@@ -212,6 +211,14 @@ def _bars(
     axes.set_ylim(bottom=0)
 
 
+def _over(spread: str, seeds: Sequence[int]) -> str:
+    """Say over how many seeds means are taken, and which spread is drawn."""
+    least, most = min(seeds), max(seeds)
+    if most == 1:
+        return "one seed"
+    return f"mean and {spread} of {most if least == most else f'{least} to {most}'} seeds"
+
+
 def accuracy_by_epoch(curves: Sequence[Curve], best: Sequence[str]) -> Figure:
     """Draw an accuracy over the epochs of all candidates, the band from the lowest seed to the highest.
 
@@ -220,8 +227,7 @@ def accuracy_by_epoch(curves: Sequence[Curve], best: Sequence[str]) -> Figure:
         best: Labels of those drawn in full, best first; the others are thin lines.
     """
     split = "validation" if curves[0].metric.startswith("val") else "training"
-    seeds = max(curve.runs for curve in curves)
-    over = f"mean and range of {seeds} seeds" if seeds > 1 else "one seed"
+    over = _over("range", [curve.runs for curve in curves])
     none = "" if split == "validation" else "; no validation split"
     figure, axes = single(f"{split.capitalize()} accuracy by epoch ({over}{none})")
     looks = {label: _look(place) for place, label in enumerate(best)}

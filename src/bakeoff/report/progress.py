@@ -61,6 +61,9 @@ class _State:
     lines: dict[str, _Line] = field(default_factory=dict)
     total: int = 0
     ended: int = 0
+    done_before: float = 0.0
+    """Of the runs that have ended, what earlier sessions had done, in runs."""
+
     started: float = 0.0
     stage: _Stage | None = None
     stage_words: str = ""
@@ -69,7 +72,8 @@ class _State:
         """Extrapolated from what this session has done of all runs, taken as equally long; None before it did any."""
         lines = list(self.lines.values())
         share = (self.ended + sum(line.share for line in lines)) / self.total
-        gained = share - sum(line.done_at_start / line.epochs for line in lines) / self.total
+        before = self.done_before + sum(line.done_at_start / line.epochs for line in lines)
+        gained = share - before / self.total
         return None if gained <= 0 else (now - self.started) * (1 - share) / gained
 
 
@@ -190,7 +194,10 @@ class StudyProgress:
     def _end(self, run_id: str) -> str:
         self._state.ended += 1
         line = self._state.lines.pop(run_id, None)
-        return run_id if line is None else line.label
+        if line is None:
+            return run_id
+        self._state.done_before += line.done_at_start / line.epochs
+        return line.label
 
     def _say_of(self, line: _Line, parts: list[str], now: float) -> None:
         left = line.seconds_left(now)

@@ -17,8 +17,10 @@ from bakeoff.analysis.statistics.intervals import seed_interval
 from bakeoff.audit import Finding, Severity, State
 from bakeoff.records import RunStatus
 from bakeoff.report.page import PageFacts, page_facts
+from bakeoff.report.page.document import document
 from bakeoff.report.page.payload import payload
 from bakeoff.report.page.standings import Cell
+from bakeoff.report.page.trades import trades
 from bakeoff.reporting import material_of
 from bakeoff.study import Study
 from tests.costs import a_cost
@@ -153,6 +155,16 @@ def test_measured_arithmetic_of_training_goes_before_the_three_passes(tmp_path: 
     assert course.macs == pytest.approx([7 * 640 * epoch for epoch in (1, 2, 3)])
 
 
+def test_arithmetic_by_epoch_is_not_known_where_inputs_grow(tmp_path: Path) -> None:
+    runs = [Run(candidate="alpha"), Run(candidate="beta")]
+    known = material(tmp_path, *runs, costs={"alpha": a_cost()})
+    known.runs["spec"].iloc[0]["candidate"]["recipe"]["early_sizes"] = [[16, 0.5]]
+    facts = page_facts(known)
+    assert {one.candidate_id: one.macs is None for one in facts.courses} == {"alpha": True, "beta": False}
+    assert [course["macs"] is None for course in payload(facts)["courses"]].count(True) == 1
+    assert "left out against arithmetic" in document(facts)
+
+
 def test_without_a_finished_seed_the_longest_run_is_shown_with_its_own_seconds(tmp_path: Path) -> None:
     runs = [
         Run(seed=0, train=[0.1], val=None, status=RUNNING, seconds=80),
@@ -194,6 +206,16 @@ def test_without_a_verdict_points_are_shown_and_no_front(tmp_path: Path) -> None
     trade = page_facts(material(tmp_path, Run())).trades[0]
     assert trade.front == ()
     assert not trade.points[0].ranked
+
+
+def test_a_cost_that_the_audit_doubts_is_told_from_a_candidate_that_is_not_ranked(judged: Study) -> None:
+    reading = judged.reading()
+    doubting = replace(reading.recommendation, doubted={"good": "C4"}, costs={"good": {}}, fronts={})
+    points = {one.candidate_id: one for one in trades(reading.table, doubting)[0].points}
+    assert {name: (one.ranked, one.doubted) for name, one in points.items() if name in ("good", "poor")} == {
+        "good": (False, True),
+        "poor": (False, False),
+    }
 
 
 # Classes and pictures

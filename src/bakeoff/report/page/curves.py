@@ -28,8 +28,9 @@ class Course:
     seconds: tuple[float, ...]
     """Of training up to the end of each epoch, waiting for data included."""
 
-    macs: tuple[float, ...]
-    """Multiply-accumulates of training up to the end of each epoch; half of what is called FLOPs."""
+    macs: tuple[float, ...] | None
+    """Multiply-accumulates of training up to the end of each epoch; half of what is called FLOPs. None where the first
+    epochs have smaller inputs: only the mean over all of them is known."""
 
     curves: Mapping[str, Curve]
     """By metric; one may end earlier than the epochs, before a value that is not finite."""
@@ -57,12 +58,16 @@ def courses(
         curves = {metric: known[candidate] for metric, known in by_metric.items() if candidate in known}
         if curves:
             mine = of_candidate[candidate]
-            a_picture = (macs or {}).get(candidate, PASSES * int(mine["macs"].iloc[0]))
+            first = mine.iloc[0]
+            grows = bool(first["spec"]["candidate"]["recipe"].get("early_sizes"))
+            a_picture = None if grows else (macs or {}).get(candidate, PASSES * int(first["macs"]))
             found.append(_course(candidate, mine, spent, curves, a_picture))
     return found
 
 
-def _course(candidate: str, runs: pd.DataFrame, spent: pd.DataFrame, curves: Mapping[str, Curve], macs: int) -> Course:
+def _course(
+    candidate: str, runs: pd.DataFrame, spent: pd.DataFrame, curves: Mapping[str, Curve], macs: int | None
+) -> Course:
     longest = max(curves.values(), key=lambda curve: len(curve.epochs))
     mine = runs[runs["status"] == RunStatus.DONE] if longest.complete else runs
     records = spent[spent["run_id"].isin(mine["run_id"])]
@@ -75,6 +80,6 @@ def _course(candidate: str, runs: pd.DataFrame, spent: pd.DataFrame, curves: Map
         complete=longest.complete,
         epochs=longest.epochs,
         seconds=tuple(float(value) for value in means["seconds"]),
-        macs=tuple(macs * float(value) for value in means["pictures"]),
+        macs=None if macs is None else tuple(macs * float(value) for value in means["pictures"]),
         curves=curves,
     )

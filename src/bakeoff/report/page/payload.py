@@ -47,7 +47,7 @@ def _course(one: Course, places: Mapping[str, int]) -> dict[str, Any]:
         "done": one.complete,
         "epochs": one.epochs,
         "seconds": [rounded(value) for value in one.seconds],
-        "macs": [rounded(value) for value in one.macs],
+        "macs": None if one.macs is None else [rounded(value) for value in one.macs],
         "metrics": {metric: _curve(curve) for metric, curve in one.curves.items()},
     }
 
@@ -72,6 +72,7 @@ def _trade(one: Trade, places: Mapping[str, int]) -> dict[str, Any]:
                 rounded(point.high),
                 None if point.dominated_by is None else places[point.dominated_by],
                 int(point.ranked),
+                int(point.doubted),
             ]
             for point in one.points
         ],

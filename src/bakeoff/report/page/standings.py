@@ -105,7 +105,7 @@ COLUMNS = (
     Column(
         "throughput",
         "inference/s",
-        "Pictures a second in inference, at the batch beyond which doubling gains less than 5 %.",
+        "Pictures a second in inference, at the best batch tried: doubled until that gains less than 5 %, a call takes long, or memory ends.",
     ),
     Column("memory", "memory", "Peak memory of one picture's forward pass, beyond what torch itself takes."),
     Column("train_memory", "train memory", "Peak memory of a training step, beyond what torch itself takes."),

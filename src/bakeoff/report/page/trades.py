@@ -33,6 +33,9 @@ class Point:
     """Whether a choice is made among it and others by this cost; where nobody is ranked, among all that were judged. A cost
     that the audit doubts takes part in none."""
 
+    doubted: bool
+    """Whether the audit doubts this cost of it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
@@ -88,6 +91,7 @@ def _trade(cost: str, costs: Mapping[str, float], accuracy: Mapping[str, float],
                 high=None if interval is None else interval.high,
                 dominated_by=None if front is None else front.dominated.get(one),
                 ranked=front is not None and (one in front.on or one in front.dominated),
+                doubted=found is not None and one in found.doubted and cost not in found.costs.get(one, {}),
             )
         )
     return Trade(

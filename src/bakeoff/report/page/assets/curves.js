@@ -15,7 +15,8 @@ function smoothed(values, weight) {
 
 function shownCourses() {
   const most = Number($('curves-most').value);
-  return passing.filter((place) => courseOf.has(place)).slice(0, most);
+  const axis = $('curves-axis').value;  // along which not every candidate's place is known
+  return passing.filter((place) => courseOf.get(place)?.[axis]).slice(0, most);
 }
 
 function splitsShown(kind) {
@@ -136,8 +137,8 @@ function startCurves() {
     redraw();
   };
   if (!facts.courses.some((course) => course.metrics.val_accuracy)) $('curves-split').value = 'train';
-  for (const id of ['curves-axis', 'curves-split', 'curves-smoothing']) $(id).addEventListener('change', redraw);
-  $('curves-most').addEventListener('change', all);
+  for (const id of ['curves-split', 'curves-smoothing']) $(id).addEventListener('change', redraw);
+  for (const id of ['curves-axis', 'curves-most']) $(id).addEventListener('change', all);
   followers.push(all);
   all();
 }

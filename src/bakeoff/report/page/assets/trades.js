@@ -5,7 +5,7 @@ function chosenTrade() {
 }
 
 function pointsOf(trade) {
-  const names = ['c', 'cost', 'accuracy', 'low', 'high', 'by', 'ranked'];
+  const names = ['c', 'cost', 'accuracy', 'low', 'high', 'by', 'ranked', 'doubted'];
   return trade.points.filter((point) => passing.includes(point[0])).map((point) => Object.fromEntries(names.map((name, at) => [name, point[at]])));
 }
 
@@ -23,12 +23,13 @@ function steps(points, front) {
 }
 
 function groupOf(point, front) {
-  if (!point.ranked) return 'not ranked';
+  if (!point.ranked) return point.doubted ? 'doubted' : 'not ranked';
   return front.has(point.c) ? 'front' : 'dominated';
 }
 
 function pointTrace(points, group, size) {
   const front = group === 'front';
+  const hollow = ['not ranked', 'doubted'].includes(group);
   const faint = colour('--faint');
   const colours = points.map((point) => (front ? look(point.c).colour : group === 'dominated' ? faint : colour('--quiet')));
   const arms = (side) => points.map((point) => (point.low === null ? 0 : 100 * Math.abs(point[side] - point.accuracy)));
@@ -37,8 +38,8 @@ function pointTrace(points, group, size) {
     x: points.map((point) => point.cost / size), y: points.map((point) => 100 * point.accuracy),
     error_y: { type: 'data', symmetric: false, array: arms('high'), arrayminus: arms('low'), color: front ? colour('--quiet') : faint, thickness: 1, width: 0 },
     marker: {
-      size: front ? 11 : 8, color: group === 'not ranked' ? 'rgba(0,0,0,0)' : colours, symbol: front ? points.map((point) => look(point.c).symbol) : 'circle',
-      line: { width: group === 'not ranked' ? 1.5 : 0, color: colours },
+      size: front ? 11 : 8, color: hollow ? 'rgba(0,0,0,0)' : colours, symbol: front ? points.map((point) => look(point.c).symbol) : 'circle',
+      line: { width: hollow ? 1.5 : 0, color: colours },
     },
     meta: { points, group },
   };
@@ -86,7 +87,8 @@ function toldOfPoint(point) {
   const one = point.data.meta.points[point.pointNumber];
   const trade = chosenTrade();
   const interval = one.low === null ? '' : ` (${(100 * one.low).toFixed(2)} to ${percent(one.high)})`;
-  const state = one.by !== null ? `dominated by ${label(one.by)}` : point.data.meta.group === 'front' ? 'on the front' : 'not ranked';
+  const states = { front: 'on the front', doubted: 'the audit doubts this cost', 'not ranked': 'not ranked' };
+  const state = one.by !== null ? `dominated by ${label(one.by)}` : states[point.data.meta.group];
   return `${label(one.c)}\n${percent(one.accuracy)}${interval}\n${trade.title} ${amount(one.cost, trade.kind)}\n${state}`;
 }
 
@@ -99,7 +101,7 @@ function drawTrades(box) {
   const wanted = $('trades-scale').value;
   const log = wanted === 'log' || (wanted === 'auto' && Math.min(...costs) > 0 && Math.max(...costs) > 20 * Math.min(...costs));
   const stairs = steps(points, trade.front);
-  const traces = ['not ranked', 'dominated', 'front'].map((group) => pointTrace(points.filter((point) => groupOf(point, front) === group), group, size));
+  const traces = ['not ranked', 'doubted', 'dominated', 'front'].map((group) => pointTrace(points.filter((point) => groupOf(point, front) === group), group, size));
   const line = { x: stairs.map((point) => point.cost / size), y: stairs.map((point) => 100 * point.accuracy) };
   const known = new Map(points.map((point) => [point.c, point]));
   const named = trade.named.map((place) => known.get(place)).filter(Boolean);
@@ -117,7 +119,9 @@ function tellTrades() {
   const trade = chosenTrade();
   const names = trade.front.map(label);
   const shown = names.slice(0, 6).join(', ') + (names.length > 6 ? ` and ${names.length - 6} more` : '');
-  $('trades-words').textContent = names.length ? `Not dominated, by ${trade.title} from the cheapest: ${shown}.` : 'No candidate is ranked, so no front is drawn.';
+  const none = trade.points.some((point) => point.at(-1))
+    ? `The audit doubts the ${trade.title} of every candidate that could be chosen, so no front is drawn.` : 'No candidate is ranked, so no front is drawn.';
+  $('trades-words').textContent = names.length ? `Not dominated, by ${trade.title} from the cheapest: ${shown}.` : none;
   const points = pointsOf(trade).length;
   $('trades-count').textContent = points < facts.candidates.length ? `${points} of ${facts.candidates.length} candidates` : '';
 }
