@@ -201,7 +201,7 @@ def plain(work: Work, dataset: Dataset, gate: Gate, *, workers: int = 0, channel
 
 def loader(work: Work, dataset: Dataset, gate: Gate) -> None:
     """The same with processes that load and with channels-last tensors."""
-    plain(work, dataset, gate, workers=2, channels_last=True)
+    plain(work, dataset, gate, workers=work.threads, channels_last=True)
 
 
 def lightning(work: Work, dataset: Dataset, gate: Gate) -> None:
@@ -231,7 +231,7 @@ def lightning(work: Work, dataset: Dataset, gate: Gate) -> None:
         batch_size=work.batch,
         shuffle=True,
         drop_last=True,
-        num_workers=2,
+        num_workers=work.threads,
         persistent_workers=True,
     )
     trainer = L.Trainer(
@@ -262,7 +262,7 @@ def timm(work: Work, dataset: Dataset, gate: Gate) -> None:
         batch_size=work.batch,
         is_training=True,
         use_prefetcher=False,
-        num_workers=2,
+        num_workers=work.threads,
         device=torch.device("cpu"),
     )
     batches.dataset.transform = view(work, dataset.size)  # the view of all the others, instead of timm's own
