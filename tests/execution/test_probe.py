@@ -41,6 +41,21 @@ def test_a_trial_measures_time_memory_and_size_and_writes_nothing(tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
+def test_short_batches_at_an_epochs_end_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = prepare("digits")
+    run = one_run(digits, batch_size=700)  # an epoch has one such batch, and a shorter one
+    sizes: list[int] = []
+
+    def step(trainer: Trainer, inputs: torch.Tensor, labels: torch.Tensor, step: int) -> None:
+        sizes.append(len(labels))
+
+    monkeypatch.setattr(Trainer, "step", step)
+    nowhere = Path("no")
+    measure(Task(run=run, dataset=digits.folder, numerics=numerics(run), checkpoints=nowhere, predictions=nowhere))
+    assert len(sizes) > LEAST_STEPS
+    assert set(sizes) == {700}
+
+
 @pytest.mark.parametrize("first_short", [1, 4], ids=["at once", "while it is timed"])
 def test_a_trial_with_too_little_memory_begins_again_in_smaller_parts_and_waits_once(
     first_short: int, monkeypatch: pytest.MonkeyPatch

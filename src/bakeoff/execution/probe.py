@@ -7,6 +7,7 @@ fresh process the peak of memory is that of its first task and no other. Nothing
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import subprocess
@@ -45,7 +46,7 @@ class Probe:
     """What a short trial measured."""
 
     seconds_a_step: float
-    """Median of the timed steps: assembling, forward, backward, update. Where the first epochs have smaller inputs, the
+    """Median of the timed steps, of whole batches alone: assembling, forward, backward, update. Where the first epochs have smaller inputs, the
     mean over the whole training."""
 
     steps_timed: int
@@ -219,10 +220,15 @@ def _tried(trainer: Trainer, waits: list[Callable[[], None]]) -> Probe:
 
 
 def _endless(trainer: Trainer) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
-    """Yield batches with their steps, epoch after epoch."""
-    epoch = 1
+    """Yield batches with their steps, epoch after epoch, without the short ones at an epoch's end.
+
+    What an epoch takes is found from a batch's pictures and the seconds of its step: where an epoch has few batches, those
+    of short ones would make all look quicker.
+    """
+    epoch, size = 1, trainer.recipe.batch_size
+    whole = max(1, len(trainer.batches) // size)
     while True:
-        batches = trainer.batches.shuffled(trainer.recipe.batch_size, trainer.run.seed, epoch)
+        batches = itertools.islice(trainer.batches.shuffled(size, trainer.run.seed, epoch), whole)
         for step, (inputs, labels) in enumerate(batches):
             yield inputs, labels, step
         epoch += 1
