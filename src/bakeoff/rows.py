@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 from bakeoff.cost_records import Cost
 from bakeoff.errors import StudyError
 from bakeoff.records import Health, Numerics, RunStatus
-from bakeoff.spec.base import OptimizerName
+from bakeoff.spec.base import LARGEST_INT, OptimizerName
 
 REPAIR = (
     "move it away: the checkpoints beside it hold every finished epoch, and `bakeoff run` with the study's folder fills a new "
@@ -33,8 +33,6 @@ SHOWN = 60
 
 LARGE = re.compile(r"\d{19}|[eE]\+?\d{3}")
 """What a number has that may be too large for 64 bits or a double; only text with one in it is read number by number."""
-
-MOST = 2**63 - 1
 
 LONGEST_ID = 250
 """Characters of a run's id, which names its files too."""
@@ -239,7 +237,7 @@ def _no_number(word: str) -> NoReturn:
 
 def _bounded_int(digits: str) -> int:
     number = int(digits)
-    if abs(number) > MOST:
+    if abs(number) > LARGEST_INT:
         raise ValueError("more than 64 bits")
     return number
 

@@ -154,6 +154,13 @@ def test_candidates_that_differ_in_epochs_alone_are_refused_where_epochs_are_gra
         spec.resolve(CIFAR)
 
 
+def test_a_warm_up_is_as_long_as_the_budget_allows_whatever_epochs_are_usual() -> None:
+    asked = study(recipe={"warmup_epochs": 12.5}).resolve(CIFAR)
+    assert [one.recipe.epochs for one in asked.granted(seconds(20, 25), HERE).candidates] == [30, 24]
+    with pytest.raises(SpecError, match=r"resnet18 has 12\.5 and affords 12"):
+        asked.granted(seconds(50, 25), HERE)
+
+
 def test_a_warm_up_longer_than_what_is_granted_is_refused() -> None:
     spec = study(recipe={"warmup_epochs": 2})
     with pytest.raises(SpecError, match="alexnet has 2 and affords 2"):

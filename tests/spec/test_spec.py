@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -431,3 +433,27 @@ def test_an_unknown_recipe_name_is_told_with_those_there_are() -> None:
 def test_lists_nested_without_end_are_refused() -> None:
     with pytest.raises(SpecError, match="hundreds deep"):
         StudySpec.from_toml("name = " + "[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"data": {"split_seed": 10**19}}, "`data.split_seed` must be at most 9223372036854775807"),
+        ({"data": {"limit": 10**19}}, "`data.limit` must be at most 9223372036854775807"),
+        ({"recipe": {"epochs": 10**19}}, "must be at most 9223372036854775807"),
+        ({"view": {"normalize": {"mean": [float("nan"), 0, 0], "std": [1, 1, 1]}}}, "mean[0]` must be finite"),
+        ({"view": {"normalize": {"mean": [0, 0, float("inf")], "std": [1, 1, 1]}}}, "mean[2]` must be finite"),
+    ],
+)
+def test_numbers_that_no_results_can_hold_are_refused(content: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        StudySpec.from_mapping(content)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["seeds", "candidates"])
+def test_a_study_of_nothing_is_refused(key: str) -> None:
+    text = StudySpec().resolve(CIFAR).to_toml()
+    content = tomllib.loads(text) | {key: []}
+    with pytest.raises(SpecError, match=f"`{key}` must be a list of at least 1"):
+        ResolvedStudy.from_mapping(content)

@@ -23,7 +23,10 @@ ScheduleName = Literal["constant", "cosine", "one_cycle", "linear"]
 StemName = Literal["auto", "original", "small"]
 PrecisionName = Literal["float32", "bfloat16"]
 
-PositiveInt = Annotated[int, Field(ge=1)]
+LARGEST_INT = 2**63 - 1
+"""That databases and their readers hold."""
+
+PositiveInt = Annotated[int, Field(ge=1, le=LARGEST_INT)]
 Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=4096)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -136,9 +137,23 @@ def labels(candidates: list[CandidateSpec]) -> dict[str, str]:
 
 
 def expand(
-    grid: CandidateGrid, facts: DataFacts, *, recipe: RecipeGrid, view: Views, stem: StemName
+    grid: CandidateGrid,
+    facts: DataFacts,
+    *,
+    recipe: RecipeGrid,
+    view: Views,
+    stem: StemName,
+    budgeted: bool = False,
 ) -> Iterator[CandidateSpec]:
     """Yield every combination of a candidate entry's lists, with the study's recipe, view and stem below it.
+
+    Args:
+        grid: The entry.
+        facts: What of the pictures decides defaults.
+        recipe: Of the study.
+        view: Of the study.
+        stem: Of the study.
+        budgeted: Whether a budget decides the epochs: until it has, there are as many as a warm-up needs.
 
     Raises:
         SpecError: If a combination is not possible for these pictures.
@@ -155,6 +170,8 @@ def expand(
     models = grid.model if isinstance(grid.model, list) else [grid.model]
     for model, *values in itertools.product(models, *axes.values()):
         chosen = dict(zip(axes, values, strict=True))
+        if budgeted and math.isfinite(warmup := chosen["warmup_epochs"]):
+            chosen["epochs"] = max(chosen["epochs"], math.floor(warmup) + 1)
         chosen.setdefault("learning_rate", DEFAULT_LEARNING_RATES[chosen["optimizer"]])
         chosen.setdefault("momentum", DEFAULT_MOMENTA.get(chosen["optimizer"], UNUSED_MOMENTUM))
         yield _candidate(model, chosen, grid.view or view, grid.stem or stem, grid.name, facts)

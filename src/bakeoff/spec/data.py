@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from bakeoff.errors import SpecError
-from bakeoff.spec.base import PositiveInt, Side, Spec
+from bakeoff.spec.base import LARGEST_INT, PositiveInt, Side, Spec
 
 
 class DataSpec(Spec):
@@ -24,7 +24,7 @@ class DataSpec(Spec):
     validation: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
     """Split off the training set, stratified: a share below 1, or a number of pictures. 0 keeps none."""
 
-    split_seed: Annotated[int, Field(ge=0)] = 0
+    split_seed: Annotated[int, Field(ge=0, le=LARGEST_INT)] = 0
     limit: PositiveInt | None = None
     """Keep only about this many training pictures (stratified; the test set shrinks alike), to try things out."""
 

@@ -27,10 +27,10 @@ SHAPES = {
 """What pydantic wanted to see, by the type of its error, as TOML calls it."""
 
 BOUNDS = {
-    "greater_than": "above {gt:.16g}",
-    "greater_than_equal": "at least {ge:.16g}",
-    "less_than": "below {lt:.16g}",
-    "less_than_equal": "at most {le:.16g}",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
     "finite_number": "finite",
     "too_short": "a list of at least {min_length}",
 }
@@ -68,7 +68,7 @@ def explained(error: ValidationError, model: type[BaseModel], where: str) -> str
             ways = next((way for way in shapes[path].values() if way), "")
             line = f"`{path}` must be {' or '.join(shapes[path])}, but got {_shown(mistake['input'])}{ways}"
         elif mistake["type"] in BOUNDS:
-            bound = BOUNDS[mistake["type"]].format(**mistake.get("ctx", {}))
+            bound = BOUNDS[mistake["type"]].format(**{key: _number(it) for key, it in mistake.get("ctx", {}).items()})
             line = f"`{path}` must be {bound}, but got {_shown(mistake['input'])}"
         elif mistake["type"] == "missing":
             line = f"`{path}` must be given, but is missing"
@@ -85,6 +85,10 @@ def _path(steps: tuple[int | str, ...]) -> str:
     for step in steps:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
     return path
+
+
+def _number(value: Any) -> str:
+    return f"{value:.16g}" if isinstance(value, float) else str(value)
 
 
 def _shown(value: Any) -> str:

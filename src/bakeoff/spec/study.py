@@ -95,7 +95,9 @@ class StudySpec(Document):
         validation = resolve_validation(self.data.validation, facts)
         candidates: dict[str, CandidateSpec] = {}
         for grid in self.candidates:
-            for candidate in expand(grid, facts, recipe=self.recipe, view=self.view, stem=self.stem):
+            for candidate in expand(
+                grid, facts, recipe=self.recipe, view=self.view, stem=self.stem, budgeted=self.budget is not None
+            ):
                 key = (candidate if self.protocol == "epochs" else candidate.with_epochs(1)).id
                 if key in candidates:
                     but = (
@@ -141,7 +143,7 @@ class ResolvedStudy(Document):
 
     split_seed: int
     limit: int | None = None
-    seeds: list[int]
+    seeds: Annotated[list[int], Field(min_length=1)]
     further_seeds: tuple[dict[str, list[int]], ...] = ()
     """By candidate id, round by round: those added once the study had ended, to settle what was open. How many rounds
     there were is how often the results were looked at before more were asked for."""
@@ -156,7 +158,7 @@ class ResolvedStudy(Document):
     """What each run may spend, and the epochs that this affords each candidate; None under `epochs`."""
 
     precision: PrecisionName
-    candidates: list[CandidateSpec]
+    candidates: Annotated[list[CandidateSpec], Field(min_length=1)]
     audit: AuditSpec = AuditSpec()
     """What is declared to the audit; decides no number."""
 
@@ -274,14 +276,26 @@ class ResolvedStudy(Document):
         """Return one line for each key in which another study differs, as `key: this -> that`.
 
         What is declared to the audit may differ, but for the smallest difference that matters: who has seen results
-        must not choose it.
+        must not choose it. Nor does the order of candidates and seeds decide anything where all get equal epochs; under a
+        budget it does, which may be what the first candidate takes.
         """
-        mine, theirs = (dict(_flatten(study._fixed())) for study in (self, other))
+        mine, theirs = (dict(_flatten(study._fixed())) for study in (self, other._in_the_order_of(self)))
         return [
             f"{key}: {mine.get(key, '(absent)')} -> {theirs.get(key, '(absent)')}"
             for key in sorted(mine.keys() | theirs.keys())
             if mine.get(key) != theirs.get(key)
         ]
+
+    def _in_the_order_of(self, other: ResolvedStudy) -> ResolvedStudy:
+        """Return it with the order of another's candidates and seeds, where these are the same and no order matters."""
+        if self.protocol != "epochs":
+            return self
+        own = {one.id: one for one in self.candidates}
+        ids = [one.id for one in other.candidates]
+        same: dict[str, Any] = {"candidates": [own[one] for one in ids]} if sorted(own) == sorted(ids) else {}
+        if sorted(self.seeds) == sorted(other.seeds):
+            same["seeds"] = other.seeds
+        return self.model_copy(update=same)
 
     def _fixed(self) -> dict[str, Any]:
         """Return what must stay as it is once a study has begun."""

@@ -77,10 +77,13 @@ class ViewSpec(Spec):
         return ViewSpec(resize=resize, flip=self.flip, crop=crop, padding=padding, padding_mode=mode, random=random)
 
 
+Mean = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
+
+
 class Normalization(Spec):
     """Subtracted from and divided into each channel (red, green, blue) of pixels scaled to [0, 1]."""
 
-    mean: tuple[float, float, float]
+    mean: tuple[Mean, Mean, Mean]
     std: tuple[Rate, Rate, Rate]
 
 
