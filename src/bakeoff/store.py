@@ -131,8 +131,13 @@ class Store:
         frame = self._frame(RUNS, select(RUNS.c.run_id, RUNS.c.status))
         return {str(run_id): RunStatus(status) for run_id, status in zip(frame["run_id"], frame["status"], strict=True)}
 
+    def started(self) -> set[str]:
+        """Return the ids of the runs that have ever been started, whatever became of them."""
+        found = self._frame(RUNS, select(RUNS.c.run_id).where(RUNS.c.started_at.is_not(None)))
+        return set(found["run_id"])
+
     def numerics(self, run_id: str) -> Numerics | None:
-        """Return what a run's last bits were first decided by, or None if it has not started (or is not known)."""
+        """Return what a run's last bits were last decided to be computed by, or None if nothing was (or it is not known)."""
         found = self._frame(RUNS, select(RUNS.c.run_id, RUNS.c.numerics).where(RUNS.c.run_id == run_id))
         stored = found["numerics"].iloc[0] if len(found) else None
         return None if stored is None else Numerics(**stored)

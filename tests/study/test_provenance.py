@@ -50,6 +50,19 @@ def test_the_first_command_and_the_latest_are_kept(tmp_path: Path, monkeypatch: 
     assert commands[-1] == f"bakeoff run {KEPT + 4}"
 
 
+def test_bytes_that_are_no_text_do_not_cost_the_commands_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "git_state", lambda _: None)
+    with Store.create_or_open(tmp_path / "results.sqlite") as store:
+        for place in ("first", "p\udc80", "last"):
+            monkeypatch.setattr("sys.argv", ["bakeoff", "run", "--data-dir", place])
+            write_down(store)
+        first, strange, last = (one.command for one in commands_of(store))
+    assert (first, last) == ("bakeoff run --data-dir first", "bakeoff run --data-dir last")
+    assert "\\udc80" in strange
+
+
 @pytest.mark.parametrize("text", ["", "not JSON", "[1]", '[{"command": "x"}]', "{}"])
 def test_what_another_version_wrote_is_left_out(tmp_path: Path, text: str) -> None:
     with Store.create_or_open(tmp_path / "results.sqlite") as store:

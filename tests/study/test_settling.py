@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,10 @@ from bakeoff.analysis.verdict import Verdict
 from bakeoff.errors import SpecError, StudyError
 from bakeoff.execution.messages import Ended, EpochDone, Event, Failed, Started, Task
 from bakeoff.records import EpochRecord, RunResult, RunStatus
+from bakeoff.store import Store
 from bakeoff.study import Plan, Study, driver, execute, plan_folder, settling
+from bakeoff.study.folder import DATABASE
+from bakeoff.study.provenance import commands_of
 from bakeoff.study.settling import foreseen_round, next_round, settle
 from tests.stored import bits, write_predictions
 from tests.study.killing import SameProcess
@@ -120,6 +124,52 @@ def test_an_open_pair_gets_seeds_until_it_is_settled_and_others_get_none(planned
     assert notes.told[-1] == "Among the candidates that can be judged nothing is open: no more seeds are added."
     pd.testing.assert_frame_equal(study.runs().iloc[:9], before)
     assert {label.split(" seed ")[1] for label in notes.started}.isdisjoint({"0", "1", "2"})
+
+
+def test_a_command_that_settles_is_told_as_one_whatever_it_adds(planned: Plan, made: type[Made]) -> None:
+    study, _ = settle(planned, Notes())
+    assert study.spec.further_seeds
+    with Store.open_read_only(study.folder / DATABASE) as store:
+        assert len(commands_of(store)) == 1
+
+
+def test_ctrl_c_in_the_last_moment_of_a_round_is_the_end_of_it(
+    planned: Plan, made: type[Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ToldTooLate(made):  # type: ignore[valid-type,misc]
+        def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+            *events, last = super().run(tasks)
+            yield from events
+            signal.raise_signal(signal.SIGINT)
+            yield last
+
+    monkeypatch.setattr(driver, "LocalExecutor", ToldTooLate)
+    study, outcome = settle(planned, Notes())
+    assert outcome.interrupted
+    assert not study.spec.further_seeds
+    assert (study.runs()["status"] == RunStatus.DONE).all()
+
+
+def test_what_decides_the_last_bits_stays_from_the_first_start_on_and_not_from_before(
+    planned: Plan, made: type[Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[int, set[int]] = {}
+
+    class Noting(made):  # type: ignore[valid-type,misc]
+        dies_at = 1
+
+        def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+            for task in (tasks := list(tasks)):
+                threads.setdefault(task.run.seed, set()).add(task.numerics.threads)
+            yield from super().run(tasks)
+
+    monkeypatch.setattr(driver, "LocalExecutor", Noting)
+    with pytest.raises(SystemError):
+        execute(replace(planned, threads=7), Notes())
+    threads.clear()
+    monkeypatch.setattr(Noting, "dies_at", None)
+    execute(replace(planned, threads=3), Notes())
+    assert threads == {1: {7, 3}, 2: {3}}  # of seed 1 one candidate had started
 
 
 def test_the_file_tells_the_rounds_and_the_same_command_without_settling_keeps_them(

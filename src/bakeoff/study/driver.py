@@ -74,7 +74,9 @@ class Outcome:
     """Runs that ended by an error."""
 
 
-def execute(planned: Plan, watcher: Watcher, early: EarlyWorker | None = None) -> tuple[Study, Outcome]:
+def execute(
+    planned: Plan, watcher: Watcher, early: EarlyWorker | None = None, *, written_down: bool = False
+) -> tuple[Study, Outcome]:
     """Run what is left of a study, and record it.
 
     Ctrl-C (or SIGTERM) lets every run save itself within a step and ends early; the same command goes on. A second
@@ -84,6 +86,7 @@ def execute(planned: Plan, watcher: Watcher, early: EarlyWorker | None = None) -
         planned: What to run.
         watcher: Is told of the progress.
         early: A worker that was started while the study was planned.
+        written_down: Whether the study knows of this command already, from a round before.
 
     Raises:
         AuditError: If the audit finds that training would be a waste, and the study does not insist.
@@ -95,7 +98,8 @@ def execute(planned: Plan, watcher: Watcher, early: EarlyWorker | None = None) -
         write_study_file(planned.folder, planned.study)
         with Store.create_or_open(planned.folder / DATABASE) as store:
             store.set_note(PROBES, kept.probes_to_json(examination.probes))
-            write_down(store)
+            if not written_down:
+                write_down(store)
             for words in told(examination.findings):
                 watcher.warn(words)
             outcome = _drive(planned, store, watcher, early)
@@ -121,7 +125,9 @@ def _drive(planned: Plan, store: Store, watcher: Watcher, early: EarlyWorker | N
     store.set_note(WORKERS, str(planned.workers))
     statuses = store.statuses()
     left = [run for run in planned.runs() if statuses[run.id] not in SETTLED]
-    numerics = {run.id: known for run in left if (known := store.numerics(run.id)) is not None}
+    # What decides a run's last bits stays from its first start on; until then it is this command's to say.
+    started = store.started()
+    numerics = {run.id: known for run in left if run.id in started and (known := store.numerics(run.id)) is not None}
     new = choose_numerics(planned, [run for run in left if run.id not in numerics], watcher.stage)
     for run_id, decided in new.items():
         store.set_numerics(run_id, decided)
@@ -130,18 +136,14 @@ def _drive(planned: Plan, store: Store, watcher: Watcher, early: EarlyWorker | N
     by_id = {run.id: run for run in left}
     watcher.start(len(left), {run.id: names[run.id] for run in left})
     executor = LocalExecutor(planned.workers, planned.threads, early)
-    failed, stopped = 0, False
+    failed = 0
     with _stop_on_signal(executor) as asked:
         for event in executor.run(tasks):
             failed += isinstance(event, Failed)
-            stopped = stopped or isinstance(event, Stopped)
             _record(event, store)
             _show(event, watcher, names, by_id)
-    remaining = any(
-        status not in (*SETTLED, RunStatus.FAILED) for run_id, status in store.statuses().items() if run_id in by_id
-    )
-    interrupted = bool(asked) and (stopped or remaining)
-    if planned.costs and not asked:
+    interrupted = bool(asked)  # even where the last run ended all the same: costs and further seeds are left
+    if planned.costs and not interrupted:
         try:
             measure_costs(planned, store, on_stage=watcher.stage, warn=watcher.warn)
         except KeyboardInterrupt:  # every run is saved; the same command measures what is left

@@ -70,7 +70,8 @@ def plan(
     stored = stored_study(folder)
     if stored is not None:
         refuse_other(folder, stored.asked(), asked)
-        stored = stored.model_copy(update={"audit": asked.audit})
+        # What may be other than at the first start: what is declared, what is told, and where the same pictures lie now.
+        stored = stored.model_copy(update={name: getattr(asked, name) for name in ("audit", "description", "source")})
     planned = plan_resolved(
         stored or asked,
         dataset,
@@ -127,8 +128,24 @@ def _asked(
     )
     source = spec.data.source
     if source not in KNOWN_SOURCES and Path(source).exists():
-        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": str(Path(source).resolve())})})
+        place = str(Path(source).resolve())
+        _check_text(place)
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": place})})
     return spec.resolve(facts_of(dataset, spec.data.limit)), dataset
+
+
+def _check_text(place: str) -> None:
+    """Check that a path can be written into a study's file.
+
+    Raises:
+        SpecError: If it has bytes that are no UTF-8.
+    """
+    try:
+        place.encode()
+    except UnicodeEncodeError as error:
+        raise SpecError(
+            f"the path of a study's pictures must be UTF-8, as its file is, but got {place!r}; rename what is not, or link to it"
+        ) from error
 
 
 def _there_is(model: str) -> bool:
@@ -252,7 +269,8 @@ def plan_resolved(
         network = known.fact(Network, key, partial(_built, candidate, dataset))
         changes[candidate.id], parameters[candidate.id], macs[candidate.id] = network
     names = labels(study.candidates)
-    workers, threads = divide_cores(len(study.runs()), workers, device)
+    # Seeds that are added later are run as the study's first were.
+    workers, threads = divide_cores(len(study.asked().runs()), workers, device)
     planned = Plan(
         study=study,
         dataset=dataset,

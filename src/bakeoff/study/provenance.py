@@ -52,13 +52,18 @@ def provenance_now() -> Provenance:
     from bakeoff.training.kernels.native import processor
 
     return Provenance(
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=_readable(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         git=git_state(Path.cwd()),
         versions={"Python": platform.python_version()}
         | {name: found for name in PACKAGES if (found := _version(name))},
         hardware=f"{processor()}, {usable_cores()} cores, {platform.system()}{_gpu()}",
         started=datetime.now(UTC).replace(microsecond=0, tzinfo=None).isoformat(" "),
     )
+
+
+def _readable(command: str) -> str:
+    """Return a command with what is no text in it (bytes in a path that are no UTF-8) written as escapes."""
+    return command.encode("utf-8", "backslashreplace").decode()
 
 
 def _version(package: str) -> str | None:

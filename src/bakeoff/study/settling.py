@@ -84,16 +84,16 @@ def settle(
             f"a verdict needs all candidates, but --only {', '.join(planned.only)} came with --settle; leave one of them out"
         )
     planned = replace(planned, study=planned.study.to_be_settled())
-    while True:
-        study, outcome = execute(planned, watcher, early)
-        if outcome.interrupted or outcome.failed:
-            return study, outcome
+    study, outcome = execute(planned, watcher, early)
+    while not (outcome.interrupted or outcome.failed):
         coming = next_round(study, planned, most_seeds)
         for sentence in coming.sentences():
             watcher.tell(sentence)
         if not coming.added:
-            return study, outcome
+            break
         planned = replace(planned, study=planned.study.with_further_seeds(coming.added))
+        study, outcome = execute(planned, watcher, written_down=True)
+    return study, outcome
 
 
 def foreseen_round(planned: Plan, most_seeds: int = MOST_SEEDS) -> Round | None:
