@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.analysis.ranking import COLUMNS, curves, rank, ranked_by, remarks
-from bakeoff.records import RunStatus
+from bakeoff.records import Numerics, RunStatus
 from bakeoff.store import Store
 from tests.synthetic import Run, fill, frames
 
@@ -203,6 +203,18 @@ def test_short_memory_is_told(tmp_path: Path) -> None:
     words = said(tmp_path, Run(candidate="big", micro_batch=16), Run(candidate="small"))
     assert "Memory was short for big: batches of 64 went through 16 at a time" in words
     assert "for small" not in words
+
+
+def test_runs_under_other_conditions_are_told_since_their_times_cannot_be_compared(tmp_path: Path) -> None:
+    runs = [Run(candidate=name, seed=seed) for name in "ab" for seed in (0, 1)]
+    with Store.create_or_open(tmp_path / "results.sqlite") as store:
+        fill(store, runs)
+        for run in runs:
+            store.set_numerics(run.id, Numerics(device="cpu", threads=2, channels_last=True, micro_batch=64))
+        assert remarks(store.runs_frame(), store.epochs_frame()) == []
+        store.set_numerics(runs[-1].id, Numerics(device="cuda", threads=1, channels_last=True, micro_batch=64))
+        (words,) = remarks(store.runs_frame(), store.epochs_frame())
+    assert "unlike conditions: 3 runs with cpu and 2 threads, 1 run with cuda and 1 thread." in words
 
 
 def test_changed_networks_are_told_once_a_model(tmp_path: Path) -> None:

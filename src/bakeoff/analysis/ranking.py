@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from bakeoff.cost_records import Cost
 from bakeoff.records import ENDED, RunStatus
+from bakeoff.words import plural
 
 NO_SEED = "no seed has finished"
 """Why a candidate is neither ranked nor judged, where nothing graver is said of it."""
@@ -206,7 +208,7 @@ def remarks(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[str]:
     """
     said = _ended(runs, RunStatus.DIVERGED, "A lower learning rate or a warm-up helps.")
     said += _ended(runs, RunStatus.FAILED, "The same command tries again.")
-    return said + _accumulated(runs, epochs) + _changes(runs)
+    return said + _conditions(runs) + _accumulated(runs, epochs) + _changes(runs)
 
 
 def _ended(runs: pd.DataFrame, status: RunStatus, advice: str) -> list[str]:
@@ -217,6 +219,19 @@ def _ended(runs: pd.DataFrame, status: RunStatus, advice: str) -> list[str]:
         reason = str(group["message"].iloc[0] or "no reason was recorded").rstrip(".")
         said.append(f"{label} {status} with seed {seeds}: {reason}. {advice}")
     return said
+
+
+def _conditions(runs: pd.DataFrame) -> list[str]:
+    """Say that training times are not of like conditions, where runs were trained under several."""
+    done = runs[runs["status"] == RunStatus.DONE]
+    known = Counter((one["device"], one["threads"]) for one in done["numerics"] if one is not None)
+    if len(known) < 2:
+        return []
+    told = [
+        f"{plural(count, 'run')} with {device} and {plural(threads, 'thread')}"
+        for (device, threads), count in known.items()
+    ]
+    return [f"Training times are of unlike conditions: {', '.join(told)}. Compare those of like ones alone."]
 
 
 def _accumulated(runs: pd.DataFrame, epochs: pd.DataFrame) -> list[str]:
