@@ -231,7 +231,7 @@ def large(candidates: int, seeds: int, epochs: int) -> tuple[pd.DataFrame, pd.Da
         }
     )
     spec = {"candidate": {"recipe": {"optimizer": "adamw", "learning_rate": 0.000316228, "batch_size": 128}}}
-    runs = runs.assign(spec=[spec] * len(runs), changes=[[]] * len(runs))
+    runs = runs.assign(spec=[spec] * len(runs), changes=[[]] * len(runs), numerics=[None] * len(runs))
     records = {name: random.random(len(runs) * epochs) for name in (
         "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds_train", "seconds_evaluate", "seconds_wait",
     )}  # fmt: skip
