@@ -45,30 +45,64 @@ static inline void add_up(const float *partial, long channel, Layer s, double *f
   }
 }
 
+#define INLINE static inline __attribute__((always_inline))
+
+// BODY for some lines of channels at once, four wherever there are as many: the more a row gives at a time, the faster
+// memory is read.
+#define EACH_BLOCK(BODY)                                                                                               \
+  for (long channel = 0; channel < s.channels;) {                                                                      \
+    const long left = s.channels - channel, count = left < LANES ? left : LANES;                                       \
+    if (left >= 4 * LANES) {                                                                                           \
+      BODY(4);                                                                                                         \
+      channel += 4 * LANES;                                                                                            \
+    } else if (left >= 2 * LANES) {                                                                                    \
+      BODY(2);                                                                                                         \
+      channel += 2 * LANES;                                                                                            \
+    } else {                                                                                                           \
+      BODY(1);                                                                                                         \
+      channel += LANES;                                                                                                \
+    }                                                                                                                  \
+  }
+
+// The sums of x - pivot and of its square over some rows, for `lines` lines of channels of which a single one may have fewer
+// than LANES.
+INLINE void measure_block(const VALUE *inputs, const VALUE *pivots, float *sums, long rows, long count, const int lines,
+                          Layer s) {
+  lanes pivot[4], first[4] = {0}, second[4] = {0}, other_first[4] = {0}, other_second[4] = {0};
+  for (int line = 0; line < lines; line++) pivot[line] = load(pivots + line * LANES, count);
+  long row = 0;
+  for (; row + 1 < rows; row += 2) {
+    for (int line = 0; line < lines; line++) {
+      const lanes one = load(inputs + row * s.channels + line * LANES, count) - pivot[line];
+      first[line] += one, second[line] += one * one;
+    }
+    for (int line = 0; line < lines; line++) {
+      const lanes other = load(inputs + (row + 1) * s.channels + line * LANES, count) - pivot[line];
+      other_first[line] += other, other_second[line] += other * other;
+    }
+  }
+  for (int line = 0; line < lines; line++) {
+    if (row < rows) {
+      const lanes one = load(inputs + row * s.channels + line * LANES, count) - pivot[line];
+      first[line] += one, second[line] += one * one;
+    }
+    first[line] += other_first[line], second[line] += other_second[line];
+    memcpy(sums + line * LANES, &first[line], count * sizeof(float));
+    memcpy(sums + s.channels + line * LANES, &second[line], count * sizeof(float));
+  }
+}
+
 // For each chunk, the sums of x - pivot and of its square, with the first row as the pivot: squares of small numbers lose
 // no digits.
 static void measure(const VALUE *inputs, float *partial, Layer s) {
 #pragma omp parallel for schedule(static)
   for (long chunk = 0; chunk < chunks_of(s); chunk++) {
-    const long start = chunk * CHUNK, stop = start + CHUNK < s.rows ? start + CHUNK : s.rows;
-    for (long channel = 0; channel < s.channels; channel += LANES) {
-      const long count = s.channels - channel < LANES ? s.channels - channel : LANES;
-      const lanes pivot = load(inputs + channel, count);
-      lanes first = {0}, second = {0}, other_first = {0}, other_second = {0};
-      long row = start;
-      for (; row + 1 < stop; row += 2) {
-        const lanes one = load(inputs + row * s.channels + channel, count) - pivot;
-        const lanes other = load(inputs + (row + 1) * s.channels + channel, count) - pivot;
-        first += one, second += one * one, other_first += other, other_second += other * other;
-      }
-      if (row < stop) {
-        const lanes one = load(inputs + row * s.channels + channel, count) - pivot;
-        first += one, second += one * one;
-      }
-      first += other_first, second += other_second;
-      memcpy(partial + (2 * chunk) * s.channels + channel, &first, count * sizeof(float));
-      memcpy(partial + (2 * chunk + 1) * s.channels + channel, &second, count * sizeof(float));
-    }
+    const long start = chunk * CHUNK, rows = start + CHUNK < s.rows ? CHUNK : s.rows - start;
+    const VALUE *from = inputs + start * s.channels;
+    float *sums = partial + 2 * chunk * s.channels;
+#define BLOCK(LINES) measure_block(from + channel, inputs + channel, sums + channel, rows, count, LINES, s)
+    EACH_BLOCK(BLOCK)
+#undef BLOCK
   }
 }
 
@@ -171,29 +205,42 @@ void forward(const VALUE *inputs, VALUE *outputs, const float *weight, const flo
   apply(inputs, outputs, k.scale, k.shift, s);
 }
 
-// For each chunk, the sums of the gradient that passes the activation, and of its product with x - mean. What passes a curve is
-// written down, since it takes longer to find than to read again.
+// The sums of the gradient that passes the activation, and of its product with x - mean, over some rows; lines as above. What
+// passes a curve is written down, since it takes longer to find than to read again.
+INLINE void measure_gradient_block(const VALUE *inputs, const VALUE *gradients, VALUE *passing, Kept k, float *sums,
+                                   long channel, long rows, long count, const int lines, Layer s) {
+  lanes scale[4], shift[4], mean[4], first[4] = {0}, second[4] = {0};
+  for (int line = 0; line < lines; line++) {
+    scale[line] = load_floats(k.scale + channel + line * LANES, count);
+    shift[line] = load_floats(k.shift + channel + line * LANES, count);
+    mean[line] = load_floats(k.mean + channel + line * LANES, count);
+  }
+  for (long row = 0; row < rows; row++)
+    for (int line = 0; line < lines; line++) {
+      const long at = row * s.channels + channel + line * LANES;
+      const lanes input = load(inputs + at, count);
+      const lanes gradient = passed(load(gradients + at, count), input * scale[line] + shift[line], s);
+      first[line] += gradient, second[line] += gradient * (input - mean[line]);
+#ifdef CURVE
+      write_values(passing + at, narrowed(gradient), count);
+#endif
+    }
+  for (int line = 0; line < lines; line++) {
+    memcpy(sums + channel + line * LANES, &first[line], count * sizeof(float));
+    memcpy(sums + s.channels + channel + line * LANES, &second[line], count * sizeof(float));
+  }
+}
+
 static void measure_gradient(const VALUE *inputs, const VALUE *gradients, VALUE *passing, Kept k, float *partial,
                              Layer s) {
 #pragma omp parallel for schedule(static)
   for (long chunk = 0; chunk < chunks_of(s); chunk++) {
-    const long start = chunk * CHUNK, stop = start + CHUNK < s.rows ? start + CHUNK : s.rows;
-    for (long channel = 0; channel < s.channels; channel += LANES) {
-      const long count = s.channels - channel < LANES ? s.channels - channel : LANES;
-      const lanes scale = load_floats(k.scale + channel, count), shift = load_floats(k.shift + channel, count);
-      const lanes mean = load_floats(k.mean + channel, count);
-      lanes first = {0}, second = {0};
-      for (long row = start; row < stop; row++) {
-        const lanes input = load(inputs + row * s.channels + channel, count);
-        const lanes gradient = passed(load(gradients + row * s.channels + channel, count), input * scale + shift, s);
-        first += gradient, second += gradient * (input - mean);
-#ifdef CURVE
-        write_values(passing + row * s.channels + channel, narrowed(gradient), count);
-#endif
-      }
-      memcpy(partial + (2 * chunk) * s.channels + channel, &first, count * sizeof(float));
-      memcpy(partial + (2 * chunk + 1) * s.channels + channel, &second, count * sizeof(float));
-    }
+    const long start = chunk * CHUNK, rows = start + CHUNK < s.rows ? CHUNK : s.rows - start, from = start * s.channels;
+    float *sums = partial + 2 * chunk * s.channels;
+#define BLOCK(LINES)                                                                                                   \
+  measure_gradient_block(inputs + from, gradients + from, passing + from, k, sums, channel, rows, count, LINES, s)
+    EACH_BLOCK(BLOCK)
+#undef BLOCK
   }
 }
 
