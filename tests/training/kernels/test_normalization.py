@@ -63,6 +63,7 @@ def trained(module: nn.Module, inputs: torch.Tensor, gradient: torch.Tensor) -> 
 )
 # Two values that lie close together far from zero: what the gradient is made of almost cancels.
 @example(batch=1, channels=4, height=1, width=2, activation=nn.ReLU, dtype=torch.float32, mean=30.0)
+@example(batch=1, channels=18, height=1, width=2, activation=nn.GELU, dtype=torch.float32, mean=30.0)
 def test_values_gradients_and_running_statistics_are_pytorchs(
     batch: int, channels: int, height: int, width: int, activation: type[nn.Module], dtype: torch.dtype, mean: float
 ) -> None:

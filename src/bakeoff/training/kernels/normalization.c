@@ -25,13 +25,16 @@ typedef struct {
   float epsilon;   // added to variances
 } Layer;
 
-// What the way back needs of a channel: outputs = activation(inputs * scale + shift).
+// What the way back needs of a channel: outputs = activation((inputs - mean) * scale + bias). Taking the mean from the inputs
+// first keeps the digits of those that lie close together far from zero; what it lost in float32 is made up for apart.
 typedef struct {
-  float *scale, *shift, *mean, *inverse;
+  float *scale, *bias, *mean, *inverse;
+  float *lost; // the mean in float32 less the mean
 } Kept;
 
 static inline Kept kept_at(float *kept, Layer s) {
-  return (Kept){kept, kept + s.channels, kept + 2 * s.channels, kept + 3 * s.channels};
+  const long n = s.channels;
+  return (Kept){kept, kept + n, kept + 2 * n, kept + 3 * n, kept + 4 * n};
 }
 
 static inline long chunks_of(Layer s) { return (s.rows + CHUNK - 1) / CHUNK; }
@@ -172,14 +175,14 @@ static inline lanes passed(lanes gradient, lanes value, Layer s) {
 }
 #endif
 
-// outputs = activation(inputs * scale + shift)
-void apply(const VALUE *inputs, VALUE *outputs, const float *scale, const float *shift, Layer s) {
+// outputs = activation((inputs - mean) * scale + bias)
+void apply(const VALUE *inputs, VALUE *outputs, const float *scale, const float *mean, const float *bias, Layer s) {
 #pragma omp parallel for schedule(static)
   for (long row = 0; row < s.rows; row++)
     for (long channel = 0; channel < s.channels; channel += LANES) {
       const long count = s.channels - channel < LANES ? s.channels - channel : LANES;
-      const lanes input = load(inputs + row * s.channels + channel, count);
-      const lanes value = input * load_floats(scale + channel, count) + load_floats(shift + channel, count);
+      const lanes centred = load(inputs + row * s.channels + channel, count) - load_floats(mean + channel, count);
+      const lanes value = centred * load_floats(scale + channel, count) + load_floats(bias + channel, count);
       write_values(outputs + row * s.channels + channel, narrowed(activated(value, s)), count);
     }
 }
@@ -200,27 +203,28 @@ void forward(const VALUE *inputs, VALUE *outputs, const float *weight, const flo
     running_variance[channel] += s.momentum * (float)(variance * s.rows / (s.rows - 1) - running_variance[channel]);
     k.mean[channel] = mean, k.inverse[channel] = inverse;
     k.scale[channel] = weight[channel] * inverse;
-    k.shift[channel] = bias[channel] - mean * weight[channel] * inverse;
+    k.lost[channel] = k.mean[channel] - mean;
+    k.bias[channel] = bias[channel] + (k.mean[channel] - mean) * weight[channel] * inverse;
   }
-  apply(inputs, outputs, k.scale, k.shift, s);
+  apply(inputs, outputs, k.scale, k.mean, k.bias, s);
 }
 
 // The sums of the gradient that passes the activation, and of its product with x - mean, over some rows; lines as above. What
 // passes a curve is written down, since it takes longer to find than to read again.
 INLINE void measure_gradient_block(const VALUE *inputs, const VALUE *gradients, VALUE *passing, Kept k, float *sums,
                                    long channel, long rows, long count, const int lines, Layer s) {
-  lanes scale[4], shift[4], mean[4], first[4] = {0}, second[4] = {0};
+  lanes scale[4], bias[4], mean[4], first[4] = {0}, second[4] = {0};
   for (int line = 0; line < lines; line++) {
     scale[line] = load_floats(k.scale + channel + line * LANES, count);
-    shift[line] = load_floats(k.shift + channel + line * LANES, count);
+    bias[line] = load_floats(k.bias + channel + line * LANES, count);
     mean[line] = load_floats(k.mean + channel + line * LANES, count);
   }
   for (long row = 0; row < rows; row++)
     for (int line = 0; line < lines; line++) {
       const long at = row * s.channels + channel + line * LANES;
-      const lanes input = load(inputs + at, count);
-      const lanes gradient = passed(load(gradients + at, count), input * scale[line] + shift[line], s);
-      first[line] += gradient, second[line] += gradient * (input - mean[line]);
+      const lanes centred = load(inputs + at, count) - mean[line];
+      const lanes gradient = passed(load(gradients + at, count), centred * scale[line] + bias[line], s);
+      first[line] += gradient, second[line] += gradient * centred;
 #ifdef CURVE
       write_values(passing + at, narrowed(gradient), count);
 #endif
@@ -245,8 +249,7 @@ static void measure_gradient(const VALUE *inputs, const VALUE *gradients, VALUE 
 }
 
 // The gradients of inputs, weight and bias. An input moves its own normalised value, and the batch's mean and deviation
-// with it: to_inputs = passed gradient * scale + (inputs - mean) * slope + constant. Taking the mean from the inputs first
-// keeps the digits of those that lie close together far from zero.
+// with it: to_inputs = passed gradient * scale + (inputs - mean) * slope + constant.
 void backward(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, float *to_weight, float *to_bias,
               float *kept, float *partial, Layer s) {
   const Kept k = kept_at(kept, s);
@@ -255,26 +258,26 @@ void backward(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, flo
   for (long channel = 0; channel < s.channels; channel++) {
     double first, second;
     add_up(partial, channel, s, &first, &second);
+    second += k.lost[channel] * first;
     to_bias[channel] = first, to_weight[channel] = second * k.inverse[channel];
     const double steepness = -(double)k.scale[channel] * k.inverse[channel] * k.inverse[channel] * second / s.rows;
     slope[channel] = steepness;
-    constant[channel] = -(double)k.scale[channel] * first / s.rows;
+    constant[channel] = -(double)k.scale[channel] * first / s.rows + k.lost[channel] * steepness;
   }
 #pragma omp parallel for schedule(static)
   for (long row = 0; row < s.rows; row++)
     for (long channel = 0; channel < s.channels; channel += LANES) {
       const long count = s.channels - channel < LANES ? s.channels - channel : LANES;
-      const lanes input = load(inputs + row * s.channels + channel, count);
+      const lanes centred = load(inputs + row * s.channels + channel, count) - load_floats(k.mean + channel, count);
       const lanes scale = load_floats(k.scale + channel, count);
 #ifdef CURVE
       const lanes gradient = load(to_inputs + row * s.channels + channel, count);
 #else
-      const lanes normalised = input * scale + load_floats(k.shift + channel, count);
+      const lanes normalised = centred * scale + load_floats(k.bias + channel, count);
       const lanes gradient = passed(load(gradients + row * s.channels + channel, count), normalised, s);
 #endif
       const lanes value =
-          gradient * scale + (input - load_floats(k.mean + channel, count)) * load_floats(slope + channel, count) +
-          load_floats(constant + channel, count);
+          gradient * scale + centred * load_floats(slope + channel, count) + load_floats(constant + channel, count);
       write_values(to_inputs + row * s.channels + channel, narrowed(value), count);
     }
 }

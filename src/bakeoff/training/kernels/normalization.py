@@ -87,7 +87,7 @@ class _Layer(ctypes.Structure):
 def _kernels(dtype: torch.dtype, curve: Curve | None) -> ctypes.CDLL:
     defined = "" if curve is None else f"#define {curve.upper()}\n"
     library = native.load(source("bakeoff.training.kernels", "normalization.c", dtype, defined))
-    for name, pointers in (("forward", 8), ("apply", 4), ("backward", 7)):
+    for name, pointers in (("forward", 8), ("apply", 5), ("backward", 7)):
         getattr(library, name).argtypes = [ctypes.c_void_p] * pointers + [_Layer]
         getattr(library, name).restype = None
     return library
@@ -140,7 +140,7 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
         assert self.running_var is not None
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         output = torch.empty_like(inputs)
-        tensors = (inputs, output, scale, self.bias - self.running_mean * scale)
+        tensors = (inputs, output, scale, self.running_mean, self.bias)
         self.kernels(inputs.dtype).apply(*(tensor.data_ptr() for tensor in tensors), self.settings(inputs))
         return output
 
@@ -163,7 +163,7 @@ class _Normalization(torch.autograd.Function):
         assert layer.running_var is not None
         assert layer.num_batches_tracked is not None
         settings, output = layer.settings(inputs), torch.empty_like(inputs)
-        kept = torch.empty(4, settings.channels)
+        kept = torch.empty(5, settings.channels)
         tensors = (inputs, output, weight, bias, layer.running_mean, layer.running_var, kept, _partial(settings))
         layer.kernels(inputs.dtype).forward(*(tensor.data_ptr() for tensor in tensors), settings)
         layer.num_batches_tracked.add_(1)
