@@ -64,16 +64,16 @@ def _others(found: Recommendation, pick: str) -> list[str]:
     there = (
         f"{points(abs(less))} {'lower' if less >= 0 else 'higher'} on the test set{_in_exchange(found, pick, other)}"
     )
-    if other not in found.ties:
+    tied, equal = other in found.ties, verdict.equivalent(pick, other)
+    if not tied:
         said = f"The runner-up is {name}, {there}."
-    elif verdict.equivalent(pick, other):
+    elif equal:
         said = f"{name} is equivalent, {there}."
     elif less >= 0:
         said = f"It has not been shown to be better than {name}, {there}."
     else:
         said = f"{name}, {there}, has not been shown to be better."
-    tied = other in found.ties
-    open_between = [open_words(verdict.pair(pick, other))] if tied and not verdict.equivalent(pick, other) else []
+    open_between = [open_words(verdict.pair(pick, other))] if tied and not equal else []
     return [said, *open_between, *_further_ties(found, pick, either=tied)]
 
 

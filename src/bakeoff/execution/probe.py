@@ -46,8 +46,8 @@ class Probe:
     """What a short trial measured."""
 
     seconds_a_step: float
-    """Median of the timed steps, of whole batches alone: assembling, forward, backward, update. Where the first epochs have smaller inputs, the
-    mean over the whole training."""
+    """Median of the timed steps, of whole batches alone: assembling, forward, backward, update. Where the first epochs have
+    smaller inputs, the mean over the whole training."""
 
     steps_timed: int
     seconds_a_scored_picture: float
