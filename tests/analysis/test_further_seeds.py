@@ -168,6 +168,11 @@ def test_fewer_seeds_than_a_verdict_asks_for_are_filled_up_before_a_pair_is_give
     assert not further_seeds(judged, attempted(judged), most=2).seeds
 
 
+def test_what_few_seeds_foresee_is_not_added_before_as_many_as_a_verdict_asks_for() -> None:
+    judged = verdict(pair("a", "b", seeds=(2, 4), total=40))
+    assert further_seeds(judged, attempted(judged), most=100).seeds == {"a": 3, "b": 1}
+
+
 def test_what_no_number_of_seeds_settles_is_told_with_the_pictures_it_takes() -> None:
     judged = verdict(pair("a", "b", total=None, pictures=60_000))
     found = further_seeds(judged, attempted(judged))

@@ -214,7 +214,7 @@ def test_runs_under_other_conditions_are_told_since_their_times_cannot_be_compar
         assert remarks(store.runs_frame(), store.epochs_frame()) == []
         store.set_numerics(runs[-1].id, Numerics(device="cuda", threads=1, channels_last=True, micro_batch=64))
         (words,) = remarks(store.runs_frame(), store.epochs_frame())
-    assert "unlike conditions: 3 runs with cpu and 2 threads, 1 run with cuda and 1 thread." in words
+    assert "unlike conditions: 1 run with cuda and 1 thread (b seed 1), 3 runs with cpu and 2 threads." in words
 
 
 def test_changed_networks_are_told_once_a_model(tmp_path: Path) -> None:

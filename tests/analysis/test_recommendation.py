@@ -340,3 +340,9 @@ def test_a_second_tie_is_told_of_the_pick_and_not_of_the_runner_up() -> None:
     found = recommend(verdict, {}, Budget())
     assert len(found.ties) == 2
     assert re.search(r"the [abc] is not told apart from the [abc] either\.", said(found))
+
+
+def test_two_that_get_as_many_right_are_told_as_equals() -> None:
+    alike = bits(0.9, pictures=2000)
+    found = recommend(judge([contender("a", alike), contender("b", alike.copy())]), {}, Budget())
+    assert re.search("the [ab], as good on the test set|the [ab] is equivalent, as good on the test set", said(found))

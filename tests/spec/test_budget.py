@@ -161,6 +161,11 @@ def test_a_warm_up_is_as_long_as_the_budget_allows_whatever_epochs_are_usual() -
         asked.granted(seconds(50, 25), HERE)
 
 
+def test_a_budget_of_more_epochs_than_can_be_written_down_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"must afford fewer epochs than 9e\+18.*lower `budget`"):
+        study(budget="1000000000000000d").resolve(CIFAR).granted(seconds(1e-3, 25), HERE)
+
+
 def test_a_warm_up_longer_than_what_is_granted_is_refused() -> None:
     spec = study(recipe={"warmup_epochs": 2})
     with pytest.raises(SpecError, match="alexnet has 2 and affords 2"):

@@ -221,7 +221,7 @@ def test_after_the_last_look_no_seed_is_added_and_what_stays_open_is_told(
     notes = Notes()
     study, _ = settle(planned, notes, most_seeds=40)
     assert len(study.spec.further_seeds) == 1
-    assert any("another study, with 17 seeds of each from the beginning" in told for told in notes.told)
+    assert any("another study, with 16 seeds of each from the beginning" in told for told in notes.told)
     assert notes.told[-1] == "No more seeds are added."
     assert next_round(study, planned, most_seeds=40).further.seeds == {}
 

@@ -61,9 +61,9 @@ def _others(found: Recommendation, pick: str) -> list[str]:
     if other is None:
         return []
     name, less = _label(found, other), verdict.standing(pick).test_accuracy - verdict.standing(other).test_accuracy
-    there = (
-        f"{points(abs(less))} {'lower' if less >= 0 else 'higher'} on the test set{_in_exchange(found, pick, other)}"
-    )
+    apart = points(abs(less))
+    side = "as good" if apart == points(0) else f"{apart} {'lower' if less >= 0 else 'higher'}"
+    there = f"{side} on the test set{_in_exchange(found, pick, other)}"
     tied, equal = other in found.ties, verdict.equivalent(pick, other)
     if not tied:
         said = f"The runner-up is {name}, {there}."

@@ -35,8 +35,7 @@ def further_seeds(
     """Return how many more seeds the verdict asks for, of the candidates that it concerns.
 
     Only pairs of the leader (the first that none is better than) with another count: they decide which candidate to
-    use. A pair with fewer seeds than a verdict asks for is first brought to those, if settling it would take more than
-    the bound allows: so few say little of how many it takes.
+    use. A pair with fewer seeds than a verdict asks for is first brought to those: so few say little of how many it takes.
 
     Args:
         verdict: As it stands.
@@ -78,7 +77,7 @@ def _within(pair: Pair, attempted: Mapping[str, int], most: int) -> dict[str, in
     if _lacks_predictions(pair):
         return None
     finished = dict(zip((known.first, known.second), known.seeds, strict=True))
-    for target in (pair.settling.seeds if pair.settling else None, seeds_asked(known.gap)):
+    for target in (seeds_asked(known.gap), pair.settling.seeds if pair.settling else None):
         more = {one: target - has for one, has in finished.items() if has < target} if target is not None else {}
         if more and all(attempted[one] + number <= most for one, number in more.items()):
             return more

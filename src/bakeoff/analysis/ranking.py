@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
@@ -222,14 +221,17 @@ def _ended(runs: pd.DataFrame, status: RunStatus, advice: str) -> list[str]:
 
 
 def _conditions(runs: pd.DataFrame) -> list[str]:
-    """Say that training times are not of like conditions, where runs were trained under several."""
-    done = runs[runs["status"] == RunStatus.DONE]
-    known = Counter((one["device"], one["threads"]) for one in done["numerics"] if one is not None)
-    if len(known) < 2:
+    """Say that training times are not of like conditions, where runs were trained under several; fewest runs first."""
+    under: dict[tuple[str, int], list[str]] = {}
+    for run in runs[runs["status"] == RunStatus.DONE].to_dict("records"):
+        if run["numerics"] is not None:
+            key = (run["numerics"]["device"], run["numerics"]["threads"])
+            under.setdefault(key, []).append(f"{run['label']} seed {run['seed']}")
+    if len(under) < 2:
         return []
     told = [
-        f"{plural(count, 'run')} with {device} and {plural(threads, 'thread')}"
-        for (device, threads), count in known.items()
+        f"{plural(len(names), 'run')} with {device} and {plural(threads, 'thread')}{f' ({names[0]})' if len(names) == 1 else ''}"
+        for (device, threads), names in sorted(under.items(), key=lambda one: len(one[1]))
     ]
     return [f"Training times are of unlike conditions: {', '.join(told)}. Compare those of like ones alone."]
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from bakeoff import units
 from bakeoff.errors import SpecError
-from bakeoff.spec.base import PositiveInt, Spec
+from bakeoff.spec.base import LARGEST_INT, PositiveInt, Spec
 
 ProtocolName = Literal["epochs", "time", "flops"]
 """What candidates get equal shares of."""
@@ -100,10 +100,18 @@ class TrainingBudget(Spec):
             epochs: Of the candidates' recipes, as asked for.
             costs: What an epoch of each takes, in the same order.
             conditions: Of the measurement.
+
+        Raises:
+            SpecError: If it affords more epochs than can be written down.
         """
         amount = costs[0].amount * epochs[0] if self.given is None else self.given
         grants = []
         for asked, cost in zip(epochs, costs, strict=True):
+            if amount / cost.amount > LARGEST_INT:
+                raise SpecError(
+                    f"a budget must afford fewer epochs than {LARGEST_INT:.0e}, but got {amount:.3g} for epochs of {cost.amount:.3g}; "
+                    "lower `budget`"
+                )
             afforded = max(1, math.floor(amount / cost.amount + ROUNDING))
             left = amount - afforded * cost.amount
             rounded = 0.0 if abs(left) <= ROUNDING * cost.amount else left

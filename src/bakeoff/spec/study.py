@@ -217,7 +217,7 @@ class ResolvedStudy(Document):
             conditions: Under which it was measured.
 
         Raises:
-            SpecError: If a warm-up would not end within the epochs granted.
+            SpecError: If a warm-up would not end within the epochs granted, or these are more than can be written down.
         """
         assert self.budget is not None
         budget = self.budget.divided([one.recipe.epochs for one in self.candidates], costs, conditions)
