@@ -20,8 +20,6 @@ typedef struct {
 // Unrolled, so that the sums of all places stay in registers.
 #define EACH_PLACE _Pragma("GCC unroll 4") for (long place = 0; place < PLACES; place++)
 
-#define INLINE static inline __attribute__((always_inline))
-
 // LINES * LANES channels at once.
 #define BLOCKS(LINES, BODY)                                                                                            \
   for (long block = 0; block < s.channels; block += (LINES) * LANES) {                                                 \

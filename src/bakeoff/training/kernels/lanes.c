@@ -13,6 +13,9 @@
 #define LANES 4
 #endif
 
+// For what is made anew for each of several constants.
+#define INLINE static inline __attribute__((always_inline))
+
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
 typedef int32_t bits __attribute__((vector_size(LANES * sizeof(int32_t)), aligned(4)));
 typedef uint32_t words __attribute__((vector_size(LANES * sizeof(uint32_t)), aligned(4)));

@@ -48,8 +48,6 @@ static inline void add_up(const float *partial, long channel, Layer s, double *f
   }
 }
 
-#define INLINE static inline __attribute__((always_inline))
-
 // BODY for some lines of channels at once, four wherever there are as many: the more a row gives at a time, the faster
 // memory is read.
 #define EACH_BLOCK(BODY)                                                                                               \
@@ -203,8 +201,8 @@ void forward(const VALUE *inputs, VALUE *outputs, const float *weight, const flo
     running_variance[channel] += s.momentum * (float)(variance * s.rows / (s.rows - 1) - running_variance[channel]);
     k.mean[channel] = mean, k.inverse[channel] = inverse;
     k.scale[channel] = weight[channel] * inverse;
-    k.lost[channel] = k.mean[channel] - mean;
-    k.bias[channel] = bias[channel] + (k.mean[channel] - mean) * weight[channel] * inverse;
+    const double lost = k.mean[channel] - mean;
+    k.lost[channel] = lost, k.bias[channel] = bias[channel] + lost * weight[channel] * inverse;
   }
   apply(inputs, outputs, k.scale, k.mean, k.bias, s);
 }
