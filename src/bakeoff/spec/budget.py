@@ -107,7 +107,7 @@ class TrainingBudget(Spec):
         amount = costs[0].amount * epochs[0] if self.given is None else self.given
         grants = []
         for asked, cost in zip(epochs, costs, strict=True):
-            if amount / cost.amount > LARGEST_INT:
+            if amount / cost.amount >= LARGEST_INT:
                 raise SpecError(
                     f"a budget must afford fewer epochs than {LARGEST_INT:.0e}, but got {amount:.3g} for epochs of {cost.amount:.3g}; "
                     "lower `budget`"
