@@ -18,7 +18,7 @@ class Conditions:
 
     processor: str
     cores: int
-    """That the process may use."""
+    """Cores that the process may use."""
 
     threads: int
     """Inside one operation."""
@@ -31,14 +31,14 @@ class Conditions:
     """Whether the inference figures are of a compiled network."""
 
     normalization: str
-    """Of the training figures: PyTorch's `library`, or `compiled`."""
+    """Batch normalisation in the training figures: PyTorch's `library`, or `compiled`."""
 
     chosen_layers: int
     """Convolutions that train with algorithms chosen by measuring. Inference always uses PyTorch's own."""
 
     optimizer: str
     batch_size: int
-    """Of the training figures; latency is of one picture, throughput of `throughput_batch`."""
+    """Batch size of the training figures; latency is of one picture, throughput of `throughput_batch`."""
 
     micro_batch: int
     """Pictures that pass through the network at once in training; fewer than the batch where memory was short."""
@@ -48,7 +48,7 @@ class Conditions:
 
     classes: int
     versions: dict[str, str]
-    """Of Python, torch and bakeoff."""
+    """Versions of Python, torch and bakeoff."""
 
     system: str
     effort: str
@@ -74,7 +74,7 @@ class Conditions:
 
 
 PASSES = 3
-"""Of a training step, in forward passes: forward, the gradient of the inputs, the gradient of the weights."""
+"""Passes of a training step, each as long as a forward pass: forward, the gradient of the inputs, the gradient of the weights."""
 
 COMPARED = (
     "device",
@@ -97,7 +97,7 @@ class Timing:
     """How the latency was timed: what shows whether it can be believed."""
 
     warm_up_calls: int
-    """Before the first one that counts, which none of these do."""
+    """Calls before the first one that counts."""
 
     first_call: float
     """Seconds of the first that counts."""
@@ -113,7 +113,7 @@ class Timing:
     """Whether operations were recorded for gradients."""
 
     peak_macs_per_second: float
-    """Of a large matrix product on the same device, in the same precision and with the same threads."""
+    """Rate of a large matrix product on the same device, in the same precision and with the same threads."""
 
     fresh_process: bool
     """Whether memory is that of a process in which no other candidate was measured before."""
@@ -152,7 +152,7 @@ class Energy:
     """Drawn while all measuring processes rested; it is part of the figure per picture."""
 
     seconds: float
-    """Of the window."""
+    """Length of the window."""
 
     reason: str | None
     """Why energy was not measured."""
@@ -171,7 +171,7 @@ class Cost:
     """Multiply-accumulates of one picture's forward pass."""
 
     train_macs_per_image: int
-    """Of training on one picture once: three forward passes."""
+    """Multiply-accumulates of training on one picture once: three forward passes."""
 
     latency_p50: float
     """Median seconds of one picture's forward pass, its input in place."""
@@ -198,7 +198,7 @@ class Cost:
     """The same with the assembling of batches; None where there was no study."""
 
     loader_share: float | None
-    """Of a step's time, spent assembling its batch, in [0, 1]."""
+    """Share of a step's time spent assembling its batch, in [0, 1]."""
 
     train_steps: int
     """Timed, with inputs of the full size."""
@@ -207,16 +207,16 @@ class Cost:
     """Kept from the forward to the backward pass, for the micro-batch."""
 
     peak_memory_train: int | None
-    """Of a training step, with weights, gradients and the optimizer's state; beyond what torch itself takes."""
+    """Peak of a training step, with weights, gradients and the optimizer's state; beyond what torch itself takes."""
 
     peak_memory_inference: int | None
-    """Of one picture's forward pass, with the weights; beyond what torch itself takes."""
+    """Peak of one picture's forward pass, with the weights; beyond what torch itself takes."""
 
     reserved_memory_train: int | None
     """What a GPU's allocator held at the peak of training; None on the CPU."""
 
     energy_per_image: float | None
-    """Of inference at `throughput_batch`, idle power included."""
+    """Joules of inference at `throughput_batch`, idle power included."""
 
     energy: Energy
     timing: Timing

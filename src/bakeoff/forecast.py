@@ -23,7 +23,7 @@ class CandidateForecast:
     runs: int
     probe: Probe
     seconds: float
-    """Of one run: training and evaluation."""
+    """Seconds of one run: training and evaluation."""
 
     images_per_second: float
     parameters: int
@@ -39,7 +39,7 @@ class Forecast:
     workers: int
     threads: int
     seconds: float
-    """From start to end, the runs spread over the workers in their order."""
+    """Seconds from start to end, the runs spread over the workers in their order."""
 
     memory: int | None
     """Bytes: the workers' peaks together, at their worst; None where the system has no counter."""

@@ -86,7 +86,7 @@ class EpochRecord:
     """Assembling and augmenting batches."""
 
     micro_batch: int
-    """Below the batch size when memory was short: gradients were then accumulated."""
+    """Pictures at once: fewer than the batch size where memory was short; gradients were then accumulated."""
 
 
 class Health(TypedDict):
@@ -104,10 +104,10 @@ class Health(TypedDict):
     """Steps that were seen."""
 
     initial_loss: float | None
-    """Of the first batch before the first step, in training mode, in nats."""
+    """Loss of the first batch before the first step, in training mode, in nats."""
 
     initial_pictures: int | None
-    """In that batch."""
+    """Pictures in that batch."""
 
     nonfinite: list[str]
     """What was found not to be finite, in words, with its place."""
@@ -166,10 +166,10 @@ class Health(TypedDict):
     """How often each class is true of these pictures."""
 
     accuracy: float | None
-    """On these pictures."""
+    """Accuracy on these pictures."""
 
     blank_accuracy: float | None
-    """On the same number of blank inputs (zero after normalisation) with their labels."""
+    """Accuracy on the same number of blank inputs (zero after normalisation) with their labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +189,7 @@ class OneBatch:
     """Mean over the pictures in training mode, in nats; None if it was not finite."""
 
     accuracy: float
-    """On them, in training mode."""
+    """Accuracy on them, in training mode."""
 
     learnt: bool
     """Whether all were classified rightly with a loss below a tenth of ln C."""
@@ -202,10 +202,10 @@ class Repeat:
     seed: int
     steps: int
     tensors: int
-    """That the network holds: weights, and what normalisation has counted."""
+    """Tensors that the network holds: weights, and what normalisation has counted."""
 
     unlike: int
-    """Those of them that differed, in any bit, between the two times with one seed."""
+    """Tensors of these that differed, in any bit, between the two times with one seed."""
 
     seed_decides: bool
     """Whether another seed gave another network."""

@@ -30,7 +30,7 @@ TABLES = {"md": "table.md", "latex": "table.tex", "csv": "table.csv", "json": "t
 """By format, the file that a table is written to, beside the page."""
 
 PAGE = Path("report") / "index.html"
-"""Where a study's page is written, within its folder."""
+"""Path of a study's page within its folder."""
 
 
 def write_page(study: Study, out: Path | None = None, *, data_dir: Path | None = None) -> Path:

@@ -51,7 +51,7 @@ class PlannedRun:
 
     parameters: int
     macs: int
-    """Of one picture's forward pass."""
+    """Multiply-accumulates of one picture's forward pass."""
 
     changes: tuple[str, ...]
     """What was changed in the network to fit the pictures."""
@@ -137,7 +137,7 @@ class Store:
         return set(found["run_id"])
 
     def numerics(self, run_id: str) -> Numerics | None:
-        """Return what a run's last bits were last decided to be computed by, or None if nothing was (or it is not known)."""
+        """Return the numerics stored for a run: what decides its last bits. None if none are."""
         found = self._frame(RUNS, select(RUNS.c.run_id, RUNS.c.numerics).where(RUNS.c.run_id == run_id))
         stored = found["numerics"].iloc[0] if len(found) else None
         return None if stored is None else Numerics(**stored)

@@ -8,7 +8,7 @@ import pytest
 from bakeoff.analysis import comparison, verdict
 from bakeoff.analysis.contenders import Contender
 from bakeoff.analysis.decision import MOST_LOOKS, Decision
-from bakeoff.analysis.further_seeds import MOST_SEEDS, further_seeds
+from bakeoff.analysis.further_seeds import DEFAULT_MOST_SEEDS, further_seeds
 from bakeoff.analysis.statistics.differences import Superiority
 from bakeoff.analysis.verdict import Verdict, judge
 from tests.analysis.statistics.worlds import World
@@ -104,7 +104,7 @@ def test_equal_candidates_are_rarely_called_different_though_seeds_are_added_unt
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("most", [MOST_SEEDS, 30])
+@pytest.mark.parametrize("most", [DEFAULT_MOST_SEEDS, 30])
 @pytest.mark.parametrize("start", [2, 3, 5])
 @pytest.mark.parametrize("candidates", [2, 4])
 def test_the_promise_holds_over_1000_studies(candidates: int, start: int, most: int) -> None:

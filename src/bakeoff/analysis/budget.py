@@ -27,13 +27,13 @@ NAMES = {
 """The costs that a recommendation speaks of; the lower the better. The first that is known of all breaks ties."""
 
 FAR = 100
-"""Times a limit beyond which a percentage tells nobody more than that it is far beyond."""
+"""How many times a limit beyond which a percentage tells nobody more than that it is far beyond."""
 
 TOLD = (0.5, 1e15)
 """Between these, amounts are told in the units that suit them; others, which only limits can be, by their magnitude."""
 
 UNITS = {"seconds_train": " s", "peak_memory_inference": " bytes"}
-"""Of costs that are no bare numbers."""
+"""Units of the costs that are no bare numbers."""
 
 FROM_TABLE = ("macs", "parameters", "seconds_train")
 """Known without measuring apart; the others come from the profile."""
@@ -116,7 +116,7 @@ class Miss:
     """A limit that a candidate does not keep."""
 
     cost: str
-    """Its name, or `accuracy`."""
+    """Name of the cost, or `accuracy`."""
 
     value: float
     limit: float

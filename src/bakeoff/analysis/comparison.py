@@ -49,10 +49,10 @@ class Comparison:
     """The exact check on Welch's p; from four seeds on."""
 
     new_pictures: Gap | None = None
-    """With new seeds, on new pictures. None where a candidate has one seed, or no predictions were kept."""
+    """The gap with new seeds on new pictures. None where a candidate has one seed, or no predictions were kept."""
 
     networks: McNemar | None = None
-    """Of the first network of each, where a candidate has one seed."""
+    """McNemar's test of the first network of each, where a candidate has one seed."""
 
     superiority: Superiority
 

@@ -23,7 +23,7 @@ class Contender:
     """Seeds planned, those that failed or have not finished among them."""
 
     seeds: tuple[int, ...]
-    """Those that finished; where predictions of some are missing, only those that have theirs, so that means, tests and
+    """Seeds that finished; where predictions of some are missing, only those that have theirs, so that means, tests and
     intervals are of the same runs."""
 
     test: NDArray[np.float64]

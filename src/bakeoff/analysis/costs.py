@@ -20,7 +20,7 @@ MOST_SPREAD = 0.20
 11 networks of 2 to 16 ms had 0.02 to 0.15 on one of its two cores, on the same machine at work 0.27 to 0.54."""
 
 MOST_TAIL = 1.5
-"""Times the median that the 95th percentile may take; chosen here: 1.04 to 1.31 at rest. A pause in every tenth call shows
+"""How many medians the 95th percentile may take; chosen here: 1.04 to 1.31 at rest. A pause in every tenth call shows
 here and not in the quartiles."""
 
 MOST_DRIFT = 0.10

@@ -1,7 +1,7 @@
 """What changed accuracy: learning rate by optimizer, and each setting with all others held.
 
-Only candidates that are ranked are compared: of one that an error of the audit touches, nobody knows what made its accuracy.
-Where none is ranked, those are that a verdict compares all the same (of one seed each), and nothing is claimed of them.
+Only ranked candidates are compared: an error of the audit leaves open what made an accuracy. Where none is ranked (one seed
+each), those that the verdict judges are shown, and nothing is claimed of them.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Effects:
     """What changed accuracy among the candidates that are ranked."""
 
     caveat: str = ""
-    """That those compared are not ranked, in sentences; nothing where they are."""
+    """Sentences that say that those compared are not ranked; empty where they are."""
 
     grids: tuple[EffectGrid, ...] = ()
     """One for each model that has several learning rates or optimizers, in the study's order."""
@@ -83,7 +83,7 @@ class Effects:
     """How far each setting changed accuracy, that which changed it most first."""
 
     left_out: str = ""
-    """Whose runs have finished and yet are not compared, as the audit took them out of the ranking, in a sentence; nothing
+    """A sentence on whose runs have finished and yet are not compared, as the audit took them out of the ranking; empty
     where that is nobody."""
 
     nothing: str = ""

@@ -10,9 +10,9 @@ from bakeoff.analysis.settling import seeds_asked
 from bakeoff.analysis.verdict import Verdict
 from bakeoff.analysis.wording import open_words
 
-MOST_SEEDS = 10
-"""Of one candidate, those that it has among them, unless more are allowed: at a spread of 0.2 points, which is usual for
-CIFAR-10, ten show a gap of 0.3 points."""
+DEFAULT_MOST_SEEDS = 10
+"""Seeds of one candidate in all, unless more are allowed. At a spread of 0.2 points, which is usual for CIFAR-10, ten show a
+gap of 0.3 points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class FurtherSeeds:
 
 
 def further_seeds(
-    verdict: Verdict, attempted: Mapping[str, int], *, most: int = MOST_SEEDS, last: bool = False
+    verdict: Verdict, attempted: Mapping[str, int], *, most: int = DEFAULT_MOST_SEEDS, last: bool = False
 ) -> FurtherSeeds:
     """Return how many more seeds the verdict asks for, of the candidates that it concerns.
 

@@ -18,7 +18,7 @@ from bakeoff.records import RunStatus
 Labels = NDArray[np.int64]
 
 MOST_CLASSES = 1_000
-"""Of which confusion matrices are made: ImageNet's. A matrix of more takes too much memory and nobody can read it."""
+"""Classes of the largest confusion matrix that is made: ImageNet's. A larger one takes too much memory and nobody can read it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -64,7 +64,7 @@ class Pictures:
     """Most confident first."""
 
     disagreements: tuple[Disagreement, ...] = ()
-    """Those first of which both are most confident."""
+    """Pictures on which the two disagree, those first of which both are most confident."""
 
     best_label: str | None = None
     other_label: str | None = None

@@ -18,7 +18,7 @@ class Progress:
     """Planned."""
 
     ended: int = 0
-    """Of these, however they ended: done, diverged or failed."""
+    """Runs of these that have ended, however: done, diverged or failed."""
 
     at_work: bool | None = None
     """Whether `bakeoff run` is at work on the others; None where that cannot be known."""
@@ -41,7 +41,7 @@ class Progress:
 
 
 COMPLETE = Progress()
-"""Of results whose study nobody asks about: no run of them is left."""
+"""The progress of results whose study nobody asks about: no run of them is left."""
 
 
 def progress_of(runs: pd.DataFrame, *, at_work: bool | None = None) -> Progress:

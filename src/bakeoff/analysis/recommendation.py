@@ -21,7 +21,7 @@ class Recommendation:
     budget: Budget
     costs: Costs
     fits: dict[str, Fit]
-    """Of every judged candidate, how it stands to the budget."""
+    """How each judged candidate stands to the budget."""
 
     pick: str | None
     """What to use; None if nothing is known to fit."""
@@ -36,10 +36,10 @@ class Recommendation:
     """The next best that fits."""
 
     beyond: str | None
-    """Of those that are better than the pick and do not fit, the one that misses the budget by least."""
+    """The candidate that misses the budget by least, of those that are better than the pick and do not fit."""
 
     closest: str | None
-    """Where nothing fits: what comes closest."""
+    """The candidate that comes closest where nothing fits."""
 
     unknown: tuple[str, ...]
     """Candidates that may fit, but of which a cost with a limit was not measured, or is doubted."""

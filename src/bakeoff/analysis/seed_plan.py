@@ -26,16 +26,16 @@ class Spread:
     """Standard deviation of one candidate's test accuracy between seeds, pooled over candidates; a share."""
 
     seeds: int
-    """That it rests on."""
+    """Seeds that it rests on."""
 
     candidates: int
-    """That the study compares."""
+    """Candidates that the study compares."""
 
     alpha: float
-    """At which its verdict is reached: less where seeds are added by what results show (`--settle`)."""
+    """Level at which the study's verdict is reached: lower where seeds are added by what results show (`--settle`)."""
 
     picture_margin: float | None
-    """By how much the difference of two candidates would be uncertain on new pictures with seeds without number: half
+    """Uncertainty of the difference of two candidates on new pictures with seeds without number: half
     of the 95 % interval, the median over pairs. None without predictions."""
 
 
@@ -46,7 +46,7 @@ class SeedPlan:
     sd: float
     candidates: int
     alpha: float
-    """Of one pair, so that one false alarm among all pairs is no likelier than asked: the strictest of Holm's levels."""
+    """Level of one pair, so that a false alarm among all pairs is no likelier than asked: the strictest of Holm's."""
 
     needed: tuple[tuple[float, int | None], ...]
     """Difference, and the seeds of each candidate that it takes; None for more than a million."""

@@ -16,13 +16,14 @@ SEEDS_FOR_A_VERDICT = 5
 SEEDS_FOR_A_WIDE_GAP = 3
 
 WIDE_GAP = 0.02
-"""From this gap on three seeds do; ten times the spread of seeds that is usual for networks trained to the end."""
+"""The gap from which on three seeds do; ten times the spread of seeds that is usual for networks trained to the end."""
 
 MOST_PICTURES = 10**9
-"""From so many test pictures on, none are told: nobody has them."""
+"""The largest number of test pictures that is ever advised: nobody has more."""
 
-MOST_SEEDS = 1_000
-"""That are looked at: whatever takes more than `WORTHWHILE_SEEDS` is out of reach, but not because of the pictures."""
+SEEDS_TRIED = 1_000
+"""The largest number of seeds that is tried. A pair that needs more than `WORTHWHILE_SEEDS` is out of reach, but not because
+of the pictures."""
 
 
 def seeds_asked(gap: float) -> int:
@@ -35,7 +36,7 @@ class Settling:
     """What it would take to settle a pair, if the gap and the spread of seeds stay as they were seen."""
 
     seeds: int | None
-    """Of each candidate in all, those that are there among them; None if no worthwhile number settles it."""
+    """Seeds of each candidate in all, with those that are there; None if no worthwhile number settles it."""
 
     further: int | None
     """More seeds for the candidate that has fewer."""
@@ -47,7 +48,7 @@ class Settling:
     """Whether seeds would settle it, but more of them than are worthwhile."""
 
     pictures: int | None = None
-    """Where seeds do not settle it: how many test pictures would, with seeds without number; None if none would."""
+    """Test pictures that would settle it with seeds without number, where seeds do not; None if none would."""
 
 
 def settling(
@@ -72,13 +73,13 @@ def settling(
         return Settling(seeds=asked, further=asked - fewest, at_least=True)
     start = max(fewest + 1, seeds_asked(gap))
     found = [
-        first_that_holds(lambda k: _seen(gap, on_new_pictures, k, alpha / pairs), start=start, most=MOST_SEEDS)
+        first_that_holds(lambda k: _seen(gap, on_new_pictures, k, alpha / pairs), start=start, most=SEEDS_TRIED)
         if gap >= smallest - ROUNDING
         else None,
         first_that_holds(
             lambda k: _ruled_out(gap, on_new_pictures, k, smallest, alpha),
             start=max(start, seeds_asked(0)),
-            most=MOST_SEEDS,
+            most=SEEDS_TRIED,
         ),
     ]
     settled = min((one for one in found if one is not None), default=None)

@@ -15,7 +15,7 @@ from bakeoff.records import ENDED
 COLUMNS = ["candidate", "candidate_id", "target", "seconds", "epoch", "hits", "seeds"]
 
 SHARES = (0.9, 0.95, 0.99)
-"""Of the best candidate's accuracy: the targets where none was fixed beforehand."""
+"""The targets where none was fixed beforehand, as shares of the best candidate's accuracy."""
 
 
 def time_to_accuracy(runs: pd.DataFrame, epochs: pd.DataFrame, targets: Sequence[float]) -> pd.DataFrame:

@@ -50,16 +50,16 @@ class Standing:
     """Mean over seeds; None without a validation split."""
 
     interval: Interval | None
-    """Of the test accuracy with new seeds on new pictures (for one seed: of this network on new pictures)."""
+    """Interval of the test accuracy with new seeds on new pictures (for one seed: of this network on new pictures)."""
 
     seed_interval: Interval | None
-    """Of the test accuracy with new seeds on these pictures; None for one seed."""
+    """Interval of the test accuracy with new seeds on these pictures; None for one seed."""
 
     noise: SeedNoise | None
     """How far the seeds lie apart and should; None for one seed or without predictions."""
 
     seed_chances: tuple[float, ...]
-    """For each seed, how likely chance brings it so far from the others; none for one seed or without predictions."""
+    """How likely chance brings each seed so far from the others; empty for one seed or without predictions."""
 
     ties: str
     """Letters; candidates that share none are separated. Nothing for one that is not ranked."""
@@ -89,7 +89,7 @@ class Verdict:
     """
 
     candidates: tuple[Standing, ...]
-    """Those judged, best first; those that are not ranked come last."""
+    """The judged candidates, best first; those that are not ranked come last."""
 
     excluded: tuple[Excluded, ...]
     pairs: tuple[Pair, ...]

@@ -23,10 +23,10 @@ LOADER_BOUND = 0.20
 """Share of a training step spent on its data; chosen here."""
 
 OTHER_WORK = 2.0
-"""Times as long as measured alone that training may take; chosen here: workers beside each other share caches and memory."""
+"""How many times longer than measured alone training may take; chosen here: workers beside each other share caches and memory."""
 
 CLEARLY = 1.1
-"""Times as long as the fastest, beyond which another is slower; chosen here."""
+"""How many times longer than the fastest another must take to be slower; chosen here."""
 
 
 @rule(

@@ -31,14 +31,14 @@ DOUBLED = (1.9, 2.1)
 """Ratio of counts of which one took a multiply-accumulate for two operations, as torch's counter does."""
 
 SLOW_FIRST_CALL = 3.0
-"""Times the median that the first call may take; chosen here."""
+"""How many medians the first call may take; chosen here."""
 
 IMPOSSIBLE = 10.0
-"""Times the rate of a large matrix product; chosen here: of a 3x3 kernel on a map of one pixel 8 multiplications in 9 meet
+"""How many times the rate of a large matrix product is impossible; chosen here: of a 3x3 kernel on a map of one pixel 8 multiplications in 9 meet
 only padding and can be left out, so that a rate of 9 times is honest, and none beyond it."""
 
 LATE = 1.5
-"""Times the median by which a call may be longer when measured in a block with one wait at its end; chosen here."""
+"""How many medians a call may take when measured in a block with one wait at its end; chosen here."""
 
 
 def costs_at_hand(costs: Mapping[str, dict[str, Any]]) -> dict[str, Cost]:

@@ -30,7 +30,7 @@ MANY_CONSTANT = 0.001
 """Chosen here."""
 
 UNLIKE_MAPS = 4.0
-"""In area; chosen here."""
+"""How many times larger in area one last map may be than another; chosen here."""
 
 
 @rule(

@@ -54,7 +54,7 @@ def _answers(one: Rule, evidence: Evidence) -> list[Finding]:
 
 
 def _of_rule(finding: Finding, one: Rule) -> Finding:
-    """Return a finding that has of its rule what it does not say itself, and evidence of Python's own numbers."""
+    """Return a finding completed from its rule, with NumPy's numbers in its evidence turned into Python's."""
     evidence: dict[str, Any] = {}
     for key, value in finding.evidence.items():
         number: Any = value

@@ -40,7 +40,7 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputStatistics:
-    """The numbers at a network's door, per channel (red, green, blue), but for the black that pictures are padded with."""
+    """A network's inputs, per channel (red, green, blue), without the black that pictures are padded with."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -49,7 +49,7 @@ class InputStatistics:
 
     pictures: int
     padding: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """By how much the black that pictures are padded with moves each mean."""
+    """How far the black that pictures are padded with moves each mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class ViewProbe:
     """Validation and test pictures that were seen twice through the evaluation view, under different draws."""
 
     differing: int
-    """Those of them that were not the same, bit for bit."""
+    """Pictures of these that were not the same, bit for bit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class NetworkProbe:
     None if there is no finite gradient."""
 
     pictures: int
-    """In the batch."""
+    """Pictures in the batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +105,10 @@ class Overlap:
     """Pictures of `second` that are in `first` pixel for pixel."""
 
     near: int
-    """Those that are there but for compression, brightness, a pixel's shift or mirroring."""
+    """Pictures that are there but for compression, brightness, a pixel's shift or mirroring."""
 
     pictures: int
-    """In `second`."""
+    """Pictures in `second`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ class Baseline:
     """A linear softmax on the raw pixels of the study's own training pictures."""
 
     accuracy: float
-    """On the test pictures, a share."""
+    """Accuracy on the test pictures, in [0, 1]."""
 
     train_pictures: int
     test_pictures: int
@@ -184,7 +184,7 @@ class Evidence:
     """What finished runs predicted for the test pictures, by run id."""
 
     verdict: Verdict | None = None
-    """On all candidates that have a finished run; where rules on what it tells (S2, S3, S5) ask, without those that errors of
+    """The verdict on all candidates that have a finished run; where rules on what it tells (S2, S3, S5) ask, without those that errors of
     other kinds take out."""
 
     costs: Mapping[str, dict[str, Any]] | None = None

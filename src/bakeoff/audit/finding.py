@@ -47,7 +47,7 @@ class Finding:
 
     state: State
     severity: Severity
-    """Of this finding: one rule may fire as an error or as a warning. Of a pass, the worst that the rule can be."""
+    """How bad this finding is: one rule may fire as an error or as a warning. A pass has the worst that the rule can be."""
 
     message: str
     """What was seen, in one or two plain sentences with the numbers; for `not run`, why."""

@@ -25,11 +25,12 @@ COMPANY = {"float32": 1e-3, "bfloat16": 3e-2}
 """Deviations by which a picture's logits may change with its batch: rounding; chosen here."""
 
 HARDLY_LINEAR = 0.9
-"""Of what a linear classifier is above chance; chosen here. Where that comes near 100 %, two standard errors are nothing."""
+"""A network is broken below this share of the linear classifier's lead over chance; chosen here. Near 100 % two standard
+errors are too small to decide."""
 
 FAR_BELOW = 0.6
 ENOUGH_TRAINING = 0.25
-"""Of a published accuracy above chance, with so much of its training; chosen here."""
+"""Share of a published accuracy's lead over chance that is too little, with so much of its training; chosen here."""
 
 
 @rule(

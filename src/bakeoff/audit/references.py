@@ -10,7 +10,7 @@ class Reference:
     """What somebody reached with a network, and with how much training."""
 
     accuracy: float
-    """On the test pictures, a share."""
+    """Accuracy on the test pictures, in [0, 1]."""
 
     epochs: int
     source: str

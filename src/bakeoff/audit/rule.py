@@ -37,7 +37,7 @@ class Rule:
     """The fields of `Evidence` that `check` takes, as keyword arguments; while one is absent, the rule is not run."""
 
     check: Callable[..., Iterable[Finding]]
-    """From evidence to what was found: nothing where all is well, or findings made with `fires`, `passes`, `not_run`."""
+    """The function from evidence to findings: none where all is well, or findings made with `fires`, `passes`, `not_run`."""
 
     uses: tuple[str, ...] = ()
     """Further fields, which `check` takes as None where they are absent."""

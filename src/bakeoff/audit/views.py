@@ -164,7 +164,7 @@ def random_evaluation(
 def input_range(
     *, study: ResolvedStudy, labels: Mapping[str, str], views: Mapping[str, ViewProbe]
 ) -> Iterator[Finding]:
-    """The numbers at the network's door must be about centred and of about unit size, in training and evaluation alike."""
+    """Inputs must be roughly centred and of roughly unit size, in training and evaluation alike."""
     seen = by_value({candidate: (view.train_inputs, view.evaluate_inputs) for candidate, view in views.items()})
     for (train, evaluate), candidates in seen.items():
         found = _worst_range(train, evaluate)

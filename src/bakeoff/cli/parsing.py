@@ -8,7 +8,7 @@ from pathlib import Path
 from bakeoff.errors import SpecError
 
 STANDARD_OUTPUT = Path("-")
-"""As --out, it stands for no file's name."""
+"""What `--out` takes for the terminal instead of a file."""
 
 
 def check_folder(out: Path | None, what: str, instead: str) -> None:
@@ -30,7 +30,7 @@ def check_folder(out: Path | None, what: str, instead: str) -> None:
 
 
 MOST_NUMBERS = 10_000
-"""In one range: whoever asks for more has mistyped."""
+"""Numbers in one range; whoever asks for more has mistyped."""
 
 
 def numbers(text: str | None, flag: str, kind: type[int] | type[float]) -> list[int] | list[float] | None:

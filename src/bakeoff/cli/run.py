@@ -169,10 +169,10 @@ def _say_how_to_go_on(stopped: str, folder: Path, *, settle: bool) -> None:
 
 def _print_round(planned: Plan, most_seeds: int | None) -> bool:
     """Print the seeds that would be added; return False if runs of the study are left, which come first."""
-    from bakeoff.analysis.further_seeds import MOST_SEEDS
+    from bakeoff.analysis.further_seeds import DEFAULT_MOST_SEEDS
     from bakeoff.study.settling import foreseen_round
 
-    coming = foreseen_round(planned, MOST_SEEDS if most_seeds is None else most_seeds)
+    coming = foreseen_round(planned, DEFAULT_MOST_SEEDS if most_seeds is None else most_seeds)
     if coming is None:
         print_sentences(["Seeds that would settle the verdict are planned once these runs have ended:"])
         return False

@@ -10,10 +10,11 @@ STAT = Path("/proc/stat")
 """Linux: processor time since the start, by kind, of all processors together (proc(5))."""
 
 IDLE_FIELDS = (3, 4)
-"""Of its first line: idle, and waiting for a disk. The rest is work, that of other virtual machines included."""
+"""Fields of its first line that count idle time: idle, and waiting for a disk. All others are work, other virtual machines'
+included."""
 
 COUNTED_FIELDS = 8
-"""Beyond these stands time of guests, which is counted before."""
+"""Fields that count; beyond them stands the time of guests, which is in them already."""
 
 
 @dataclass(frozen=True, slots=True)

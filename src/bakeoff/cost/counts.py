@@ -19,7 +19,7 @@ from bakeoff.models.trial import forward, trace
 from bakeoff.spec import Recipe
 
 OPERATIONS = 2
-"""That torch's counter counts for one multiply-accumulate."""
+"""Operations that torch's counter counts for one multiply-accumulate."""
 
 
 class Kind(StrEnum):
@@ -44,11 +44,11 @@ class LayerCount:
     """A layer and its multiply-accumulates for one picture."""
 
     name: str
-    """As in `named_modules`; empty for the network itself."""
+    """Name as in `named_modules`; empty for the network itself."""
 
     kind: Kind
     macs: int
-    """As torch counts them, of all calls in one forward pass."""
+    """Multiply-accumulates of all calls in one forward pass, as torch counts them."""
 
     inputs: int | None = None
     """Channels that it reads (M); None for a product."""
@@ -64,7 +64,7 @@ class LayerCount:
     """Rows and columns of a convolution's output, or the shape over which a linear layer is repeated."""
 
     calls: int = 1
-    """In one forward pass."""
+    """Calls in one forward pass."""
 
     @property
     def positions(self) -> int:

@@ -28,10 +28,10 @@ class Effort:
     """Turns that candidates take one after the other, so that drift meets all alike."""
 
     warm_up: Span
-    """Before the latency of the first turn; a later turn has a fifth of it, since the caches are another's."""
+    """Warming up before the latency of the first turn; a later turn has a fifth of it, since the caches are another's."""
 
     latency: Span
-    """Of one turn."""
+    """Timing calls in one turn."""
 
     train_warm_up: int
     """Steps before the first one that counts; the peak of memory is taken over them."""
@@ -40,11 +40,11 @@ class Effort:
     """Steps of one turn."""
 
     batch: Span
-    """Of each batch size tried, and of the best in each turn."""
+    """Timing each batch size that is tried, and the best one in each turn."""
 
     largest_batch: int
     energy_seconds: float
-    """Of the window over which a counter is read."""
+    """Length of the window over which a counter is read."""
 
     @property
     def later_warm_up(self) -> Span:

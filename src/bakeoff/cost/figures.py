@@ -32,7 +32,7 @@ class Measured:
 
     best_batch: int = 1
     batch_seconds: list[float] = field(default_factory=list)
-    """Of calls with the best batch, over all turns."""
+    """Durations of calls with the best batch, over all turns."""
 
     energy: EnergyTurn | None = None
     no_energy: str | None = None

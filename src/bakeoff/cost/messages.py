@@ -51,7 +51,7 @@ class Prepared:
 
     micro_batch: int
     shares: list[float]
-    """Of the epochs, for each size of inputs in training."""
+    """Share of the epochs at each size of inputs in training."""
 
     device: str
     processor: str
@@ -64,7 +64,7 @@ class LatencyTurn:
 
     warm_up_calls: int
     seconds: list[float]
-    """Of each call that counts."""
+    """Duration of each call that counts."""
 
     retimed: float
     """Seconds a call over a block with one wait at its end."""
@@ -81,7 +81,7 @@ class BatchTurn:
     """Calls with a batch of pictures."""
 
     seconds: list[float]
-    """Of each; none if the batch did not fit into memory."""
+    """Duration of each call; none if the batch did not fit into memory."""
 
     room: bool
     """Whether twice the batch may be tried."""
@@ -92,7 +92,7 @@ class TrainTurn:
     """Training steps."""
 
     seconds: list[list[float]]
-    """Of each step, by size of inputs."""
+    """Duration of each step, by size of inputs."""
 
     waits: list[float]
     """Seconds of assembling each step's batch; none where there is no study."""

@@ -45,7 +45,7 @@ IMITATED_SIDE = 256
 
 RETIMED_CALLS = 10
 IDLE_SECONDS = 1.0
-"""For which a counter of energy is read while nobody works."""
+"""Seconds for which a counter of energy is read while nobody works."""
 
 
 class Meter:

@@ -33,7 +33,7 @@ FRUITLESS = 2
 """Doublings in a row that are not worth it, after which no more are tried."""
 
 REST_SECONDS = 0.2
-"""Before each round: all processes rest, and what others do of work is read."""
+"""Seconds before each round in which all processes rest, and the work of others is read."""
 
 MOST_TOGETHER = 8
 

@@ -43,7 +43,7 @@ class Dataset:
 
     test: Pictures
     mean: tuple[float, float, float]
-    """Per channel over all training pixels, scaled to [0, 1]."""
+    """Mean of each channel over all training pixels, scaled to [0, 1]."""
 
     std: tuple[float, float, float]
     flippable: bool

@@ -22,7 +22,7 @@ TIMEOUT = 30.0
 
 SLOW_SECONDS = 20.0
 SLOW_BYTES_PER_SECOND = 200_000
-"""Below this rate over that time, the next mirror is tried first (a guess: 170 MB in a quarter of an hour)."""
+"""Rate over that time below which the next mirror is tried first (a guess: 170 MB in a quarter of an hour)."""
 
 OnProgress = Callable[[str, int, int | None], None]
 
@@ -42,7 +42,7 @@ class Download:
     """What its content must hash to, in hexadecimal."""
 
     size: int
-    """In bytes."""
+    """Size in bytes."""
 
 
 def download(wanted: Download, target: Path, on_progress: OnProgress) -> Path:

@@ -18,7 +18,7 @@ from bakeoff.data.splits import split_validation
 from bakeoff.errors import DataError, UnusablePicturesError
 
 TEST_SHARE = 0.2
-"""Of the pictures, taken for the test set where a folder has none."""
+"""Share of the pictures that is taken for the test set where a folder has none."""
 
 LARGEST_DEFAULT = 224
 """Side in pixels that pictures are brought to at most unless `size` says otherwise."""

@@ -23,7 +23,7 @@ Pairs = NDArray[np.int64]
 GRID = 8
 
 SIDE = 32
-"""Of the small grey pictures whose details are compared."""
+"""Side of the small grey pictures whose details are compared."""
 
 LEAST_SIDE = 16
 """Smaller pictures have too few details to tell a copy from another thing of the same shape."""
@@ -35,7 +35,7 @@ BLANK = 4.0
 """Mean deviation of the blocks' brightness, of 255, below which a picture shows too little for a hash."""
 
 PARTS = 6
-"""That a hash is cut into: pictures are compared that share one. Hashes that differ in fewer bits than there are parts always
+"""Parts that a hash is cut into: pictures that share one are compared. Hashes that differ in fewer bits than there are parts always
 do, and most of those that differ in some more (Norouzi et al. 2013, arXiv:1307.2982)."""
 
 FAR = 8

@@ -16,7 +16,7 @@ from bakeoff.errors import DataError, SpecError, near_miss
 from bakeoff.spec import content_id
 
 LARGEST_SIDE = 4096
-"""In pixels; as `DataSpec.size` allows."""
+"""Largest side in pixels, as `DataSpec.size` allows."""
 
 KNOWN_SOURCES = ("digits", "cifar10", "cifar100")
 

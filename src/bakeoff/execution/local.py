@@ -55,7 +55,8 @@ def _started(threads: int) -> subprocess.Popen[str]:
 class EarlyWorker:
     """A worker process that loads what training needs while its study is still being planned.
 
-    Use it as a context, and give it to the executor, which makes it its first worker. Nobody's at the end, it is ended.
+    Use it as a context, and give it to the executor, which makes it its first worker. If no executor has taken
+    it by the end of the context, it is ended.
     """
 
     def __enter__(self) -> Self:

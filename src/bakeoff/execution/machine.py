@@ -57,7 +57,7 @@ def peak_memory(device: torch.device | None = None) -> int | None:
         import resource
     except ImportError:  # Windows keeps no such counter
         return None
-    # Not where it can be helped: on Linux a process inherits this peak from the one that started it.
+    # The last resort: on Linux a process inherits this peak from the one that started it.
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024  # bytes there, kilobytes elsewhere
 

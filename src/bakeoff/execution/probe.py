@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 WARM_UP_STEPS = 2
 TIMED_STEPS = 20
-"""At most; slow networks are timed for `TIMED_SECONDS` and at least `LEAST_STEPS`."""
+"""Steps that are timed, at most; slow networks are timed for `TIMED_SECONDS` and at least `LEAST_STEPS`."""
 
 TIMED_SECONDS = 4.0
 LEAST_STEPS = 3

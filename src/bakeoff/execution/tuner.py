@@ -49,10 +49,10 @@ class TunedLayer:
 
     name: str
     shape: str
-    """In a few words."""
+    """The layer in a few words."""
 
     macs: int
-    """Of one pass over the batch."""
+    """Multiply-accumulates of one pass over the batch."""
 
     milliseconds: dict[str, dict[str, float]]
     """By pass and algorithm."""

@@ -24,7 +24,7 @@ class Built:
 
     module: nn.Module
     changes: tuple[str, ...]
-    """In words, one a layer; empty where the network is as published but for its number of outputs."""
+    """Changes in words, one a layer; empty where the network is as published but for its number of outputs."""
 
 
 def build(name: str, *, classes: int, stem: Literal["original", "small"], size: int) -> Built:

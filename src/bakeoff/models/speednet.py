@@ -28,7 +28,7 @@ FORGETTING = 0.12
 as much."""
 
 SCALE = 0.4
-"""Of the logits, with a linear layer that begins 1/3.6 as large as usual: at the rate at which the other parameters
+"""Scale of the logits, with a linear layer that begins 1/3.6 as large as usual: at the rate at which the other parameters
 learn, the same as the published 1/9 at a rate of its own."""
 
 BIASES = 880.0

@@ -22,7 +22,7 @@ FORMULAS = (
     "pointwise M·N·D_F·D_F",
     "linear M·N",
 )
-"""Of the multiply-accumulates by kind of layer (the paper's section 2.2; Howard et al. 2017)."""
+"""Formulas of the multiply-accumulates by kind of layer (the paper's section 2.2; Howard et al. 2017)."""
 
 LAYERS_MEANING = (
     f"Multiply-accumulates of one picture: {'; '.join(FORMULAS)}. D_K is the kernel's side, D_F that of the output's "

@@ -86,10 +86,10 @@ class Trade:
     label: str
     model: str
     rank: int
-    """In the table."""
+    """Rank in the table."""
 
     seconds: float
-    """Of training one run, waiting for data included, evaluation not."""
+    """Seconds of training one run, waiting for data included, evaluation not."""
 
     accuracy: float
     accuracy_sd: float

@@ -54,7 +54,7 @@ class Box:
 
 
 SIDES = ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1))
-"""Where a name may stand, seen from its point, in the order of preference: to the right first."""
+"""Sides on which a name may stand, seen from its point, in the order of preference: to the right first."""
 
 
 def placed(

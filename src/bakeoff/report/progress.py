@@ -62,7 +62,7 @@ class _State:
     total: int = 0
     ended: int = 0
     done_before: float = 0.0
-    """Of the runs that have ended, what earlier sessions had done, in runs."""
+    """What earlier sessions had done of the runs that have ended, in runs."""
 
     started: float = 0.0
     stage: _Stage | None = None

@@ -9,7 +9,7 @@ from bakeoff.spec.budget import Grant
 from bakeoff.words import count, duration, plural
 
 LEAST_PREFIXED = 999.5
-"""From here on numbers are shown with a prefix, which goes before the unit: 37 MMACs."""
+"""The number from which on numbers are shown with a prefix, which goes before the unit: 37 MMACs."""
 
 
 def protocol_words(study: ResolvedStudy) -> str:

@@ -53,16 +53,16 @@ COSTS = ("candidate", "parameters", "macs", "latency", "throughput", "memory", "
 """Columns of the second. What is in neither would make one wider than a page of text; all other formats have it."""
 
 LINES_A_PAGE = 44
-"""Of one LaTeX table, which cannot be broken over pages: what fits on one of article's at its usual size of type."""
+"""Lines of one LaTeX table, which cannot be broken over pages: what fits on a page of `article` at its usual size of type."""
 
 LETTERS_A_LINE = 18
-"""Of a name in a LaTeX table, about."""
+"""Letters of a name that fit on one line of a LaTeX table, roughly."""
 
 TOLD_BELOW = 12
-"""Lines below a LaTeX table that are told in full, about."""
+"""Lines below a LaTeX table that are told in full, roughly."""
 
 LETTERS_BELOW = 80
-"""Of a line below a LaTeX table, about."""
+"""Letters on a line below a LaTeX table, roughly."""
 
 LETTERS = 8
 """Characters of a name in a row after which LaTeX may break it, if it must."""

@@ -26,7 +26,7 @@ HEADERS = {
     "peak_memory_inference": "memory",
     "seconds_train": "training",
 }
-"""Of the costs shown in the table of a recommendation."""
+"""Headers of the costs shown in the table of a recommendation."""
 
 
 def _table(title: str, first: str, *others: str) -> Table:

@@ -24,7 +24,7 @@ StemName = Literal["auto", "original", "small"]
 PrecisionName = Literal["float32", "bfloat16"]
 
 LARGEST_INT = 2**63 - 1
-"""That databases and their readers hold."""
+"""The largest whole number that databases and their readers hold."""
 
 PositiveInt = Annotated[int, Field(ge=1, le=LARGEST_INT)]
 Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]

@@ -19,7 +19,7 @@ Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """Seconds of training under `time`, multiply-accumulates of training under `flops`."""
 
 ROUNDING = 1e-9
-"""Of an epoch: a budget that is a whole number of epochs affords them all, whatever the last bits of the division say."""
+"""Share of an epoch that is rounding: a budget that is a whole number of epochs affords them all, whatever the last bits of the division say."""
 
 
 def parse_budget(text: str, protocol: ProtocolName) -> float:
@@ -40,10 +40,10 @@ class EpochCost(Spec):
     multiply-accumulates under `flops`: three times those of a forward pass, for each picture."""
 
     images_per_second: float | None = None
-    """As measured under `time`; under `flops` nothing is measured."""
+    """Rate measured under `time`; under `flops` nothing is measured."""
 
     spread: float | None = None
-    """Of the seconds between repetitions of the measurement: largest less smallest, as a share of their median."""
+    """Largest less smallest of the measurement's repetitions, as a share of their median."""
 
 
 class Conditions(Spec):
@@ -61,26 +61,26 @@ class Grant(Spec):
     """The epochs of its recipe where candidates get equal epochs."""
 
     epochs: PositiveInt
-    """Those it gets: as many whole ones as the budget affords, but at least one."""
+    """Epochs that it gets: as many whole ones as the budget affords, but at least one."""
 
     epoch: EpochCost
     """What one of them takes, as foreseen. What each took is in the epoch records."""
 
     left: float
-    """Of the budget, in its unit: less than an epoch; below 0 where even the first epoch exceeds it."""
+    """What is left of the budget, in its unit: less than an epoch; below 0 where even the first epoch exceeds it."""
 
 
 class TrainingBudget(Spec):
     """What each run of a study may spend on training, and what that affords each candidate."""
 
     given: Amount | None = None
-    """As the study file says. Left out, it is what the first candidate takes for its epochs."""
+    """The budget that the study file gives. Left out, it is what the first candidate takes for its epochs."""
 
     amount: Amount | None = None
     """What it came to; left out until what an epoch takes is known."""
 
     conditions: Conditions | None = None
-    """Of the measurement, under `time`."""
+    """Conditions of the measurement, under `time`."""
 
     grants: tuple[Grant, ...] = ()
     """One a candidate, in their order; none until what an epoch takes is known."""

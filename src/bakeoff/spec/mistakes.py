@@ -115,7 +115,7 @@ def _way_to_write(path: str, mistake: Any, model: type[BaseModel] | None) -> str
 def _without_wrong_branches(mistakes: list[Any], model: type[BaseModel]) -> list[Any]:
     """Leave out that a value is no list (or no number) where it was tried as the other and that said more.
 
-    It did where it told of something else than a shape, or of a place inside the value.
+    The other said more if its mistake is not about a shape, or lies inside the value.
     """
     dropped = {kind for kind, shape in SHAPES.items() if shape != "true or false"}
     places = [_place(mistake, model)[0] for mistake in mistakes]
@@ -129,7 +129,7 @@ def _without_wrong_branches(mistakes: list[Any], model: type[BaseModel]) -> list
 
 
 def _place(mistake: Any, model: type[BaseModel]) -> tuple[tuple[int | str, ...], type[BaseModel], bool]:
-    """Return the steps to a mistake as a file has them, the innermost specification on the way, and if it is that of the place.
+    """Return a mistake's path as a file has it, the innermost specification on it, and whether the path ends at that one.
 
     Between the keys, pydantic names the member of a union that it tried; those are left out.
     """

@@ -37,7 +37,7 @@ class Recipe(Spec):
     warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     weight_decay: Decay
     momentum: Annotated[float, Field(ge=0, lt=1)]
-    """Of SGD and Muon; the others have their own and ignore it."""
+    """Momentum of SGD and Muon; the other optimizers have their own and ignore it."""
 
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
 
@@ -96,7 +96,7 @@ class RecipeGrid(Spec):
     """Default 0. Decoupled for adamw, added to the gradient for the others; muon does not decay filters."""
 
     momentum: float | list[float] | None = None
-    """Of SGD, default 0.9, and of Muon, default 0.6."""
+    """Momentum of SGD (default 0.9) and of Muon (default 0.6)."""
 
     label_smoothing: float | list[float] | None = None
     """Default 0."""

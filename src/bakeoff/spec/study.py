@@ -38,7 +38,7 @@ class StudySpec(Document):
     """What candidates get equal shares of: epochs, seconds of training, or multiply-accumulates of training."""
 
     budget: str | None = None
-    """Of one run under `time` (`10min`) or `flops` (`500 TMACs`). Default: what the first candidate takes for its
+    """Budget of one run under `time` (`10min`) or `flops` (`500 TMACs`). Default: what the first candidate takes for its
     epochs. The epochs of all others (of all, if it is given) are those that it affords."""
 
     precision: PrecisionName = "float32"

@@ -78,7 +78,7 @@ class ViewSpec(Spec):
 
 
 Mean = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
-"""As far from 0 as deviations may be."""
+"""A channel's mean: as far from 0 as deviations may be."""
 
 
 class Normalization(Spec):

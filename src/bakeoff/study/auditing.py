@@ -30,10 +30,10 @@ OnStage = Callable[[str, int, int | None], None]
 
 PROBES = "probes"
 FINDINGS = "findings"
-"""Under which a study's database keeps them."""
+"""The keys under which a study's database keeps what was measured for the audit, and what it found."""
 
 OF_THE_VERDICT = frozenset({"S2", "S3", "S5"})
-"""Rules on what the verdict tells. Candidates that an error of another kind touches are not in it."""
+"""Rules about the verdict as it is told, which leaves out candidates that an error of another kind touches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Examination:
 
     probes: Probes
     findings: list[Finding]
-    """Of the rules that can be asked before training."""
+    """Findings of the rules that can be asked before training."""
 
 
 def examine(planned: Plan, on_stage: OnStage | None = None) -> Examination:

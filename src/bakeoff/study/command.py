@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bakeoff.analysis.further_seeds import MOST_SEEDS
+from bakeoff.analysis.further_seeds import DEFAULT_MOST_SEEDS
 from bakeoff.errors import SpecError
 from bakeoff.execution.local import EarlyWorker
 from bakeoff.flags import adapted_spec, several
@@ -18,7 +18,7 @@ from bakeoff.study.planned import Plan
 from bakeoff.study.planning import plan, plan_folder
 
 KEYS = {"optimizers": "optimizer", "lrs": "learning_rate"}
-"""Of a study file, by the name of the flag or argument, where that is another."""
+"""The study file's key for each flag or argument that has another name."""
 
 
 def plan_command(
@@ -105,4 +105,6 @@ def run_planned(
         watcher.warn(remark)
     if not settle:
         return execute(planned, watcher, early)
-    return settling.settle(planned, watcher, most_seeds=MOST_SEEDS if most_seeds is None else most_seeds, early=early)
+    return settling.settle(
+        planned, watcher, most_seeds=DEFAULT_MOST_SEEDS if most_seeds is None else most_seeds, early=early
+    )

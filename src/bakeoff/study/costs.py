@@ -268,7 +268,7 @@ class LayerRow:
     by_formula: int | None
     counted: int
     ratio: float | None
-    """Of a depthwise layer and the pointwise one behind it to the convolution that they stand for: 1/N + 1/D_K². It
+    """Ratio of a depthwise layer and the pointwise one behind it to the convolution that they stand for: 1/N + 1/D_K². It
     stands with the pointwise layer."""
 
     ratio_counted: float | None

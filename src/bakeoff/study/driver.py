@@ -31,7 +31,7 @@ SETTLED = (RunStatus.DONE, RunStatus.DIVERGED)
 """What needs no further work. A failed run is tried again by the next command."""
 
 WORKERS = "workers"
-"""Under which a study's database keeps how many runs the last command trained at once."""
+"""The key under which a study's database keeps how many runs the last command trained at once."""
 
 
 class Watcher(Protocol):

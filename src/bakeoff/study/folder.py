@@ -34,7 +34,7 @@ DATABASE = "results.sqlite"
 LOCK = "lock"
 
 OWN = (STUDY_FILE, LOCK, "checkpoints", "predictions")
-"""In a study's folder, what belongs to it besides the database and its logs."""
+"""What belongs to a study in its folder, besides the database and its logs."""
 
 LARGEST_FILE = 16 * 2**20
 """Bytes of a study file that is read: about 100,000 candidates."""
@@ -223,7 +223,7 @@ def predictions_path(folder: Path, run_id: str) -> Path:
 
 
 ASKING = 0.2
-"""Seconds within which whoever only asks whether a folder is claimed has let go of it again: it takes microseconds."""
+"""Seconds to wait for the lock: `is_claimed` takes it too, for microseconds."""
 
 
 @contextmanager

@@ -142,7 +142,7 @@ class _Predicted:
     truth: Indices
     predicted: Indices
     confidence: NDArray[np.float64]
-    """Of the predicted class; NaN where a network's answer was not finite."""
+    """Probability of the predicted class; NaN where a network's answer was not finite."""
 
 
 def _best_two(reading: Reading, dataset: Dataset) -> list[_Predicted]:

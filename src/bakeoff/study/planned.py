@@ -29,7 +29,7 @@ class Plan:
     device: str
     workers: int
     threads: int
-    """In each worker."""
+    """Threads in each worker."""
 
     changes: dict[str, tuple[str, ...]]
     """What was changed in each candidate's network, by candidate id."""
@@ -39,7 +39,7 @@ class Plan:
     """Multiply-accumulates of one picture's forward pass, by candidate id."""
 
     cache: Path
-    """Where decoded pictures and what was measured of this machine are kept."""
+    """Folder in which decoded pictures and what was measured of this machine are kept."""
 
     tune: bool = True
     """Whether convolutions choose their algorithm by measuring and normalisation is compiled; if not, all is PyTorch's."""
@@ -63,7 +63,7 @@ class Plan:
         return not self.only or any(fnmatch.fnmatchcase(label, f"*{pattern}*") for pattern in self.only)
 
     def numerics(self, run: RunSpec, convolutions: dict[str, list[str]] | None = None) -> Numerics:
-        """Return what a run that starts now would decide its last bits by, with these algorithms for its convolutions."""
+        """Return the numerics of a run that starts now, with these algorithms for its convolutions."""
         return Numerics(
             device=self.device,
             threads=self.threads,

@@ -19,13 +19,13 @@ from bakeoff.execution.machine import may_have_gpu, usable_cores
 from bakeoff.store import Store
 
 COMMANDS = "commands"
-"""Under which a study's database keeps what the commands that trained it wrote down."""
+"""The key under which a study's database keeps the commands that trained it, with their versions and hardware."""
 
 KEPT = 50
 """Commands that are kept: the first, and the latest of all others."""
 
 PACKAGES = ("bakeoff", "torch", "torchvision", "timm", "numpy", "pillow")
-"""Whose versions may decide numbers."""
+"""Packages whose versions may decide numbers."""
 
 PATIENCE = 5.0
 """Seconds that git may take to answer."""
@@ -36,7 +36,7 @@ class Provenance:
     """One command that trained a study, or went on with it."""
 
     command: str
-    """As a shell takes it."""
+    """The command as a shell takes it."""
 
     git: str | None
     """The commit of the folder that it was given in, and whether files had been changed; None where there is none."""

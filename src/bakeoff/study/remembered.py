@@ -16,10 +16,10 @@ from bakeoff.files import write_atomically
 from bakeoff.spec import content_id
 
 FOLDER = "measured"
-"""In the cache folder."""
+"""Folder within the cache folder."""
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy")
-"""Whose versions may decide what is measured, besides bakeoff's own code."""
+"""Packages whose versions may decide what is measured, besides bakeoff's own code."""
 
 Fact = TypeVar("Fact")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from bakeoff.analysis.decision import MOST_LOOKS
-from bakeoff.analysis.further_seeds import MOST_SEEDS, FurtherSeeds, further_seeds
+from bakeoff.analysis.further_seeds import DEFAULT_MOST_SEEDS, FurtherSeeds, further_seeds
 from bakeoff.errors import SpecError
 from bakeoff.execution.local import EarlyWorker
 from bakeoff.records import RunStatus
@@ -28,14 +28,14 @@ class Round:
     """Counted from 1, those of earlier commands among them."""
 
     verdict: list[str]
-    """As it stands before, in sentences."""
+    """The verdict before the round, in sentences."""
 
     further: FurtherSeeds
     added: dict[str, list[int]]
     """The new seeds, by candidate id; none where the rounds have come to their end."""
 
     labels: dict[str, str]
-    """Of the candidates, by id."""
+    """Labels of the candidates, by id."""
 
     seconds: float
     """What they will take, judging by the seeds that are there."""
@@ -59,7 +59,7 @@ def _seeds_words(seeds: list[int]) -> str:
 
 
 def settle(
-    planned: Plan, watcher: Watcher, *, most_seeds: int = MOST_SEEDS, early: EarlyWorker | None = None
+    planned: Plan, watcher: Watcher, *, most_seeds: int = DEFAULT_MOST_SEEDS, early: EarlyWorker | None = None
 ) -> tuple[Study, Outcome]:
     """Run what is left of a study, then add seeds, round by round, until its verdict is settled.
 
@@ -96,7 +96,7 @@ def settle(
     return study, outcome
 
 
-def foreseen_round(planned: Plan, most_seeds: int = MOST_SEEDS) -> Round | None:
+def foreseen_round(planned: Plan, most_seeds: int = DEFAULT_MOST_SEEDS) -> Round | None:
     """Return the round that `settle` would begin with, without running it; None while runs of the study are left."""
     if stored_study(planned.folder) is None:
         return None

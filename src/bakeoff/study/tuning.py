@@ -19,7 +19,7 @@ from bakeoff.training.kernels import native
 
 STAGE = "measuring convolutions"
 FOLDER = "convolutions"
-"""In the cache folder."""
+"""Folder within the cache folder."""
 
 Choices = dict[str, list[str]]
 """By layer, the algorithms of its passes, where one is faster than the library."""
@@ -35,8 +35,7 @@ class _Chosen:
 
 
 CLASSES = 10
-"""Of a network that is tuned by itself: of no weight, since the last layer is hardly ever a convolution."""
-
+"""Classes of a network that is tuned outside a study. The number hardly matters: the last layer is rarely a convolution."""
 
 LARGEST_BATCH = 512
 """Pictures at once with which convolutions are measured at most: what is fastest hardly changes beyond, and larger

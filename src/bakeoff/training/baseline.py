@@ -24,7 +24,7 @@ SIDE = 32
 STEPS = 240
 BATCH = 250
 LEARNING_RATE = 0.001
-"""For pictures of `SIDE` pixels; with fewer values a step moves the scores less, and the rate is higher."""
+"""Learning rate for pictures of `SIDE` pixels; with fewer values a step moves the scores less, and the rate is higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class LinearScore:
     """How well a linear softmax does on the raw pixels of a data set."""
 
     accuracy: float
-    """On the test pictures, a share."""
+    """Accuracy on the test pictures, in [0, 1]."""
 
     train_pictures: int
     test_pictures: int
     side: int
-    """Of the pictures as it saw them, in pixels."""
+    """Side of the pictures as it saw them, in pixels."""
 
 
 def linear_score(dataset: Dataset, train: NDArray[np.int64], test: NDArray[np.int64]) -> LinearScore:

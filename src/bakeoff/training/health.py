@@ -29,7 +29,7 @@ SMOOTHING = 0.98
 """Weight of the past in the smoothed loss, which is corrected for its start (as in Lightning's learning-rate finder)."""
 
 LEAST_LOSS = 0.1
-"""Of ln C: below it a loss counts as this much where rises are measured, so that noise around zero is none."""
+"""Share of ln C: below it a loss counts as this much where rises are measured, so that noise around zero is none."""
 
 LOOK_EVERY = 100
 """Steps after which losses are read from a GPU, where each look waits for the device."""
@@ -41,7 +41,7 @@ GRADIENT_STEPS = 10
 """First steps whose gradients are looked at."""
 
 ROUNDING = 1e-5
-"""Of the network's largest gradient: what stays below is the rounding of a gradient that is zero, such as that of a
+"""Share of the network's largest gradient: what stays below is the rounding of a gradient that is zero, such as that of a
 bias before batch normalisation."""
 
 UPDATE_STEPS = 20
@@ -51,11 +51,11 @@ UPDATE_SAMPLE = 16_384
 """Values of a parameter that are looked at then, about; whole rows, at least eight."""
 
 RIGHT_ANGLE = 0.1
-"""Below it, |cos| * sqrt(n) between a filter of n weights and its gradient says that its size changes nothing. For two
+"""The bound below which |cos| * sqrt(n) between a filter of n weights and its gradient says that its size changes nothing. For two
 unrelated directions the median is 0.67; for filters before batch normalisation 1e-6 to 1e-2 has been seen."""
 
 CLEAN_SHARE = 0.03
-"""Of the pictures trained on in all epochs, how many are scored once more at the end: a forward pass costs a third of a
+"""Share of the pictures trained on in all epochs that is scored once more at the end: a forward pass costs a third of a
 step, so this is a hundredth of the training."""
 
 CLEAN_LEAST, CLEAN_MOST = 500, 2000
@@ -78,7 +78,7 @@ class _Seen:
     initial_pictures: int | None = None
     nonfinite: list[str] = field(default_factory=list)
     smoothed: float = 0.0
-    """Not yet corrected for its start."""
+    """Smoothed loss, not yet corrected for its start."""
 
     best: float | None = None
     last: float | None = None

@@ -14,13 +14,13 @@ import torch
 from torch import nn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the Newton-Schulz polynomial (Jordan et al. 2024): steep at zero; takes singular values to between 0.7 and 1.2."""
+"""Coefficients of the Newton-Schulz polynomial (Jordan et al. 2024): steep at zero; takes singular values to between 0.7 and 1.2."""
 
 ITERATIONS = 3
-"""Of the polynomial: what the CIFAR-10 speed runs use; torch's default for language models is 5."""
+"""Iterations of the polynomial: what the CIFAR-10 speed runs use; torch's default for language models is 5."""
 
 OTHERS = 0.25
-"""Of the learning rate, for what is no filter bank: what suits parameters that begin as torch makes them."""
+"""Share of the learning rate for what is no filter bank: what suits parameters that begin as torch makes them."""
 
 MOMENTUM_OF_OTHERS = 0.85
 """Nesterov's momentum of what is no filter bank, as in the CIFAR-10 speed runs."""

@@ -23,14 +23,14 @@ from bakeoff.training.precision import autocast
 from bakeoff.training.setup import build_network, view_of
 
 PICTURES_AND_STEPS = {"cpu": (8, 100), "cuda": (32, 300)}
-"""Of pictures, and of steps at most. On 8 pictures networks with batch normalisation have taken 1 to 9 steps, AlexNet,
+"""Numbers of pictures, and of steps at most. On 8 pictures networks with batch normalisation have taken 1 to 9 steps, AlexNet,
 which has none, about 70."""
 
 RATES = (1e-3, 3e-4, 1e-4)
 """Adam's learning rates, the next if one fails: AlexNet and VGG learn nothing at the first."""
 
 ENOUGH = 0.1
-"""Of ln C: the loss at which the pictures count as learnt."""
+"""Share of ln C: the loss at which the pictures count as learnt."""
 
 HOPELESS_AFTER, HOPELESS = 30, 0.9
 """An attempt ends after so many steps if the loss is still above this much of ln C."""

@@ -12,10 +12,10 @@ from bakeoff.spec import Recipe
 from bakeoff.training.muon import Muon
 
 ONE_CYCLE_START = 1 / 25
-"""Of the peak rate, where a one-cycle schedule begins (the default of torch's OneCycleLR)."""
+"""Where a one-cycle schedule begins, as a share of the peak rate (the default of torch's OneCycleLR)."""
 
 ONE_CYCLE_END = 1 / 25 / 1e4
-"""Of the peak rate, where it ends (likewise)."""
+"""Where it ends, as a share of the peak rate (likewise)."""
 
 ONE_CYCLE_RISE = 0.3
 """Share of the steps in which the rate rises (likewise; Smith & Topin 2018 describe the shape)."""

@@ -16,8 +16,8 @@ from bakeoff.training.loop import train
 from bakeoff.training.trainer import Hooks, Interrupted
 
 STEPS = 20
-"""At most: a run asks within an evaluation, too, if it is to stop. Enough for every source of chance to be drawn from: weights,
-order, views, dropout."""
+"""Steps that are taken, at most: whether to stop is asked during evaluations, too. Enough to draw from every source of chance:
+weights, order, views, dropout."""
 
 
 def repeat_start(run: RunSpec, dataset: Dataset, numerics: Numerics) -> Repeat:

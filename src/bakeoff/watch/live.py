@@ -21,10 +21,10 @@ class LiveParts(NamedTuple):
     """HTML that a page holds besides its own."""
 
     head: str
-    """For the end of its head."""
+    """HTML for the end of the page's head."""
 
     top: str
-    """For the beginning of its body."""
+    """HTML for the beginning of the page's body."""
 
 
 def live_parts(version: str, scripts: Sequence[str] = ()) -> LiveParts:

@@ -47,7 +47,7 @@ class Marks(NamedTuple):
     study: Mark | None
     database: Mark | None
     log: Mark | None
-    """Of the write-ahead log, where the latest records are; None while it is empty."""
+    """The write-ahead log, where the latest records are; None while it is empty."""
 
     folder: bool
     """Whether it is there."""

@@ -15,7 +15,7 @@ from bakeoff.watch.board import Board
 from bakeoff.words import clean
 
 SHARE = 0.3
-"""Of one core's time, that drawing may take in the long run. A choice: the study's own processes need the machine, while a
+"""Share of one core's time that drawing may take in the long run. A choice: the study's own processes need the machine, while a
 small study, drawn in 0.4 s, can be drawn as often as twice in three seconds."""
 
 SAVED = 1.5

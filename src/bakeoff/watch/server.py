@@ -23,7 +23,7 @@ from bakeoff.watch.pages import Pages
 ADDRESS = "127.0.0.1"
 
 PORT = 8765
-"""Where nothing else is asked for; the next free one if another program has it."""
+"""The port if no other is asked for; the next free one if another program has it."""
 
 PORTS_TRIED = 20
 

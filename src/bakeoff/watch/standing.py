@@ -48,7 +48,7 @@ class RunStanding:
     """Mean over the candidate's records of all seeds, else over all candidates'; None before the first record."""
 
     seconds_left: float | None
-    """Of its own training and evaluation; 0 for what has ended, None before there is anything to go by."""
+    """Seconds that its own training and evaluation will take; 0 for what has ended, None before there is anything to go by."""
 
     @property
     def name(self) -> str:
@@ -61,10 +61,10 @@ class Standing:
     """How far a study has come."""
 
     study: str
-    """Its name."""
+    """The study's name."""
 
     runs: tuple[RunStanding, ...]
-    """In the study's order."""
+    """Runs in the study's order."""
 
     seconds_left: float | None
     """Until the last run ends, if as many go at once as now; None before there is anything to go by."""

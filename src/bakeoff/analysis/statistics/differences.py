@@ -40,7 +40,7 @@ class Welch:
     """Welch's t test on the accuracies of two candidates' seeds (Welch 1947)."""
 
     difference: float
-    """Of the means, first minus second."""
+    """Difference of the means, first minus second."""
 
     freedom: float
     p: float

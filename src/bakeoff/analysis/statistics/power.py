@@ -14,10 +14,10 @@ import scipy
 POWER = 0.8
 """The usual chance to see a difference that is there."""
 
-MOST_SEEDS = 1_000_000
+SEEDS_SEARCHED = 1_000_000
 
 WORTHWHILE_SEEDS = 50
-"""Of each candidate, the most that are ever advised. So many show a difference of 0.57 standard deviations of the seeds
+"""The most seeds of each candidate that are ever advised. So many show a difference of 0.57 standard deviations of the seeds
 (two-sided 5 %, chance of 80 %), where a network of the better candidate beats one of the other in 66 of 100 cases: below
 that the seed decides more than the candidate does."""
 
@@ -45,7 +45,9 @@ def power(seeds: float, difference: float, sd: float, *, alpha: float = 0.05) ->
 
 def seeds_needed(difference: float, sd: float, *, alpha: float = 0.05, chance: float = POWER) -> int | None:
     """Return how many seeds of each candidate it takes to see a true difference; None for more than a million."""
-    return first_that_holds(lambda seeds: power(seeds, difference, sd, alpha=alpha) >= chance, start=2, most=MOST_SEEDS)
+    return first_that_holds(
+        lambda seeds: power(seeds, difference, sd, alpha=alpha) >= chance, start=2, most=SEEDS_SEARCHED
+    )
 
 
 def first_that_holds(holds: Callable[[int], bool], *, start: int, most: int) -> int | None:

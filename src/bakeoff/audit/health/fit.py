@@ -32,13 +32,13 @@ from bakeoff.words import plural
 
 UNDERFIT = 0.10
 SMALL_GAP = 0.03
-"""In accuracy; chosen here."""
+"""Training accuracy above validation accuracy that counts as a small gap; chosen here."""
 
 LEAST_EPOCHS = 6
-"""In which a curve can be seen to turn; chosen here."""
+"""Epochs in which a curve can be seen to turn; chosen here."""
 
 BENDING_EPOCHS = 10
-"""In which a curve can be seen to level out; chosen here."""
+"""Epochs in which a curve can be seen to level out; chosen here."""
 
 TURNED, STANDARD_ERRORS = 0.01, 3
 """How far validation accuracy must fall from its best: a point, or so many standard errors; chosen here after the
@@ -52,13 +52,13 @@ LATE, EARLY = 0.75, 0.10
 Playbook, on constant learning rates)."""
 
 GAINED = 0.01
-"""In accuracy over the last quarter, or two standard errors of a difference, before more epochs are asked for; chosen here."""
+"""Accuracy gained over the last quarter (or two standard errors of a difference) before more epochs are asked for; chosen here."""
 
 NOISE_SHARE, NOISE_LEAST = 0.1, 4
 """Share and least number of the last epochs in which the noise of the end is measured; chosen here."""
 
 NOISY = 0.01
-"""In accuracy, or two standard errors: less noise decides nothing; chosen here. A deviation taken from four points lies up to
+"""Noise in accuracy (or two standard errors) below which it decides nothing; chosen here. A deviation taken from four points lies up to
 1.7 times above the true one by chance (chi-square with two degrees of freedom, 5 %)."""
 
 

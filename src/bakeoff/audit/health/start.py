@@ -20,11 +20,11 @@ HIGH_ERROR = 10.0
 
 HIGH_WARNING = 1.5
 LOW = 0.8
-"""Of ln C, each widened by 1 / sqrt(pictures); chosen here."""
+"""Bounds of the first loss as multiples of ln C, each widened by 1 / sqrt(pictures); chosen here."""
 
 FEW_CLASSES = 10
-"""With fewer, a start may lie as far above ln C as with so many before it is a warning: what answers that are drawn at random add to the loss, about
-half their variance, is the same for all numbers of classes, while ln C is not."""
+"""With fewer classes than this, the first loss may lie as far above ln C as with ten. Answers drawn at random add about half
+their variance to the loss, whatever the number of classes, while ln C shrinks."""
 
 
 @rule(

@@ -18,7 +18,7 @@ from bakeoff.spec import ResolvedStudy
 from bakeoff.words import class_name
 
 CHANCE_QUANTILE = 0.999
-"""Of the binomial distribution of the accuracy of a network that guesses: 13.0, 11.3 and 10.9 % of 1,000, 5,000 and
+"""Quantile of the binomial distribution of a guessing network's accuracy: 13.0, 11.3 and 10.9 % of 1,000, 5,000 and
 10,000 pictures of 10 classes."""
 
 COLLAPSED = 0.1

@@ -84,7 +84,7 @@ class SeenAlike:
 
     labels: tuple[str, ...]
     share_seen: float | None
-    """Of a picture's area, on average, in [0, 1]; None if nobody measured."""
+    """Mean share of a picture's area that is seen, in [0, 1]; None if nobody measured."""
 
     pictures: tuple[Thumbnail, ...]
 
@@ -101,10 +101,10 @@ class Gallery:
     mistakes: tuple[Thumbnail, ...] = ()
     disagreements: tuple[Thumbnail, ...] = ()
     best: str = ""
-    """Whose mistakes these are."""
+    """The candidate whose mistakes these are."""
 
     other: str = ""
-    """Who disagrees with it."""
+    """The candidate that disagrees with it."""
 
     missing: str = ""
     """Why there are no pictures."""

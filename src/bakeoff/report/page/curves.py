@@ -26,7 +26,7 @@ class Course:
 
     epochs: tuple[int, ...]
     seconds: tuple[float, ...]
-    """Of training up to the end of each epoch, waiting for data included."""
+    """Seconds of training up to the end of each epoch, waiting for data included."""
 
     macs: tuple[float, ...] | None
     """Multiply-accumulates of training up to the end of each epoch; half of what is called FLOPs. None where the first

@@ -28,7 +28,7 @@ RUN_COLUMNS = [
     "started_at",
     "finished_at",
 ]
-"""Of the database's table of runs; specifications are in the study file, what the audit saw in its findings."""
+"""Columns of the database's table of runs; specifications are in the study file, what the audit saw in its findings."""
 
 DIGITS = "%.9g"
 """Nine significant digits tell any two float32 apart."""

@@ -26,7 +26,7 @@ class PageFacts:
 
     name: str
     version: str
-    """Of bakeoff, that drew the page."""
+    """Version of the bakeoff that drew the page."""
 
     description: str
     summary: str
@@ -42,7 +42,7 @@ class PageFacts:
     """By candidate id, its place in the study, which decides its colour: ranks change while a study runs."""
 
     courses: tuple[Course, ...]
-    """In the order of the table."""
+    """Curves in the order of the table."""
 
     trades: tuple[Trade, ...]
     effects: Effects

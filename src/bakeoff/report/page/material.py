@@ -25,13 +25,13 @@ class Made:
     """How a study came about; None where nobody wrote it down."""
 
     command: str | None = None
-    """As it was typed."""
+    """The command as it was typed."""
 
     git: str | None = None
     """The commit of the code that was run, and whether it had been changed since."""
 
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of Python, torch, bakeoff and others that decide numbers."""
+    """Versions of Python, torch, bakeoff and others that decide numbers."""
 
     hardware: str | None = None
     started: str | None = None
@@ -47,7 +47,7 @@ class Material:
 
     study: ResolvedStudy
     version: str
-    """Of bakeoff, that draws the page."""
+    """Version of the bakeoff that draws the page."""
 
     runs: pd.DataFrame
     """As `Store.runs_frame` gives them."""
@@ -59,7 +59,7 @@ class Material:
     """As `Study.table` gives it: one row a candidate, best first."""
 
     recommendation: Recommendation | None
-    """Without limits: the verdict, and which candidates are worth which cost. None where nothing can be judged."""
+    """The recommendation without limits: the verdict, and which candidates are worth which cost. None where nothing can be judged."""
 
     no_verdict: str | None = None
     """Why there is none."""

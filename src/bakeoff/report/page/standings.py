@@ -19,7 +19,7 @@ class Cell:
     """One figure of the table."""
 
     text: str
-    """As it is read; empty where it is not known."""
+    """What a reader sees; empty where it is not known."""
 
     value: float | str | None
     """What it is sorted by; None comes last, whichever way."""
@@ -64,7 +64,7 @@ class Row:
     """Planned, whatever became of them."""
 
     not_begun: int
-    """Of these."""
+    """Seeds of these that have not begun."""
 
     status: str
     """`planned` (no run has begun), `begun` or `finished`."""
@@ -141,7 +141,7 @@ def standings(table: pd.DataFrame, verdict: Verdict | None, progress: Progress =
 
 
 def _marks(verdict: Verdict | None) -> dict[str, str]:
-    """Return who of those ranked has won, or whom none is better than: equivalent to all others of them, or not."""
+    """Return the mark of each leading candidate: `winner`, `tied for best`, or `not told apart`."""
     if verdict is None or len(verdict.ranked) < 2:
         return {}
     if verdict.winner is not None:

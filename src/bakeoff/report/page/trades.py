@@ -20,7 +20,7 @@ class Point:
     candidate_id: str
     cost: float
     accuracy: float
-    """On the test set, mean over the seeds."""
+    """Test accuracy, mean over the seeds."""
 
     low: float | None
     """95 % interval for new seeds and new pictures; None where there are no predictions."""
@@ -42,7 +42,7 @@ class Trade:
     """Accuracy against one cost."""
 
     cost: str
-    """Its name, as `analysis.budget.NAMES` has it."""
+    """Name of the cost, as in `analysis.budget.NAMES`."""
 
     points: tuple[Point, ...]
     front: tuple[str, ...]

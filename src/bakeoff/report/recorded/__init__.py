@@ -24,7 +24,7 @@ class RecordedCurve:
 
     epochs: tuple[int, ...]
     losses: tuple[float, ...]
-    """In nats a picture."""
+    """Loss of each epoch, in nats a picture."""
 
     accuracies: tuple[float, ...]
     """Shares in [0, 1]."""

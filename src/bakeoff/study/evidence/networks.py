@@ -21,7 +21,7 @@ from bakeoff.training.precision import autocast
 from bakeoff.training.setup import build_network, view_of
 
 PICTURES = 8
-"""In the batch; enough for a first loss within a few per cent, and quick on large inputs."""
+"""Pictures in the batch; enough for a first loss within a few per cent, and quick on large inputs."""
 
 COMPANY = 3
 """Pictures of which the middle one's scores are followed back: what leaks from before it or from after it is seen."""

@@ -15,7 +15,7 @@ from bakeoff.spec import CandidateSpec, ViewSpec
 from bakeoff.training.setup import view_of
 
 DRAWS = 256
-"""Of a random view. Fewer where the pictures are so large that it would take long."""
+"""Draws of a random view. Fewer where the pictures are so large that it would take long."""
 
 FETCHED = 64
 """Pictures of each split that are seen twice."""

@@ -25,10 +25,10 @@ ROUNDS = 15
 
 LEAST_ROUNDS = 2
 SECONDS = 0.1
-"""For which one pass of one geometry is measured, if the least number of rounds does not take longer."""
+"""Seconds for which one pass of one geometry is measured, unless `LEAST_ROUNDS` takes longer."""
 
 LONGEST_SECONDS = 1.0
-"""For which it is measured where turns disagree, as on a machine that is busy with something else."""
+"""Seconds for which it is measured where turns disagree, as on a machine that is busy with something else."""
 
 CONFIRMED = 1.1
 """A fastest turn counts as confirmed by another that took at most so many times as long."""
@@ -40,7 +40,7 @@ CLEARLY = 0.95
 """Share of the library's time that another must keep below: within the noise, PyTorch's own way stays."""
 
 VERSION = 4
-"""Of the algorithms and of how they are timed: raised so that what was measured before is measured again."""
+"""Version of the algorithms and of how they are timed: raised so that what was measured before is measured again."""
 
 Timings = dict[Pass, dict[str, float]]
 """Milliseconds by pass and algorithm: the fastest of its turns, since what else goes on only ever makes one slower."""
@@ -52,7 +52,7 @@ class Layer:
 
     name: str
     geometry: Geometry
-    """As the network has it at the first call; what is measured is its `trimmed` work."""
+    """The geometry of the network's first call; what is measured is its `trimmed` work."""
 
     taps: Taps
     """Rows and columns of the kernel that meet a pixel in any call."""

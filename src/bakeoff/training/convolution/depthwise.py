@@ -19,7 +19,7 @@ CHUNKS = 16
 """Parts of the batch whose sums are kept apart: as in depthwise.c."""
 
 LEAST_CHANNELS = 16
-"""As many as the widest registers hold of float32."""
+"""Channels of the narrowest layer that is served: what the widest registers hold of float32."""
 
 
 class Depthwise:

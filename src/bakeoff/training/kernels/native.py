@@ -22,7 +22,7 @@ from bakeoff.errors import StudyError
 from bakeoff.files import unfinished_folder
 
 FOLDER = "kernels"
-"""In the cache folder."""
+"""Folder within the cache folder."""
 
 COMPILERS = ("cc", "gcc", "clang")
 """Tried in this order; the environment variable CC takes their place, and may hold arguments."""
