@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bakeoff.execution.probe import Probe, probe
+from bakeoff.records import Numerics, OnStage
 from bakeoff.spec import RunSpec
 from bakeoff.study import Plan, runs_left
 from bakeoff.study.costs import what_costs
@@ -51,7 +51,7 @@ class Forecast:
     """Bytes free where it will lie."""
 
 
-def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | None = None) -> Forecast:
+def forecast(planned: Plan, on_stage: OnStage | None = None) -> Forecast:
     """Try every candidate that has runs left for a few steps, and add up what these will take.
 
     Candidates that differ only in what costs no time (learning rate, schedule, decay) share a trial. Trials run one
@@ -77,40 +77,45 @@ def forecast(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
         )
     candidates = {run.candidate.id: run for run in runs}
     numerics = choose_numerics(planned, list(candidates.values()), on_stage)
-    probes: dict[tuple[object, ...], Probe] = {}
-    for done, run in enumerate(candidates.values()):
-        if on_stage is not None:
-            on_stage("trying each candidate", done, len(candidates))
-        key = what_costs(run.candidate)
-        if key not in probes:
-            probes[key] = probe(planned.task(run, numerics[run.id]))
-    if on_stage is not None:
-        on_stage("trying each candidate", len(candidates), len(candidates))
+    probes = _trials(planned, list(candidates.values()), numerics, on_stage)
     rows = [_row(planned, run, probes[what_costs(run.candidate)], runs) for run in candidates.values()]
     seconds = {run.candidate.id: row.seconds for run, row in zip(candidates.values(), rows, strict=True)}
-    peaks = [row.probe.peak_memory for row in rows]
-    checkpoints = sorted((row.probe.checkpoint for row in rows), reverse=True)
+    at_once = min(planned.workers, len(runs))
+    peaks = [row.probe.peak_memory for row in rows if row.probe.peak_memory is not None]
+    checkpoint = max(row.probe.checkpoint for row in rows)
     kept = sum(row.parameters * 4 * row.runs for row in rows)
     return Forecast(
         candidates=rows,
         workers=planned.workers,
         threads=planned.threads,
         seconds=makespan([seconds[run.candidate.id] for run in runs], planned.workers),
-        memory=None
-        if None in peaks
-        else sum(sorted((peak or 0 for peak in peaks), reverse=True)[:1]) * min(planned.workers, len(runs)),
-        disk=kept + 2 * checkpoints[0] * min(planned.workers, len(runs)) + _predictions_size(planned, len(runs)),
+        memory=max(peaks) * at_once if len(peaks) == len(rows) else None,
+        disk=kept + 2 * checkpoint * at_once + _predictions_size(planned, len(runs)),
         disk_free=shutil.disk_usage(_existing(planned.folder)).free,
     )
 
 
+def _trials(
+    planned: Plan, runs: list[RunSpec], numerics: dict[str, Numerics], on_stage: OnStage | None
+) -> dict[tuple[object, ...], Probe]:
+    """Try one run of each candidate; return what was measured by what it depends on."""
+    probes: dict[tuple[object, ...], Probe] = {}
+    for done, run in enumerate(runs):
+        if on_stage is not None:
+            on_stage("trying each candidate", done, len(runs))
+        key = what_costs(run.candidate)
+        if key not in probes:
+            probes[key] = probe(planned.task(run, numerics[run.id]))
+    if on_stage is not None:
+        on_stage("trying each candidate", len(runs), len(runs))
+    return probes
+
+
 def _row(planned: Plan, run: RunSpec, measured: Probe, runs: list[RunSpec]) -> CandidateForecast:
     candidate, study, dataset = run.candidate, planned.study, planned.dataset
-    test = (
-        round(len(dataset.test) * (study.limit or len(dataset.train)) / len(dataset.train))
-        if study.limit
-        else len(dataset.test)
-    )
+    test = len(dataset.test)
+    if study.limit:
+        test = round(test * study.limit / len(dataset.train))
     validation = len(dataset.validation) if dataset.validation is not None else study.validation
     recipe = candidate.recipe
     rate = _images_per_second(planned, run, measured)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from typing_extensions import TypedDict  # typing's own cannot be checked by pydantic before Python 3.12
+
+OnStage = Callable[[str, int, int | None], None]
+"""Told of progress: the name of a stage, how much of it is done, and of how much (None if unknown)."""
 
 
 class RunStatus(StrEnum):

@@ -116,9 +116,10 @@ def draw_figures(study: Study, kind: str | None = None, out: Path | None = None)
     """
     folder = _place(study, (study.folder / PAGE).with_name("figures") if out is None else out)
     reading, kinds = study.reading(), KINDS if kind is None else [kind]
-    drawn = figures(
-        reading.runs, reading.epochs, folder, kinds, of_cifar10=of_cifar10(study), unranked=reading.unranked()
-    )
+    unranked = reading.unranked()
+    if reading.ranking["rank"].isna().all():  # of one seed each: nobody leads, and all can be shown
+        unranked = reading.excluded_by(reading.findings)
+    drawn = figures(reading.runs, reading.epochs, folder, kinds, of_cifar10=of_cifar10(study), unranked=unranked)
     if not drawn.paths:
         raise StudyError(
             f"figures show epochs of runs, but {study.folder} holds none to show ({'; '.join(drawn.left_out)}); draw them once "
@@ -210,5 +211,5 @@ def made_of(reading: Reading) -> Made:
         versions=versions,
         hardware=hardware,
         started=str(times["started_at"].min()) if len(times["started_at"]) else None,
-        finished=str(times["finished_at"].max()) if len(times["finished_at"]) else None,
+        finished=None if reading.progress.runs_left else str(times["finished_at"].max()),
     )

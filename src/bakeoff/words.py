@@ -73,6 +73,11 @@ def size(number: float | None) -> str:
     return f"{number:.0f} bytes"
 
 
+def speed(a_second: float) -> str:
+    """Return a number a second: whole, or with three digits where it is small."""
+    return f"{a_second:,.0f}" if a_second >= 100 else f"{a_second:.3g}"
+
+
 def plural(number: int, noun: str) -> str:
     """Return a number with its noun: 1 worker, 2 workers."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

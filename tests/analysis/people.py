@@ -15,6 +15,7 @@ def contender(
     test: list[float] | None = None,
     validation: float = 0.5,
     attempted: int | None = None,
+    seeds: tuple[int, ...] | None = None,
 ) -> Contender:
     """Return a candidate with these results by picture, or with these test accuracies and no predictions."""
     here = np.empty((0, 0), bool) if correct is None else correct
@@ -23,7 +24,7 @@ def contender(
         candidate_id=name,
         label=f"the {name}",
         attempted=attempted or len(means),
-        seeds=tuple(range(len(means))),
+        seeds=seeds or tuple(range(len(means))),
         test=means,
         validation=np.full(len(means), validation),
         correct=here,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.analysis.effects import Influence, effect_grids, effects, influences
+from bakeoff.analysis.effects import Influence, _influence, _Result, effect_grids, effects, influences
 from bakeoff.analysis.ranking import rank
 from bakeoff.records import RunStatus
 from tests.synthetic import Run, frames
@@ -295,11 +297,36 @@ def test_a_difference_that_seeds_make_by_themselves_is_called_so(tmp_path: Path)
 
 
 def test_a_difference_beyond_the_seeds_comes_with_what_they_make(tmp_path: Path) -> None:
-    # Two seeds 2 points apart: sd 1.414 points; two means of two seeds: 2 standard errors are 2 * 1.414 points.
+    # Two seeds 2 points apart: sd 1.414 points, and so is the error of two means of two seeds; t at 95 % with 2 degrees is 4.303.
     first = [run("resnet18", "adam", 0.001, value, seed=seed) for seed, value in enumerate((0.50, 0.52))]
     second = [run("resnet18", "adam", 0.01, value, seed=seed) for seed, value in enumerate((0.70, 0.72))]
     (found,) = influences(*ranked(tmp_path, *first, *second))
-    assert found.sentence.endswith("seeds alone make about 2.83.")
+    assert found.sentence.endswith("seeds alone make up to 6.08.")
+
+
+@pytest.mark.parametrize(("values", "seeds"), [(2, 2), (3, 3), (4, 5), (6, 3)])
+def test_of_settings_that_do_nothing_few_are_said_to_change_accuracy(values: int, seeds: int) -> None:
+    generator, told = np.random.default_rng(0), 0
+    for _ in range(300):
+        accuracies = generator.normal(0.8, 0.01, (values, seeds))
+        results = [
+            _Result(
+                label=str(place),
+                model="resnet18",
+                optimizer="adam",
+                learning_rate=0.001,
+                levels={"learning rate": str(place)},
+                accuracy=float(its.mean()),
+                deviation=float(its.std(ddof=1)),
+                seeds=seeds,
+                unranked="",
+            )
+            for place, its in enumerate(accuracies)
+        ]
+        found = _influence("learning rate", [], [], results)
+        assert found is not None
+        told += not found.sentence.endswith("seeds alone make that much.")
+    assert told <= 300 * 0.05 + 3 * math.sqrt(300 * 0.05 * 0.95)
 
 
 @given(st.dictionaries(st.sampled_from(RATES), st.floats(0, 0.3), min_size=2))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binom
+from scipy.stats import binom, hypergeom
 from torch import nn
 
 from bakeoff.audit import Severity, State
@@ -148,6 +148,21 @@ def test_an_uneven_study_is_held_against_its_own_chance() -> None:
     assert fired("H3", told(every=lazy))
     good = health(0.97, predicted=[4530, 470, *[0] * 8], labels=labels, blank_accuracy=0.9)
     assert not fired("H3", told(every=good))
+
+
+@pytest.mark.parametrize(("rare", "called", "rightly"), [(10, 8, 6), (10, 6, 5), (20, 10, 8)])
+def test_a_rare_class_that_is_found_more_often_than_at_random_was_learnt(rare: int, called: int, rightly: int) -> None:
+    # Of two classes the pictures right follow from how many rare ones are among those called rare: hypergeometric.
+    pictures = 200
+    right = pictures - rare - called + 2 * rightly
+    assert hypergeom.sf(rightly - 1, pictures, rare, called) < 0.001
+    assert binom.ppf(0.999, pictures, (called * rare + (pictures - called) * (pictures - rare)) / pictures**2) >= right
+    seen = {"predicted": [pictures - called, called, *[0] * 8], "labels": [pictures - rare, rare, *[0] * 8]}
+    assert not fired(
+        "H3", told(every=health(right / pictures, **seen, blank_accuracy=(pictures - rare) / pictures - 0.1))
+    )
+    by_luck = right - 2 * rightly  # none of them
+    assert fired("H3", told(every=health(by_luck / pictures, **seen, blank_accuracy=0.1)))
 
 
 def test_few_classes_ever_answered_and_blank_inputs_answered_as_well_fire() -> None:

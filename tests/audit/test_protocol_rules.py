@@ -111,6 +111,14 @@ def test_p3_lets_rounding_be_and_more_of_it_in_bfloat16() -> None:
     assert not list(protocol.evaluation_mode.check(study=half, labels=labels(half.candidates), networks=same))
 
 
+def test_p3_fires_on_a_network_that_cannot_score_a_picture_alone() -> None:
+    # As one that takes an unbiased deviation over the batch in evaluation: of one picture it is not a number.
+    networks = dict.fromkeys(IDS, NETWORK) | {IDS[1]: replace(NETWORK, company_difference=None)}
+    (found,) = protocol.evaluation_mode.check(study=STUDY, labels=labels(STUDY.candidates), networks=networks)
+    assert (found.severity, found.candidates) == (Severity.ERROR, (IDS[1],))
+    assert "none by itself" in found.message
+
+
 def test_p3_is_not_run_where_scores_are_not_finite() -> None:
     networks = dict.fromkeys(IDS, replace(NETWORK, repeat_difference=None, company_difference=None))
     (found,) = protocol.evaluation_mode.check(study=STUDY, labels=labels(STUDY.candidates), networks=networks)

@@ -54,6 +54,16 @@ def test_seeds_that_agree_in_every_class_are_let_be_and_what_was_not_tried_is_sa
     assert "--deep" in found.message
 
 
+def test_a_candidate_of_one_seed_is_not_passed_with_one_of_two(tmp_path: Path) -> None:
+    one, other, third = some(3)
+    runs, _ = frames(tmp_path, Run(candidate=IDS[0]), Run(candidate=IDS[0], seed=1), Run(candidate=IDS[1]))
+    kept = {f"{IDS[0]}/0": predicted(one), f"{IDS[0]}/1": predicted(other), f"{IDS[1]}/0": predicted(third)}
+    unasked, passes = engine.audit(
+        Evidence(study=STUDY, labels=labels(STUDY.candidates), runs=runs, predictions=kept), of=RULES
+    )
+    assert (passes.state, unasked.state, unasked.candidates) == (State.PASS, State.NOT_RUN, (IDS[1],))
+
+
 def test_candidates_that_give_one_result_with_each_seed_are_told(tmp_path: Path) -> None:
     one, other, third = some(3)
     runs, _ = frames(tmp_path, *(Run(candidate=name, seed=seed) for name in IDS[:3] for seed in range(2)))

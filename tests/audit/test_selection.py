@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bakeoff.analysis.verdict import judge
 from bakeoff.audit import Finding, Severity, State, comparison, tuning
 from bakeoff.audit.selection import p5_order_at_equal_trials, s6_winners_curse
+from tests.analysis.people import contender
 
 LABELS = {name: f"the {name}" for name in "abcdefghij"}
 
@@ -30,6 +32,15 @@ def test_a_validation_accuracy_far_above_the_test_is_told() -> None:
     finding = curse(validation={"a": [one + 0.03 for one in SEEDS], "b": SEEDS})
     assert finding.state is State.FIRES
     assert "the a has 96.00 % on validation and 93.00 % on the test set, 3.00 points less" in finding.message
+
+
+def test_what_keeps_it_from_being_asked_is_told_as_it_is() -> None:
+    verdict = judge([contender("a", test=SEEDS, validation=0.93), contender("b", test=SEEDS, validation=0.92)])
+    (unseen,) = comparison.winners_curse.check(labels=LABELS, verdict=verdict, data=None)
+    assert (unseen.state, "on how many pictures" in unseen.message) == (State.NOT_RUN, True)
+    on_test = judge([contender("a", test=SEEDS, validation=np.nan)], ranked_by="test")
+    (none,) = comparison.winners_curse.check(labels=LABELS, verdict=on_test, data=None)
+    assert (none.state, "no validation split" in none.message) == (State.NOT_RUN, True)
 
 
 def test_a_test_accuracy_far_above_validation_is_told() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from bakeoff.analysis.contenders import Contender
@@ -18,9 +18,11 @@ from bakeoff.analysis.verdict import Verdict, judge
 from bakeoff.audit import Finding, Rule, Severity, State, comparison
 from bakeoff.audit.settings import subjects
 from bakeoff.audit.statistics import s1_seeds, s2_claims, s3_resolution, s4_stability, s5_multiplicity
+from bakeoff.records import RunStatus
 from tests.analysis.people import contender
 from tests.audit.studies import study
 from tests.stored import bits
+from tests.synthetic import Run, frames
 
 CLOSE = {"a": 0.9, "b": 0.893, "c": 0.893}
 """Shares of right answers; by themselves the first two differ on a thousand pictures."""
@@ -93,6 +95,18 @@ def test_five_seeds_each_pass() -> None:
 @pytest.mark.parametrize("seeds", [None, {}, {"a": 1}])
 def test_without_two_candidates_seeds_are_not_checked(seeds: dict[str, int] | None) -> None:
     not_run(s1_seeds(comparison.seeds, seeds=seeds, labels=LABELS), "not two candidates")
+
+
+def test_a_candidate_whose_runs_all_failed_is_not_passed_with_the_others(tmp_path: Path) -> None:
+    of = study()
+    ids = [candidate.id for candidate in of.candidates]
+    ended = [Run(candidate=one, seed=seed) for one in ids[1:] for seed in range(5)]
+    failed = [Run(candidate=ids[0], seed=seed, status=RunStatus.DIVERGED, test=None) for seed in range(5)]
+    runs, epochs = frames(tmp_path, *failed, *ended)
+    passes, unasked = comparison.seeds.check(study=of, labels=dict.fromkeys(ids, "one"), runs=runs, epochs=epochs)
+    passed(passes)
+    not_run(unasked, "no seed of one finished")
+    assert unasked.candidates == (ids[0],)
 
 
 # S2
@@ -326,8 +340,41 @@ def test_resolution_takes_the_spread_that_the_planning_of_seeds_takes() -> None:
 def test_candidates_whose_predictions_are_missing_are_not_passed_as_stable() -> None:
     one, other = (group[0].id for group in list(subjects(study()).values())[:2])
     verdict = judge([contender(one, bits(0.93)), contender(other, test=[0.9, 0.5, 0.9, 0.9, 0.9])])
-    runs = pd.DataFrame({"status": [], "candidate_id": [], "seed": []})
-    stable, unseen = comparison.stability.check(labels={one: "one", other: "the other"}, runs=runs, verdict=verdict)
+    stable, unseen = comparison.stability.check(labels={one: "one", other: "the other"}, verdict=verdict)
     passed(stable)
     not_run(unseen, "predictions of seeds of the other are missing")
     assert unseen.candidates == (other,)
+
+
+def test_candidates_of_two_seeds_are_not_passed_as_stable() -> None:
+    verdict = judge([contender("a", by_chance(0)), contender("b", by_chance(1, seeds=2))])
+    stable, few = comparison.stability.check(labels=LABELS, verdict=verdict)
+    passed(stable)
+    not_run(few, "fewer than three seeds of the b finished")
+    assert few.candidates == ("b",)
+
+
+def test_the_seed_that_stands_apart_is_named_by_its_number_though_another_lacks_its_predictions() -> None:
+    networks = by_chance(0)
+    networks[3, np.flatnonzero(networks[3])[:160]] = False
+    verdict = judge([contender("a", networks, seeds=(1, 2, 4, 7, 8)), contender("b", by_chance(1))])
+    (finding,) = comparison.stability.check(labels=LABELS, verdict=verdict)
+    fired(finding, Severity.WARNING, "Seed 7 stands apart")
+
+
+@pytest.mark.parametrize("right", [343, 357, 359])
+def test_equal_seeds_have_no_spread_however_their_mean_is_rounded(right: int) -> None:
+    one = np.tile(np.arange(360) < right, (3, 1))
+    verdict = judge([contender("a", one), contender("b", one)])
+    (finding,) = comparison.resolution.check(study=study(), verdict=verdict)
+    not_run(finding, "how far seeds lie apart is not known")
+
+
+def test_what_new_pictures_would_change_is_told_beside_what_seeds_show() -> None:
+    ask = {"seeds": 30, "sd": 0.002, "candidates": 2, "difference": 0.005}
+    few = s3_resolution(comparison.resolution, **ask, picture_margin=0.023)
+    passed(few)
+    assert "No seed narrows what new pictures would change: 2.30 points either way." in few.message
+    assert "new pictures" not in s3_resolution(comparison.resolution, **ask, picture_margin=0.004).message
+    wanting = s3_resolution(comparison.resolution, **(ask | {"seeds": 3}), picture_margin=0.023)
+    fired(wanting, Severity.WARNING, "seeds of each. No seed narrows")

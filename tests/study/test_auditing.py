@@ -390,6 +390,7 @@ def test_rules_on_what_the_verdict_tells_leave_out_whom_another_error_took_out(
         assert "5 seeds of each of 2 candidates" in told["S3"].message
         assert told["S3"].evidence["sd"] == spread_of(verdict).sd
         assert told["S5"].evidence["tested"] == 1
+        assert told["S6"].evidence["candidates"] == 2
         assert told["S2"].state is (State.FIRES if headline == "validation" else State.PASS)
     else:
         assert told["S3"].state is State.NOT_RUN

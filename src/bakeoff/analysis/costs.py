@@ -55,6 +55,18 @@ def noise_of(cost: Cost) -> list[str]:
     return [*said, *busy(cost)]
 
 
+def lengthened(cost: Cost) -> float:
+    """Return how many times the median a call may take on average through noise alone; 1 where latencies are steady."""
+    noise = cost.noise
+    spread = noise.latency_spread + abs(noise.latency_drift)
+    return max(
+        1.0,
+        2.0 if busy(cost) or cost.latency_calls < CALLS_FOR_P95 else 1.0,
+        1 + spread if noise.latency_spread > MOST_SPREAD or abs(noise.latency_drift) > MOST_DRIFT else 1.0,
+        cost.latency_p95 / cost.latency_p50 if cost.latency_p95 > MOST_TAIL * cost.latency_p50 else 1.0,
+    )
+
+
 def busy(cost: Cost) -> list[str]:
     """Say that the machine was busy with other work; nothing if it was not, or nobody knows.
 

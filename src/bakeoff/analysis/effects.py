@@ -6,6 +6,7 @@ each), those that the verdict judges are shown, and nothing is claimed of them.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import scipy
 
 from bakeoff.analysis.statistics.differences import ROUNDING
 from bakeoff.analysis.wording import names_list
@@ -22,8 +24,8 @@ from bakeoff.words import plural
 VIEWS = ("train_view", "evaluate_view", "normalization")
 """What of a candidate makes its view: one factor."""
 
-CHANCE = 2.0
-"""Standard errors within which a difference is told as no more than seeds alone make; about 95 % of a normal distribution."""
+CONFIDENCE = 0.95
+"""Chance that the widest of the differences between values that do nothing is told as no more than seeds alone make."""
 
 Levels = Mapping[str, str]
 """A candidate's settings by factor, as text."""
@@ -305,6 +307,7 @@ def _influence(factor: str, along: Sequence[str], held: Sequence[str], results: 
                 pairs.setdefault((one.levels.get(factor, ""), other.levels.get(factor, "")), []).append((one, other))
     if not pairs:
         return None
+    values = len({value for pair in pairs for value in pair})
     (first, second), widest = max(pairs.items(), key=lambda item: abs(_mean_difference(item[1])))
     difference = _mean_difference(widest)
     better, worse = (first, second) if difference >= 0 else (second, first)
@@ -313,7 +316,7 @@ def _influence(factor: str, along: Sequence[str], held: Sequence[str], results: 
     return Influence(
         factor=name,
         spread=spread,
-        sentence=f"{name}: {_gap(better, worse, spread)}, {_basis(widest, spread)}",
+        sentence=f"{name}: {_gap(better, worse, spread)}, {_basis(widest, spread, values, results)}",
     )
 
 
@@ -330,23 +333,40 @@ def _mean_difference(pairs: Sequence[tuple[_Result, _Result]]) -> float:
     return sum(one.accuracy - other.accuracy for one, other in pairs) / len(pairs)
 
 
-def _basis(pairs: Sequence[tuple[_Result, _Result]], spread: float) -> str:
-    """Return what a difference rests on, and whether chance could make it."""
+def _basis(pairs: Sequence[tuple[_Result, _Result]], spread: float, values: int, results: Sequence[_Result]) -> str:
+    """Return what a difference rests on, and whether chance could make it.
+
+    The difference is the widest among several values of a setting, so chance is granted Tukey's studentised range (Tukey
+    1949, Kramer 1956). Seeds of one candidate spread alike, so the variances of all candidates are pooled; each pair's two
+    means add theirs.
+
+    Args:
+        pairs: The candidates compared.
+        spread: Of their accuracies, on average.
+        values: Of the setting, among which these two differ most.
+        results: All candidates that are compared in the study.
+    """
     rests = (
         "in one pair of candidates alike in all else"
         if len(pairs) == 1
         else f"on average over {plural(len(pairs), 'pair')} of candidates alike in all else"
     )
-    both = [one for pair in pairs for one in pair]
-    known = [one for one in both if math.isfinite(one.deviation)]
-    if not known:
+    known = [one for one in results if math.isfinite(one.deviation)]
+    freedom = sum(one.seeds - 1 for one in known)
+    if not freedom:
         return f"{rests}; with one seed each, chance cannot be told from it."
-    # Seeds of one candidate spread alike, so their variances are pooled; each pair's two means add theirs.
-    variance = sum(one.deviation**2 * (one.seeds - 1) for one in known) / sum(one.seeds - 1 for one in known)
-    error = math.sqrt(sum(variance / one.seeds for one in both)) / len(pairs)
-    if spread <= CHANCE * error:
+    variance = sum(one.deviation**2 * (one.seeds - 1) for one in known) / freedom
+    error = math.sqrt(sum(variance / one.seeds for pair in pairs for one in pair)) / len(pairs)
+    chance = _range_quantile(values, freedom) / math.sqrt(2) * error
+    if spread <= chance:
         return f"{rests}; seeds alone make that much."
-    return f"{rests}; seeds alone make about {100 * CHANCE * error:.2f}."
+    return f"{rests}; seeds alone make up to {100 * chance:.2f}."
+
+
+@functools.cache
+def _range_quantile(values: int, freedom: int) -> float:
+    """Return how many standard errors of a mean the largest of so many equal means is above the smallest, at most."""
+    return float(scipy.stats.studentized_range.ppf(CONFIDENCE, values, freedom))
 
 
 def _results(runs: pd.DataFrame, table: pd.DataFrame) -> tuple[str, list[_Result]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bakeoff.analysis.decision import ALPHA
+from bakeoff.analysis.statistics.differences import ROUNDING
 from bakeoff.analysis.statistics.intervals import t_quantile
 from bakeoff.analysis.statistics.power import pairs, seeds_needed, smallest_difference
 from bakeoff.analysis.verdict import Verdict
@@ -101,7 +102,8 @@ def spread_of(verdict: Verdict) -> Spread:
     """
     several = [one.test_accuracies for one in verdict.candidates if one.seeds > 1]
     freedom = sum(len(one) - 1 for one in several)
-    squares = sum(float(np.var(one, ddof=1)) * (len(one) - 1) for one in several)
+    differing = [one for one in several if np.ptp(one) > ROUNDING]  # the variance of equal accuracies is a rounding
+    squares = sum(float(np.var(one, ddof=1)) * (len(one) - 1) for one in differing)
     if not squares:
         raise StudyError(
             "how far seeds lie apart shows where a candidate has two finished seeds that differ, but none "

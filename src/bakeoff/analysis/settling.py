@@ -73,7 +73,9 @@ def settling(
         return Settling(seeds=asked, further=asked - fewest, at_least=True)
     start = max(fewest + 1, seeds_asked(gap))
     found = [
-        first_that_holds(lambda k: _seen(gap, on_new_pictures, k, alpha / pairs), start=start, most=SEEDS_TRIED)
+        first_that_holds(
+            lambda k: _seen(gap, on_new_pictures, k, smallest, alpha / pairs), start=start, most=SEEDS_TRIED
+        )
         if gap >= smallest - ROUNDING
         else None,
         first_that_holds(
@@ -83,18 +85,19 @@ def settling(
         ),
     ]
     settled = min((one for one in found if one is not None), default=None)
-    if settled is None:
-        return Settling(seeds=None, further=None, pictures=_pictures(gap, on_new_pictures, smallest, alpha, pairs))
-    if settled > max(WORTHWHILE_SEEDS, start):
+    if settled is not None and settled <= max(WORTHWHILE_SEEDS, start):
+        return Settling(seeds=settled, further=settled - fewest)
+    if settled is not None or _pictures_suffice(gap, on_new_pictures, smallest, alpha, pairs):
         return Settling(seeds=None, further=None, out_of_reach=True)
-    return Settling(seeds=settled, further=settled - fewest)
+    return Settling(seeds=None, further=None, pictures=_pictures(gap, on_new_pictures, smallest, alpha, pairs))
 
 
-def _seen(gap: float, known: Gap, seeds: int, level: float) -> bool:
-    """Return whether so many seeds likely bring both tests' p values below a level."""
+def _seen(gap: float, known: Gap, seeds: int, smallest: float, level: float) -> bool:
+    """Return whether so many seeds likely show a gap that counts, with both tests' p values below a level."""
     by_seeds = _seed_variance(known) / seeds
     reach = scipy.special.ndtri(1 - level / 2) * math.sqrt(known.floor_variance + by_seeds)
-    if gap - scipy.special.ndtri(POWER) * math.sqrt(by_seeds) <= reach:
+    likely = gap - scipy.special.ndtri(POWER) * math.sqrt(by_seeds)
+    if likely <= reach or likely < smallest - ROUNDING:
         return False
     spread = math.sqrt(_seed_variance(known) / 2)
     return spread == 0 or power(seeds, gap, spread, alpha=level) >= POWER
@@ -105,6 +108,13 @@ def _ruled_out(gap: float, known: Gap, seeds: int, smallest: float, alpha: float
     by_seeds = _seed_variance(known) / seeds
     reach = scipy.special.ndtri(1 - alpha) * math.sqrt(known.floor_variance + by_seeds)
     return bool(gap + scipy.special.ndtri(POWER) * math.sqrt(by_seeds) + reach < smallest)
+
+
+def _pictures_suffice(gap: float, known: Gap, smallest: float, alpha: float, pairs: int) -> bool:
+    """Return whether seeds without number would settle a pair on these pictures, whichever way."""
+    margin = math.sqrt(known.floor_variance)
+    better = gap >= smallest - ROUNDING and gap > scipy.special.ndtri(1 - alpha / pairs / 2) * margin
+    return bool(better or gap + scipy.special.ndtri(1 - alpha) * margin < smallest)
 
 
 def _seed_variance(known: Gap) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,10 @@ class Standing:
     """Its label."""
 
     seeds: int
-    """Finished."""
+    """Seeds that finished; where predictions of some are missing, only those that have theirs."""
+
+    seed_numbers: tuple[int, ...]
+    """Numbers of these seeds, in the order of the accuracies."""
 
     attempted: int
     """Planned, those that failed or have not finished among them."""
@@ -48,6 +52,9 @@ class Standing:
     test_accuracies: tuple[float, ...]
     validation_accuracy: float | None
     """Mean over seeds; None without a validation split."""
+
+    validation_accuracies: tuple[float, ...]
+    """Accuracies of these seeds after the last epoch; empty without a validation split."""
 
     interval: Interval | None
     """Interval of the test accuracy with new seeds on new pictures (for one seed: of this network on new pictures)."""
@@ -194,17 +201,14 @@ def judge(
     Raises:
         SpecError: If the smallest difference is not above 0 and below 1.
     """
-    if not 0 < smallest_difference < 1:
-        raise SpecError(
-            "the smallest difference that counts must be above 0 and below 1, which is 100 points, but got "
-            f"{smallest_difference:g}; 0.005 is half a point"
-        )
-    reasons = {one.candidate_id: NO_SEED for one in candidates if not one.seeds} | dict(excluded or {})
-    apart = dict(unranked or {})
+    _check_difference(smallest_difference)
+    not_judged = {one.candidate_id: NO_SEED for one in candidates if not one.seeds} | dict(excluded or {})
+    not_ranked = dict(unranked or {})
     judged = sorted(
-        (one for one in candidates if one.candidate_id not in reasons), key=lambda one: one.candidate_id in apart
+        (one for one in candidates if one.candidate_id not in not_judged),
+        key=lambda one: one.candidate_id in not_ranked,
     )
-    ranked = [one.candidate_id for one in judged if one.candidate_id not in apart]
+    ranked = [one.candidate_id for one in judged if one.candidate_id not in not_ranked]
     comparisons = compare(judged)
     alpha = ALPHA_OF_A_LOOK if sequential else ALPHA
     tested = sum(one.p is not None for one in comparisons)
@@ -212,17 +216,16 @@ def judge(
     better = [(p.comparison.first, p.comparison.second) for p in pairs if p.decision is Decision.BETTER]
     separated = [pair for pair in better if set(pair) <= set(ranked)]
     groups = tie_groups(ranked, separated)
-    wins = [first for first, _ in separated]
     return Verdict(
-        candidates=tuple(_standings(judged, letters(groups), apart)),
+        candidates=tuple(_standings(judged, letters(groups), not_ranked)),
         excluded=tuple(
-            Excluded(candidate_id=one.candidate_id, candidate=one.label, reason=reasons[one.candidate_id])
+            Excluded(candidate_id=one.candidate_id, candidate=one.label, reason=not_judged[one.candidate_id])
             for one in candidates
-            if one.candidate_id in reasons
+            if one.candidate_id in not_judged
         ),
         pairs=pairs,
         tie_groups=tuple(map(tuple, groups)),
-        winner=next((one for one in dict.fromkeys(wins) if wins.count(one) == len(ranked) - 1), None),
+        winner=_winner(ranked, separated),
         pictures=max((one.correct.shape[1] for one in judged if len(one.correct)), default=0),
         ranked_by=ranked_by,
         smallest_difference=smallest_difference,
@@ -231,6 +234,25 @@ def judge(
         missing=tuple(missing),
         progress=progress,
     )
+
+
+def _check_difference(smallest: float) -> None:
+    """Refuse a smallest difference that is none.
+
+    Raises:
+        SpecError: If it is not above 0 and below 1.
+    """
+    if not 0 < smallest < 1:
+        raise SpecError(
+            "the smallest difference that counts must be above 0 and below 1, which is 100 points, but got "
+            f"{smallest:g}; 0.005 is half a point"
+        )
+
+
+def _winner(ranked: Sequence[str], separated: Sequence[tuple[str, str]]) -> str | None:
+    """Return the ranked candidate that is better than every other, if there is one."""
+    wins = Counter(first for first, _ in separated)
+    return next((one for one, count in wins.items() if count == len(ranked) - 1), None)
 
 
 def _standings(judged: Sequence[Contender], ties: Mapping[str, str], unranked: Mapping[str, str]) -> list[Standing]:
@@ -250,10 +272,12 @@ def _standing(one: Contender, ties: str, ranks: tuple[int, int] | None, unranked
         candidate_id=one.candidate_id,
         candidate=one.label,
         seeds=len(one.seeds),
+        seed_numbers=one.seeds,
         attempted=one.attempted,
         test_accuracy=float(np.mean(accuracies)),
         test_accuracies=accuracies,
         validation_accuracy=None if np.isnan(validation) else validation,
+        validation_accuracies=() if np.isnan(validation) else tuple(float(accuracy) for accuracy in one.validation),
         interval=accuracy_interval(one.correct) if one.correct.size > 1 else None,
         seed_interval=seed_interval(accuracies),
         noise=seed_noise(one.correct) if len(one.correct) > 1 else None,

@@ -37,7 +37,14 @@ def of_verdict(verdict: Verdict) -> list[str]:
         said = _of_two(verdict, verdict.pair(*(one.candidate_id for one in contending)))
     else:
         said = _of_many(verdict)
-    return [*verdict.progress.sentences(), *said, *_on_looks(verdict), *left_out(verdict)]
+    return [*verdict.progress.sentences(), *said, *_on_the_test(verdict), *_on_looks(verdict), *left_out(verdict)]
+
+
+def _on_the_test(verdict: Verdict) -> list[str]:
+    """Say that the evidence chose, too, where no validation split did."""
+    if verdict.ranked_by != "test" or len(verdict.contending) < 2:
+        return []
+    return ["The test set both chose and judged, as there is no validation split: accuracies of the best are too high."]
 
 
 def _on_looks(verdict: Verdict) -> list[str]:
@@ -240,7 +247,7 @@ def _of_many(verdict: Verdict) -> list[str]:
     tied = [one for one in others if one not in beaten]
     equivalent = [names[one] for one in tied if verdict.equivalent(leader, one)]
     unsettled = [one for one in tied if not verdict.equivalent(leader, one)]
-    leads = f"{_leads(verdict, leader)}{_better_than([names[one] for one in beaten], verdict)}"
+    leads = f"{_leads(verdict, leader)}{_better_than([names[one] for one in beaten])}"
     said = [f"{so_far(verdict, 'There is')} no single winner. {head} {leads}."]
     if equivalent:
         within = points(verdict.smallest_difference)
@@ -258,17 +265,16 @@ def _of_many(verdict: Verdict) -> list[str]:
 
 def _leads(verdict: Verdict, leader: str) -> str:
     if verdict.ranked_by == "test":
-        return "leads on the test set, which both chose and judged it"
+        return "leads on the test set"
     if leader == verdict.contending[0].candidate_id:
         return "leads on validation"
     return "leads on validation among those that none beats"
 
 
-def _better_than(names: Sequence[str], verdict: Verdict) -> str:
+def _better_than(names: Sequence[str]) -> str:
     if not names:
         return ""
-    comma = "," if verdict.ranked_by == "test" else ""  # ends the clause before it
-    return f"{comma} and is better than {names_list(names)}"
+    return f" and is better than {names_list(names)}"
 
 
 def names_list(names: Sequence[str]) -> str:

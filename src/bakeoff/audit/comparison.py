@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pandas as pd
 
 from bakeoff.analysis.decision import Decision
-from bakeoff.analysis.seed_plan import spread_of
+from bakeoff.analysis.seed_plan import Spread, spread_of
 from bakeoff.analysis.verdict import Verdict
 from bakeoff.audit.evidence import DataProbe
 from bakeoff.audit.finding import Finding, Severity
@@ -36,12 +35,21 @@ def seeds(
 ) -> Iterator[Finding]:
     """Every candidate must have several seeds: those that finished, or before training those that are planned."""
     counts = {candidate.id: len(study.seeds_of(candidate.id)) for candidate in study.candidates}
-    seconds = None
+    seconds, without = None, []
     if runs is not None and epochs is not None and (len(epochs) or runs["status"].isin(ENDED).any()):
         done = runs[runs["status"] == RunStatus.DONE].groupby("candidate_id").size()
         counts = {str(one): int(count) for one, count in done.items()}
         seconds = _seconds_per_run(runs, epochs)
+        without = _ended_for_nothing(runs)
     yield s1_seeds(seeds, seeds=counts, labels=labels, seconds_per_run=seconds)
+    if without and len(counts) > 1:
+        yield seeds.not_run(f"no seed of {listed([labels[one] for one in without])} finished", candidates=without)
+
+
+def _ended_for_nothing(runs: pd.DataFrame) -> list[str]:
+    """Return the candidates whose runs have all ended without one that finished."""
+    by_candidate = runs.groupby("candidate_id", sort=False)["status"]
+    return [str(one) for one, status in by_candidate if status.isin(ENDED).all() and RunStatus.DONE not in set(status)]
 
 
 def _seconds_per_run(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, float]:
@@ -95,20 +103,22 @@ def _claimed(study: ResolvedStudy, verdict: Verdict) -> list[tuple[str, str]] | 
 )
 def resolution(*, study: ResolvedStudy, verdict: Verdict) -> Iterator[Finding]:
     """The seeds must be able to show the difference that was said to count."""
+    spread = _spread(verdict)
     yield s3_resolution(
         resolution,
         seeds=min((one.seeds for one in verdict.candidates), default=None),
-        sd=_spread(verdict),
+        sd=None if spread is None else spread.sd,
+        picture_margin=None if spread is None else spread.picture_margin,
         candidates=len(verdict.candidates),
         difference=study.audit.smallest_difference,
         verdict=verdict,
     )
 
 
-def _spread(verdict: Verdict) -> float | None:
+def _spread(verdict: Verdict) -> Spread | None:
     """Return how far seeds lie apart, as `bakeoff power` has it, or None where that is not known."""
     try:
-        return spread_of(verdict).sd
+        return spread_of(verdict)
     except StudyError:
         return None
 
@@ -119,23 +129,28 @@ def _spread(verdict: Verdict) -> float | None:
     stage=Stage.AFTER,
     severity=Severity.WARNING,
     blocks="that the mean tells what to expect of the next seed",
-    needs=("labels", "runs", "verdict"),
+    needs=("labels", "verdict"),
 )
-def stability(*, labels: Mapping[str, str], runs: pd.DataFrame, verdict: Verdict) -> Iterator[Finding]:
+def stability(*, labels: Mapping[str, str], verdict: Verdict) -> Iterator[Finding]:
     """Seeds must not lie farther apart than chance explains."""
-    done = runs[runs["status"] == RunStatus.DONE]
     yield s4_stability(
         stability,
         accuracies={one.candidate_id: one.test_accuracies for one in verdict.candidates},
         noise={one.candidate_id: one.noise for one in verdict.candidates if one.noise is not None},
         chances={one.candidate_id: one.seed_chances for one in verdict.candidates},
         labels=labels,
-        seeds={str(one): [int(seed) for seed in group] for one, group in done.groupby("candidate_id")["seed"]},
+        seeds={one.candidate_id: one.seed_numbers for one in verdict.candidates},
     )
     unseen = [one.candidate_id for one in verdict.candidates if one.seeds >= 3 and one.noise is None]
-    if 0 < len(unseen) < len(verdict.candidates):
-        names = listed([labels[one] for one in unseen])
-        yield stability.not_run(f"the predictions of seeds of {names} are missing", candidates=unseen)
+    few = [one.candidate_id for one in verdict.candidates if one.seeds < 3]
+    if len(unseen) + len(few) < len(verdict.candidates):
+        if unseen:
+            names = listed([labels[one] for one in unseen])
+            yield stability.not_run(f"the predictions of seeds of {names} are missing", candidates=unseen)
+        if few:
+            yield stability.not_run(
+                f"fewer than three seeds of {listed([labels[one] for one in few])} finished", candidates=few
+            )
 
 
 @rule(
@@ -161,32 +176,19 @@ def multiplicity(*, study: ResolvedStudy, verdict: Verdict) -> Iterator[Finding]
     stage=Stage.AFTER,
     severity=Severity.WARNING,
     blocks="the accuracy of the winner",
-    needs=("labels", "runs", "epochs", "verdict"),
+    needs=("labels", "verdict"),
     uses=("data",),
 )
-def winners_curse(
-    *,
-    labels: Mapping[str, str],
-    runs: pd.DataFrame,
-    epochs: pd.DataFrame,
-    verdict: Verdict,
-    data: DataProbe | None,
-) -> Iterator[Finding]:
+def winners_curse(*, labels: Mapping[str, str], verdict: Verdict, data: DataProbe | None) -> Iterator[Finding]:
     """The winner must do on the test set as it did on validation."""
-    done = runs[runs["status"] == RunStatus.DONE]
-    last = epochs.sort_values("epoch").groupby("run_id").tail(1).set_index("run_id")["val_accuracy"]
-    judged = {one.candidate_id: one.test_accuracies for one in verdict.candidates}
-    validation = {
-        one: last.reindex(done.loc[done["candidate_id"] == one, "run_id"]).to_numpy().tolist() for one in judged
-    }
-    validated = verdict.ranked_by == "val" and data is not None and "validation" in data.counts
-    pictures: Any = data.counts if data is not None else {}
+    validation = {one.candidate_id: one.validation_accuracies for one in verdict.candidates}
+    counts = data.counts if data is not None else {}
     yield s6_winners_curse(
         winners_curse,
-        test=judged,
-        validation=validation if validated else None,
-        test_pictures=sum(pictures["test"]) if data is not None else None,
-        validation_pictures=sum(pictures["validation"]) if validated else None,
+        test={one.candidate_id: one.test_accuracies for one in verdict.candidates},
+        validation=validation if verdict.ranked_by == "val" else None,
+        test_pictures=sum(counts["test"]) if "test" in counts else None,
+        validation_pictures=sum(counts["validation"]) if "validation" in counts else None,
         labels=labels,
     )
 

@@ -14,6 +14,7 @@ from bakeoff.analysis.costs import (
     MOST_SPREAD,
     MOST_TAIL,
     contradictions,
+    lengthened,
     noise_of,
 )
 from bakeoff.audit.evidence import AbsentError
@@ -165,8 +166,11 @@ def validity(
 ) -> Iterator[Finding]:
     """A timing must be of inference, after a warm-up, and of all the work."""
     known = costs_at_hand(costs)
+    unsure = []
     for candidate, cost in known.items():
         reasons = [*_too_early(cost), *_too_fast(cost), *_wrong_mode(cost)]
+        if not reasons and cost.timing.retimed > LATE * cost.latency_p50:
+            unsure.append(candidate)
         if reasons:
             yield validity.fires(
                 Severity.ERROR,
@@ -186,6 +190,11 @@ def validity(
                 f"a block > {LATE:g} medians a call; training mode or gradients",
                 advice="Warm up, wait for the device on both sides of a call, and infer in eval and inference mode.",
             )
+    if unsure:
+        who = named(unsure, study, labels)
+        yield validity.not_run(
+            f"latencies of {who} are too noisy to tell whether the device was waited for", candidates=unsure
+        )
     yield from unmeasured(validity, study=study, labels=labels, costs=costs, known=known, runs=runs)
 
 
@@ -194,7 +203,7 @@ def _too_early(cost: Cost) -> Iterator[str]:
     if cost.timing.warm_up_calls == 0 and first > SLOW_FIRST_CALL:
         yield f"nothing was warmed up, and the first call took {first:.3g} times the median"
     late = cost.timing.retimed / cost.latency_p50
-    if late > LATE and not noise_of(cost):  # a call that others interrupt takes longer than the median, too (C3)
+    if late > LATE * lengthened(cost):
         yield f"a call takes {late:.3g} times as long where the device is waited for"
 
 

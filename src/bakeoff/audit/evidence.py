@@ -184,7 +184,7 @@ class Evidence:
     """What finished runs predicted for the test pictures, by run id."""
 
     verdict: Verdict | None = None
-    """The verdict on all candidates that have a finished run; where rules on what it tells (S2, S3, S5) ask, without those that errors of
+    """The verdict on all candidates that have a finished run; where rules on what it tells (S2, S3, S5, S6) ask, without those that errors of
     other kinds take out."""
 
     costs: Mapping[str, dict[str, Any]] | None = None

@@ -138,6 +138,11 @@ def evaluation_mode(
     """In evaluation a picture's scores must depend on that picture alone."""
     limit = COMPANY[study.precision]
     unsteady = [one for one, probe in networks.items() if (probe.repeat_difference or 0) > 0]
+    sociable = [
+        one
+        for one, probe in networks.items()
+        if probe.repeat_difference is not None and probe.company_difference is None
+    ]
     leaking = [
         one
         for one, probe in networks.items()
@@ -166,6 +171,15 @@ def evaluation_mode(
             evidence={"difference": worst, "gradient": followed, "pictures": networks[leaking[0]].pictures},
             threshold=f"more than {limit:g} standard deviations of the logits, or any gradient by another picture",
             advice="Have batch normalisation use its running averages in evaluation, and look for axes that were mixed up.",
+        )
+    if sociable:
+        yield evaluation_mode.fires(
+            Severity.ERROR,
+            f"{named(sociable, study, labels)}: a picture has finite scores in a batch and none by itself, so they depend on the others.",
+            candidates=sociable,
+            evidence={"pictures": networks[sociable[0]].pictures},
+            threshold="finite scores of a picture alone",
+            advice="Have batch normalisation use its running averages in evaluation: one picture has no deviation.",
         )
     if unknown:
         yield evaluation_mode.not_run("its scores before training are not finite", candidates=unknown)

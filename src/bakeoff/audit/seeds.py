@@ -13,7 +13,7 @@ from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.words import by_value, listed, named
 from bakeoff.errors import StudyError
 from bakeoff.predictions import Predictions
-from bakeoff.records import Repeat, RunStatus
+from bakeoff.records import ENDED, Repeat, RunStatus
 from bakeoff.spec import ResolvedStudy
 from bakeoff.words import plural
 
@@ -41,6 +41,7 @@ def idle_seeds(
     )
     found = [*_one_run(results, labels), *_one_candidate(results, labels), *_repeated(repeats or {}, study, labels)]
     compared = any(len(by_seed) > 1 for by_seed in results.values())
+    single = [one for one, by_seed in results.items() if len(by_seed) == 1 and _all_ended(one, runs)]
     if found or (compared and repeats is not None and not unreadable):
         yield from found
     elif compared and not unreadable:
@@ -51,9 +52,16 @@ def idle_seeds(
         yield idle_seeds.not_run(
             "no candidate has the predictions of two seeds, and first steps are taken again by `bakeoff audit --deep` alone"
         )
+    if compared and single and repeats is None and not unreadable:
+        names = listed([labels[one] for one in single])
+        yield idle_seeds.not_run(f"there is one finished seed of {names} alone", candidates=single)
     if unreadable:
         more = f" and {plural(len(unreadable) - 1, 'other')}" if unreadable[1:] else ""
         yield idle_seeds.not_run(f"not all seeds could be compared: {unreadable[0]}{more}")
+
+
+def _all_ended(candidate: str, runs: pd.DataFrame | None) -> bool:
+    return runs is not None and bool(runs.loc[runs["candidate_id"] == candidate, "status"].isin(ENDED).all())
 
 
 def _results(

@@ -149,6 +149,7 @@ def s3_resolution(
     candidates: int | None,
     difference: float,
     verdict: Verdict | None = None,
+    picture_margin: float | None = None,
 ) -> Finding:
     """Check that the seeds can show the difference that matters.
 
@@ -159,6 +160,7 @@ def s3_resolution(
         candidates: That are compared.
         difference: The smallest that counts, a share.
         verdict: Where there is one in which every pair is settled, the question has been answered.
+        picture_margin: How far new pictures alone would move a difference, a share; None where that is not known.
     """
     threshold = "the smallest difference that the seeds show with a chance of 80 % <= the smallest that counts"
     if seeds is None or candidates is None or candidates < 2:
@@ -180,17 +182,23 @@ def s3_resolution(
         "smallest_shown": shown,
         "smallest_that_counts": difference,
         "alpha": alpha,
+        "picture_margin": picture_margin,
     }
     of_all = f"{plural(seeds, 'seed')} of each of {candidates} candidates"
     seen = (
         f"{of_all} show differences from {100 * shown:.2f} points on" if shown <= 1 else f"{of_all} show no difference"
     )
-    spread = f"seeds lie {100 * sd:.2f} points apart"
+    apart = f"seeds lie {100 * sd:.2f} points apart"
+    by_pictures = (
+        f" No seed narrows what new pictures would change: {100 * picture_margin:.2f} points either way."
+        if picture_margin is not None and picture_margin > difference
+        else ""
+    )
     if shown <= difference:
-        return of.passes(f"{seen} ({spread}).", evidence=evidence, threshold=threshold)
-    message = f"{seen} ({spread}), but {100 * difference:.2f} points were said to count."
+        return of.passes(f"{seen} ({apart}).{by_pictures}", evidence=evidence, threshold=threshold)
+    message = f"{seen} ({apart}), but {100 * difference:.2f} points were said to count."
     if needed is not None and needed <= WORTHWHILE_SEEDS:
-        advice = f"Use {needed} seeds of each."
+        advice = f"Use {needed} seeds of each.{by_pictures}"
         return of.fires(
             Severity.WARNING, message, evidence=evidence | {"seeds_needed": needed}, threshold=threshold, advice=advice
         )

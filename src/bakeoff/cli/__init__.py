@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 from bakeoff.cli import run, results, reports, watching, judgement, inventory  # noqa: F401 - they add their commands, in the order of the help
@@ -18,6 +19,9 @@ def main() -> None:
     from bakeoff.words import clean
 
     postpone_compiler()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks ends nothing
     try:
         app()
     except BakeoffError as error:

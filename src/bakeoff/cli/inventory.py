@@ -10,6 +10,7 @@ import typer
 
 from bakeoff.cli.app import app
 from bakeoff.cli.printing import errors, output
+from bakeoff.errors import SpecError
 
 
 @app.command()
@@ -44,6 +45,8 @@ def data(
     from bakeoff.report.console import copies_report, data_report
 
     if source is None:
+        if copies:
+            raise SpecError("--copies names pictures of a data set, but none was given; name one")
         for name in KNOWN_SOURCES:
             typer.echo(name)
         typer.echo("or a folder of pictures (train/<class>/..., test/<class>/...), or a zip or tar of one")
@@ -133,9 +136,12 @@ def profile(
     from bakeoff.words import clean
 
     if layers:
-        for model in models:
-            rows = layers_of(model, size=size, classes=classes, stem=stem)
-            output().print(shown.layer_table(f"{model} at {size} pixels, {classes} classes", rows))
+        rows = {model: layers_of(model, size=size, classes=classes, stem=stem) for model in models}
+        if json:
+            typer.echo(shown.layers_to_json(rows), nl=False)
+        else:
+            for model, its in rows.items():
+                output().print(shown.layer_table(f"{model} at {size} pixels, {classes} classes", its))
         return
     with StudyProgress() as watcher:
         found = measure(

@@ -15,14 +15,14 @@ def output() -> Console:
     """Return what results are printed to."""
     from rich.console import Console
 
-    return Console()
+    return Console(emoji=False)
 
 
 def errors() -> Console:
     """Return what goes to standard error: errors and remarks on what was done."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, emoji=False)
 
 
 def print_sentences(sentences: list[str]) -> None:
@@ -36,8 +36,10 @@ def print_sentences(sentences: list[str]) -> None:
 
 def print_left_out(reasons: list[str]) -> None:
     """Say on standard error what was not drawn, and why."""
+    from bakeoff.words import clean
+
     for reason in reasons:
-        errors().print(reason, style="yellow", markup=False, highlight=False)
+        errors().print(clean(reason), style="yellow", markup=False, highlight=False)
 
 
 def print_table(folder: Path, *, written: bool = True) -> None:

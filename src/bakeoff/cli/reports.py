@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bakeoff.cli.app import app
-from bakeoff.cli.parsing import STANDARD_OUTPUT, check_folder
+from bakeoff.cli.parsing import STANDARD_OUTPUT, check_name, check_place_of_figures
 from bakeoff.cli.printing import errors, print_left_out
 from bakeoff.errors import SpecError, near_miss
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 FORMATS = ("html", "md", "latex", "csv", "json", "png", "svg")
 
 FIGURES = ("png", "svg")
-
-PICTURE_FILES = (".png", ".svg", ".pdf", ".eps", ".jpg", ".jpeg", ".webp")
-"""How names end that nobody gives to a folder."""
 
 
 @app.command()
@@ -60,7 +57,7 @@ def report(
     if format not in FORMATS:
         raise SpecError(f"--format must be one of {', '.join(FORMATS)}, but got '{format}'{near_miss(format, FORMATS)}")
     if out is not None:
-        _check_out(out, of_figures=format in FIGURES)
+        check_place_of_figures(out) if format in FIGURES else check_name(out)
     study = Study(folder)
     if format in FIGURES:
         drawn = draw_figures(study, format, out)
@@ -73,24 +70,6 @@ def report(
         typer.echo(text.encode("utf-8"), nl=False)  # as bytes: the same as in a file, whatever the terminal's encoding
     else:
         typer.echo(write_page(study, out, data_dir=data_dir) if format == "html" else write_table(study, format, out))
-
-
-def _check_out(out: Path, *, of_figures: bool) -> None:
-    """Check that --out is a name for what is written.
-
-    Raises:
-        SpecError: If it is a file's name or standard output, and figures are drawn, or no name at all.
-    """
-    if not out.name:
-        raise SpecError(f"--out takes the name of a file, for figures of a folder, but got '{out}'")
-    if of_figures:
-        check_folder(out, "figures", "figures")
-    if of_figures and not out.is_dir() and (out.exists() or out.suffix.lower() in PICTURE_FILES):
-        folder = out.with_suffix("") if out.suffix else out.with_name(f"{out.name}-figures")
-        raise SpecError(
-            f"--out takes a folder where figures are drawn, as there are several, but got the file '{out}'; give a folder, such "
-            f"as '{folder}', which then holds accuracy-by-epoch and the others"
-        )
 
 
 def write_page_of_run(study: Study, data_dir: Path | None) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bakeoff.cli.app import app
-from bakeoff.cli.parsing import check_folder, word_list
+from bakeoff.cli.parsing import check_place_of_figures, word_list
 from bakeoff.cli.printing import output, print_left_out, print_table
-from bakeoff.errors import StudyError
+from bakeoff.errors import SpecError, StudyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bakeoff.study.reading import Reading
 
 
 @app.command()
@@ -19,7 +24,7 @@ def show(
     csv: Annotated[bool, typer.Option("--csv", help="As comma-separated values.")] = False,
     json: Annotated[bool, typer.Option("--json", help="With the verdict and every run's epoch records.")] = False,
     targets: Annotated[
-        str | None, typer.Option(help="Also the training time to these validation accuracies: 80%,90%.")
+        list[str] | None, typer.Option(help="Also the training time to these validation accuracies: 80%,90%.")
     ] = None,
 ) -> None:
     """Print a study's ranked table again.
@@ -31,21 +36,24 @@ def show(
       bakeoff show results/classics --targets 80%,85%,90%   (with --json or --csv too)
     """
     from bakeoff import units
-    from bakeoff.analysis.time_to_accuracy import time_to_accuracy
     from bakeoff.report import console
     from bakeoff.report.verdict import time_to_accuracy_table
     from bakeoff.study import Study
 
-    accuracies = None if targets is None else [units.share(one, "--targets") for one in word_list(targets) or []]
+    if csv and json:
+        raise SpecError("the table is printed in one form, but --csv and --json came together; leave one of them out")
+    words = word_list(targets, "--targets")
+    accuracies = None if words is None else [units.share(one, "--targets") for one in words]
     if not csv and not json:
         print_table(folder, written=False)
         if accuracies is not None:
-            output().print(time_to_accuracy_table(Study(folder).time_to_accuracy(accuracies)))
+            output().print(time_to_accuracy_table(_times(Study(folder).reading(), accuracies)))
         return
     reading = Study(folder).reading()
-    times = None if accuracies is None else time_to_accuracy(reading.runs, reading.epochs, accuracies)
+    times = None if accuracies is None else _times(reading, accuracies)
     if csv:
-        typer.echo(console.to_csv(reading.table, times), nl=False)
+        # As bytes: the same on every system, whatever the terminal's encoding.
+        typer.echo(console.to_csv(reading.table, times).encode("utf-8"), nl=False)
         return
     try:
         verdict = reading.verdict.facts()
@@ -64,6 +72,22 @@ def show(
     typer.echo(text, nl=False)
 
 
+def _times(reading: Reading, accuracies: list[float]) -> pd.DataFrame:
+    """Return the training time to validation accuracies.
+
+    Raises:
+        StudyError: If the study keeps no validation split.
+    """
+    from bakeoff.analysis.ranking import ranked_by
+    from bakeoff.analysis.time_to_accuracy import time_to_accuracy
+
+    if len(reading.epochs) and ranked_by(reading.epochs) == "test":
+        raise StudyError(
+            "--targets takes validation accuracies, epoch by epoch, but this study keeps no validation split; leave it out"
+        )
+    return time_to_accuracy(reading.runs, reading.epochs, accuracies)
+
+
 @app.command()
 def figures(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
@@ -80,7 +104,8 @@ def figures(
     from bakeoff.reporting import draw_figures
     from bakeoff.study import Study
 
-    check_folder(out, "figures", "figures")
+    if out is not None:
+        check_place_of_figures(out)
     drawn = draw_figures(Study(folder), out=out)
     for path in drawn.paths:
         typer.echo(path)

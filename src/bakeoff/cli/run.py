@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,8 @@ from bakeoff.cli.printing import errors, output, print_sentences, print_table
 from bakeoff.errors import SpecError
 
 if TYPE_CHECKING:
-    from bakeoff.study import Plan
+    from bakeoff.forecast import Forecast
+    from bakeoff.study import Outcome, Plan, Study
 
 RUN_HELP = """Train candidates under one protocol, and print who wins at what cost.
 
@@ -40,15 +41,19 @@ def run(
     data: Annotated[
         str | None, typer.Option(help="digits, cifar10, cifar100, a folder of pictures, or a zip or tar of one.")
     ] = None,
-    models: Annotated[str | None, typer.Option(help="Networks, as `bakeoff models` lists them.")] = None,
-    optimizers: Annotated[str | None, typer.Option(help="adam, adamw, sgd, muon.")] = None,
+    models: Annotated[list[str] | None, typer.Option(help="Networks, as `bakeoff models` lists them.")] = None,
+    optimizers: Annotated[list[str] | None, typer.Option(help="adam, adamw, sgd, muon.")] = None,
     lrs: Annotated[
-        str | None, typer.Option(help="Learning rates. Default: adam and adamw 0.001, sgd 0.01, muon 0.1.")
+        list[str] | None, typer.Option(help="Learning rates. Default: adam and adamw 0.001, sgd 0.01, muon 0.1.")
     ] = None,
-    epochs: Annotated[str | None, typer.Option(help="Epochs of training. Default 10.")] = None,
-    batch_size: Annotated[str | None, typer.Option(help="Pictures a batch. Default 64.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="constant, cosine, one_cycle, linear. Default cosine.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Such as 0,1,2 or 0-4: one run each of every candidate.")] = None,
+    epochs: Annotated[list[str] | None, typer.Option(help="Epochs of training. Default 10.")] = None,
+    batch_size: Annotated[list[str] | None, typer.Option(help="Pictures a batch. Default 64.")] = None,
+    schedule: Annotated[
+        list[str] | None, typer.Option(help="constant, cosine, one_cycle, linear. Default cosine.")
+    ] = None,
+    seeds: Annotated[
+        list[str] | None, typer.Option(help="Such as 0,1,2 or 0-4: one run each of every candidate.")
+    ] = None,
     stem: Annotated[str | None, typer.Option(help="auto (small under 64 pixels), original, small.")] = None,
     validation: Annotated[
         float | None,
@@ -73,7 +78,7 @@ def run(
         ),
     ] = None,
     only: Annotated[
-        str | None, typer.Option(help="Run only candidates whose label matches one of these patterns.")
+        list[str] | None, typer.Option(help="Run only candidates whose label matches one of these patterns.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
     workers: Annotated[
@@ -84,7 +89,8 @@ def run(
         typer.Option(help="Choose each convolution's algorithm by measuring on this machine, or use PyTorch's own."),
     ] = True,
     despite: Annotated[
-        str | None, typer.Option(help="Train in spite of these rules of the audit, such as D1; their findings stay.")
+        list[str] | None,
+        typer.Option(help="Train in spite of these rules of the audit, such as D1; their findings stay."),
     ] = None,
     costs: Annotated[
         bool, typer.Option(help="Measure what each candidate costs, once its runs have ended: some seconds each.")
@@ -100,19 +106,18 @@ def run(
     ] = False,
 ) -> None:
     """See RUN_HELP."""
-    from bakeoff.cli.reports import write_page_of_run
     from bakeoff.execution.local import EarlyWorker
     from bakeoff.report.progress import StudyProgress
 
     check_folder(out, "a study", "results/mine")
     flags = {
         "data": data,
-        "models": word_list(models),
-        "optimizers": word_list(optimizers),
+        "models": word_list(models, "--models"),
+        "optimizers": word_list(optimizers, "--optimizers"),
         "lrs": numbers(lrs, "--lrs", float),
         "epochs": numbers(epochs, "--epochs", int),
         "batch_size": numbers(batch_size, "--batch-size", int),
-        "schedule": word_list(schedule),
+        "schedule": word_list(schedule, "--schedule"),
         "seeds": numbers(seeds, "--seeds", int),
         "stem": stem,
         "validation": validation,
@@ -123,6 +128,8 @@ def run(
     }
     if most_seeds is not None and not settle:
         raise SpecError(f"--most-seeds bounds what --settle adds, but got {most_seeds} without it; add --settle")
+    as_usual = device == "auto" and tune and costs and not (workers or only or despite or data_dir or most_seeds)
+    again = (" --settle" if settle else "") if as_usual else None
     planned: Plan | None = None
     try:
         with StudyProgress() as watcher, nullcontext() if dry_run else EarlyWorker() as early:
@@ -135,8 +142,8 @@ def run(
                 out=out,
                 device=device,
                 workers=workers,
-                only=word_list(only) or (),
-                despite=word_list(despite) or (),
+                only=word_list(only, "--only") or (),
+                despite=word_list(despite, "--despite") or (),
                 tune=tune,
                 costs=costs,
                 data_dir=data_dir,
@@ -147,24 +154,43 @@ def run(
     except KeyboardInterrupt:  # a second one, or one before training
         if planned is None or dry_run or not begun(planned.folder):
             raise
-        _say_how_to_go_on("Stopped at once; what was saved before is kept.", planned.folder, settle=settle)
+        _say_how_to_go_on("Stopped at once; what was saved before is kept.", planned.folder, again)
         raise typer.Exit(INTERRUPTED) from None
     if dry_run:
-        if not settle or not _print_round(planned, most_seeds):
-            _print_forecast(planned)
-        return
+        _print_plan(planned, settle=settle, most_seeds=most_seeds)
+    else:
+        _report(result, outcome, data_dir, again)
+
+
+def _print_plan(planned: Plan, *, settle: bool, most_seeds: int | None) -> None:
+    """Print the seeds that the next round would add, or what the runs that are left would take."""
+    if not settle or not _print_round(planned, most_seeds):
+        _print_forecast(planned)
+
+
+def _report(result: Study, outcome: Outcome, data_dir: Path | None, again: str | None) -> None:
+    """Print the table, write the page, and end with the exit code that the runs earned."""
+    from bakeoff.cli.reports import write_page_of_run
+
     print_table(result.folder)
     write_page_of_run(result, data_dir)
     if outcome.interrupted:
-        _say_how_to_go_on("Stopped and saved.", result.folder, settle=settle)
+        _say_how_to_go_on("Stopped and saved.", result.folder, again)
         raise typer.Exit(INTERRUPTED)
     if outcome.failed:
         raise typer.Exit(1)
 
 
-def _say_how_to_go_on(stopped: str, folder: Path, *, settle: bool) -> None:
-    again = f"bakeoff run {shlex.quote(str(folder))}{' --settle' if settle else ''}"
-    errors().print(f"{stopped} The same command goes on, or: {again}", markup=False, soft_wrap=True)
+def _say_how_to_go_on(stopped: str, folder: Path, again: str | None) -> None:
+    """Tell the command that goes on.
+
+    Args:
+        stopped: How it ended, in a sentence.
+        folder: Of the study.
+        again: Flags that go with the folder; None where it takes more than those, so that only the same command will do.
+    """
+    instead = "." if again is None else f", or: bakeoff run {shlex.quote(str(folder))}{again}"
+    errors().print(f"{stopped} The same command goes on{instead}", markup=False, soft_wrap=True)
 
 
 def _print_round(planned: Plan, most_seeds: int | None) -> bool:
@@ -192,7 +218,30 @@ def _print_forecast(planned: Plan) -> None:
         findings = examine(planned, watcher.stage).findings
         stop_if_wasted(planned, findings)
         expected = forecast(planned, watcher.stage)
-    rows = [
+    console = output()
+    ended = len(planned.runs()) - sum(row.runs for row in expected.candidates)
+    before = f"{plural(ended, 'run')} ended before; " if ended else ""
+    title = f"{planned.study.name}: {before}nothing was trained now"
+    if not expected.candidates:
+        print_sentences([f"{title}, and no run is left."])
+        return
+    memory = "up to " if expected.memory is None else f"up to {size(expected.memory)} of memory and "
+    console.print(forecast_table(_forecast_rows(expected), f"{title}; this is what it would take here"))
+    console.print(
+        f"In all about {duration(expected.seconds)} with {plural(expected.workers, 'worker')} of {plural(expected.threads, 'thread')}, "
+        f"{memory}{size(expected.disk)} of disk ({size(expected.disk_free)} free) in {planned.folder}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    for remark in [*budget_words(planned.study), *planned.remarks(), *told(findings)]:
+        console.print(f"- {clean(remark)}", markup=False, highlight=False)
+
+
+def _forecast_rows(expected: Forecast) -> list[dict[str, Any]]:
+    from bakeoff.words import size
+
+    return [
         {
             "label": row.label,
             "runs": row.runs,
@@ -204,20 +253,3 @@ def _print_forecast(planned: Plan) -> None:
         }
         for row in expected.candidates
     ]
-    console = output()
-    ended = len(planned.runs()) - sum(row.runs for row in expected.candidates)
-    before = f"{plural(ended, 'run')} ended before; " if ended else ""
-    title = f"{planned.study.name}: {before}nothing was trained now"
-    if not rows:
-        print_sentences([f"{title}, and no run is left."])
-        return
-    console.print(forecast_table(rows, f"{title}; this is what it would take here"))
-    console.print(
-        f"In all about {duration(expected.seconds)} with {plural(expected.workers, 'worker')} of {plural(expected.threads, 'thread')}, up to "
-        f"{size(expected.memory)} of memory and {size(expected.disk)} of disk ({size(expected.disk_free)} free) in {planned.folder}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-    for remark in [*budget_words(planned.study), *planned.remarks(), *told(findings)]:
-        console.print(f"- {clean(remark)}", markup=False, highlight=False)

@@ -9,13 +9,13 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from filelock import FileLock
 
 from bakeoff.errors import DataError
 from bakeoff.files import unfinished_folder
+from bakeoff.records import OnStage
 
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError)
 """What reading a damaged, encrypted or unknown archive raises, besides OSError."""
@@ -30,7 +30,7 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def unpacked(path: Path, root: Path, name: str, on_progress: Callable[[str, int, int | None], None]) -> Path:
+def unpacked(path: Path, root: Path, name: str, on_progress: OnStage) -> Path:
     """Unpack an archive below `root` under a name, unless that is done already, and return the folder of pictures.
 
     Raises:
@@ -51,7 +51,7 @@ def unpacked(path: Path, root: Path, name: str, on_progress: Callable[[str, int,
     return _down_to_pictures(target)
 
 
-def _unpack(path: Path, target: Path, on_progress: Callable[[str, int, int | None], None]) -> None:
+def _unpack(path: Path, target: Path, on_progress: OnStage) -> None:
     partial = unfinished_folder(target)
     try:
         _extract(path, partial, on_progress)
@@ -62,7 +62,7 @@ def _unpack(path: Path, target: Path, on_progress: Callable[[str, int, int | Non
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _extract(path: Path, target: Path, on_progress: Callable[[str, int, int | None], None]) -> None:
+def _extract(path: Path, target: Path, on_progress: OnStage) -> None:
     if path.name.lower().endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if not info.is_dir()]

@@ -27,8 +27,6 @@ SPLITS = ("train", "validation", "test")
 CHUNK = 4096
 """Pictures read at once when hashing and measuring."""
 
-OnProgress = Callable[[str, int, int | None], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.data.archive import unpacked
-from bakeoff.data.cache import Description, Entry, OnProgress
+from bakeoff.data.cache import Description, Entry
 from bakeoff.data.download import Download, download, md5_of
 from bakeoff.data.unpickle import read_batch
 from bakeoff.errors import DataError
+from bakeoff.records import OnStage
 
 SIDE = 32
 
@@ -81,7 +82,7 @@ CIFAR100 = Cifar(
 BY_NAME = {one.name: one for one in (CIFAR10, CIFAR100)}
 
 
-def find(cifar: Cifar, data_dir: Path, cache_root: Path, on_progress: OnProgress, *, may_download: bool = True) -> Path:
+def find(cifar: Cifar, data_dir: Path, cache_root: Path, on_progress: OnStage, *, may_download: bool = True) -> Path:
     """Return the folder of batches: the one under the data directory, else from the archive there, else downloaded.
 
     Raises:
@@ -113,7 +114,7 @@ def recognised(folder: Path) -> tuple[Cifar, Path] | None:
     return None
 
 
-def build(entry: Entry, cifar: Cifar, folder: Path, on_progress: OnProgress) -> Description:
+def build(entry: Entry, cifar: Cifar, folder: Path, on_progress: OnStage) -> Description:
     """Read the batches into a cache entry, in their order.
 
     Raises:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from bakeoff.data import cifar, folder
-from bakeoff.data.cache import OnProgress, cache_root
+from bakeoff.data.cache import cache_root
 from bakeoff.data.dataset import Dataset, Pictures
 from bakeoff.data.sources import KNOWN_SOURCES, _say_nothing, place_of, prepare
+from bakeoff.records import OnStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class Copy:
 
 
 def named_copies(
-    source: str, *, data_dir: Path | None = None, cache_dir: Path | None = None, on_progress: OnProgress | None = None
+    source: str, *, data_dir: Path | None = None, cache_dir: Path | None = None, on_progress: OnStage | None = None
 ) -> list[Copy]:
     """Return the pictures that are there more than once, each with the first of its kind: those across splits first.
 
@@ -69,7 +70,7 @@ def _splits(dataset: Dataset) -> dict[str, Pictures]:
     return {split: pictures for split, pictures in every.items() if pictures is not None}
 
 
-def _names(source: str, dataset: Dataset, cache_dir: Path | None, tell: OnProgress) -> tuple[list[str], list[str]]:
+def _names(source: str, dataset: Dataset, cache_dir: Path | None, tell: OnStage) -> tuple[list[str], list[str]]:
     """Return each picture's name and split, in the order in which copies count them."""
     splits = [split for split, pictures in _splits(dataset).items() for _ in range(len(pictures))]
     place = None if source in KNOWN_SOURCES else place_of(source, cache_root(cache_dir), tell)

@@ -8,13 +8,13 @@ import http.client
 import shutil
 import time
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
 from bakeoff.errors import DataError
+from bakeoff.records import OnStage
 
 CHUNK = 1 << 18
 TIMEOUT = 30.0
@@ -23,8 +23,6 @@ TIMEOUT = 30.0
 SLOW_SECONDS = 20.0
 SLOW_BYTES_PER_SECOND = 200_000
 """Rate over that time below which the next mirror is tried first (a guess: 170 MB in a quarter of an hour)."""
-
-OnProgress = Callable[[str, int, int | None], None]
 
 
 class _TransferError(Exception):
@@ -45,7 +43,7 @@ class Download:
     """Size in bytes."""
 
 
-def download(wanted: Download, target: Path, on_progress: OnProgress) -> Path:
+def download(wanted: Download, target: Path, on_progress: OnStage) -> Path:
     """Fetch a file, checked, through a `.part` file beside it that a later call goes on with.
 
     Every mirror is tried twice, going on with what has arrived: in the first round a slow one is left for the next, in
@@ -79,7 +77,7 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _from_mirrors(wanted: Download, target: Path, on_progress: OnProgress) -> Path:
+def _from_mirrors(wanted: Download, target: Path, on_progress: OnStage) -> Path:
     part = target.with_name(target.name + ".part")
     impatient = [(url, len(wanted.urls) == 1) for url in wanted.urls]
     said: list[str] = []
@@ -97,7 +95,7 @@ def _from_mirrors(wanted: Download, target: Path, on_progress: OnProgress) -> Pa
     )
 
 
-def _complete(url: str, part: Path, wanted: Download, on_progress: OnProgress, *, patient: bool) -> None:
+def _complete(url: str, part: Path, wanted: Download, on_progress: OnStage, *, patient: bool) -> None:
     """Complete a part from one mirror, or fetch it whole if what was there before turns out to be wrong.
 
     Raises:
@@ -118,7 +116,7 @@ def _complete(url: str, part: Path, wanted: Download, on_progress: OnProgress, *
             raise _TransferError(f"its content has md5 {found} instead of {wanted.md5}")
 
 
-def _fetch(url: str, part: Path, size: int, on_progress: OnProgress, *, patient: bool) -> None:
+def _fetch(url: str, part: Path, size: int, on_progress: OnStage, *, patient: bool) -> None:
     """Fetch what is missing of a file.
 
     Raises:

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.data.cache import Description, Entry, OnProgress
+from bakeoff.data.cache import Description, Entry
 from bakeoff.data.decode import FORMAT_OF_SUFFIX, Header
 from bakeoff.data.decoders import Problem, decode_into, read_headers
 from bakeoff.data.splits import split_validation
 from bakeoff.errors import DataError, UnusablePicturesError
+from bakeoff.records import OnStage
 
 TEST_SHARE = 0.2
 """Share of the pictures that is taken for the test set where a folder has none."""
@@ -127,7 +128,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def build(entry: Entry, layout: Layout, name: str, size: int | None, on_progress: OnProgress) -> Description:
+def build(entry: Entry, layout: Layout, name: str, size: int | None, on_progress: OnStage) -> Description:
     """Decode a folder's pictures into a cache entry, under a name.
 
     Raises:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.data import cifar, folder
-from bakeoff.data.cache import OnProgress, cache_root
+from bakeoff.data.cache import cache_root
 from bakeoff.data.decoders import read_headers
 from bakeoff.data.sources import KNOWN_SOURCES, _say_nothing, name_of, place_of, prepare
+from bakeoff.records import OnStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class DataReport:
 
 
 def inspect_source(
-    source: str, *, data_dir: Path | None = None, cache_dir: Path | None = None, on_progress: OnProgress | None = None
+    source: str, *, data_dir: Path | None = None, cache_dir: Path | None = None, on_progress: OnStage | None = None
 ) -> DataReport:
     """Look at every picture of a data set.
 
@@ -68,7 +69,7 @@ def inspect_source(
     )
 
 
-def _of_folder(layout: folder.Layout, name: str, tell: OnProgress) -> DataReport:
+def _of_folder(layout: folder.Layout, name: str, tell: OnStage) -> DataReport:
     paths = [Path(path) for pairs in layout.files.values() for path, _ in pairs]
     headers, problems = read_headers(paths, lambda done: tell("decoding", done, len(paths)), decode=True)
     kinds: dict[str, list[str]] = {}

@@ -10,9 +10,10 @@ import platformdirs
 
 from bakeoff.data import cifar, digits, folder
 from bakeoff.data.archive import SUFFIXES, is_archive, unpacked
-from bakeoff.data.cache import OnProgress, cache_root, open_or_build, opened_if_there
+from bakeoff.data.cache import cache_root, open_or_build, opened_if_there
 from bakeoff.data.dataset import Dataset
 from bakeoff.errors import DataError, SpecError, near_miss
+from bakeoff.records import OnStage
 from bakeoff.spec import content_id
 
 LARGEST_SIDE = 4096
@@ -35,7 +36,7 @@ def prepare(
     size: int | None = None,
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnStage | None = None,
     may_download: bool = True,
 ) -> Dataset:
     """Find a data set and decode it into the cache, unless it is there already.
@@ -87,7 +88,7 @@ def name_of(source: str) -> str:
     return name if name.isprintable() else repr(name)[1:-1]
 
 
-def place_of(source: str, root: Path, on_progress: OnProgress) -> Path:
+def place_of(source: str, root: Path, on_progress: OnStage) -> Path:
     """Return the folder that a path names, unpacking an archive first.
 
     Raises:
@@ -111,7 +112,7 @@ def place_of(source: str, root: Path, on_progress: OnProgress) -> Path:
     return unpacked(place, root, name, on_progress)
 
 
-def _cifar(chosen: cifar.Cifar, place: Path, root: Path, size: int | None, tell: OnProgress) -> Dataset:
+def _cifar(chosen: cifar.Cifar, place: Path, root: Path, size: int | None, tell: OnStage) -> Dataset:
     if size not in (None, cifar.SIDE):
         raise SpecError(
             f"{chosen.name} has pictures of {cifar.SIDE} pixels, but data.size = {size}; "

@@ -84,10 +84,23 @@ def create(name: str, classes: int) -> nn.Module:
     if name in OWN:
         network = OWN[name](classes)
     elif name.startswith(TIMM):
-        network = _timm().create_model(name.removeprefix(TIMM), pretrained=False, num_classes=classes)
+        network = _of_timm(name.removeprefix(TIMM), classes)
     else:
         network = torchvision_models.get_model(name, weights=None, num_classes=classes, **EXTRA.get(name, {}))
     return network
+
+
+def _of_timm(name: str, classes: int) -> nn.Module:
+    try:
+        return _timm().create_model(name, pretrained=False, num_classes=classes)  # type: ignore[no-any-return]
+    except RuntimeError as error:
+        model, dot, tag = name.partition(".")
+        if not dot:
+            raise
+        raise SpecError(
+            f"a tag after a dot must be one that timm knows of {model}, but got '{tag}'; leave it out: it names pretrained "
+            "weights, and networks begin with random ones here"
+        ) from error
 
 
 @cache

@@ -19,7 +19,7 @@ from bakeoff.audit.kept import plain
 from bakeoff.cost_records import Cost
 from bakeoff.report.audit import reasons
 from bakeoff.report.fitting import first_that_fits
-from bakeoff.words import brief, class_name, clean, count, duration, harmless, plural, size, with_spread
+from bakeoff.words import brief, class_name, clean, count, duration, harmless, plural, size, speed, with_spread
 
 DROPPED_FIRST = ("ended early", "memory", "MACs", "images/s", "params", "latency", "train time", "runs", "ties")
 """Columns of the ranking that a narrow terminal goes without, in this order; remarks tell of what ended early."""
@@ -109,7 +109,7 @@ def _cells(row: dict[Hashable, Any], ties: Mapping[str, str], *, by_test: bool) 
         "runs": str(row["done"]) if row["done"] == row["runs"] else f"{row['done']}/{row['runs']}",
         "ended early": ", ".join(f"{row[end]} {end}" for end in ("diverged", "failed") if row[end]),
         "train time": duration(row["seconds_train"]),
-        "images/s": "-" if math.isnan(row["images_per_second"]) else f"{row['images_per_second']:,.0f}",
+        "images/s": "-" if math.isnan(row["images_per_second"]) else speed(row["images_per_second"]),
         "params": count(row["parameters"]),
         "MACs": count(row["macs"]),
         "latency": _measured(row, "latency_p50", brief),
@@ -280,7 +280,7 @@ def forecast_table(rows: list[dict[str, Any]], title: str) -> Table:
             Text(clean(row["label"])),
             str(row["runs"]),
             duration(row["seconds"]),
-            f"{row['images_per_second']:,.0f}",
+            speed(row["images_per_second"]),
             count(row["parameters"]),
             count(row["macs"]),
             row["memory"],

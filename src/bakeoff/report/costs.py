@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -14,7 +15,7 @@ from rich.text import Text
 from bakeoff.analysis.costs import remarks
 from bakeoff.cost_records import Cost
 from bakeoff.report.fitting import first_that_fits
-from bakeoff.words import brief, clean, count, plural, size
+from bakeoff.words import brief, clean, count, plural, size, speed
 
 FORMULAS = (
     "standard D_K·D_K·M·N·D_F·D_F",
@@ -78,8 +79,8 @@ def _cells(cost: Cost) -> dict[str, str]:
         "MACs": count(cost.macs),
         "latency": brief(cost.latency_p50),
         "p95": brief(cost.latency_p95),
-        "images/s": f"{_speed(cost.throughput)} at {cost.throughput_batch}",
-        "train/s": _speed(cost.train_throughput),
+        "images/s": f"{speed(cost.throughput)} at {cost.throughput_batch}",
+        "train/s": speed(cost.train_throughput),
         "memory": "" if cost.peak_memory_inference is None else size(cost.peak_memory_inference),
         "train memory": "" if cost.peak_memory_train is None else size(cost.peak_memory_train),
         "energy": "" if cost.energy_per_image is None else f"{cost.energy_per_image:.3g} J",
@@ -118,10 +119,6 @@ def _meaning(cost: Cost) -> str:
         f"best batch tried; train/s and train memory of batches of {where.batch_size} with "
         f"{where.optimizer}. Memory is what the network adds to a process that has loaded torch."
     )
-
-
-def _speed(images_per_second: float) -> str:
-    return f"{images_per_second:,.0f}" if images_per_second >= 100 else f"{images_per_second:.3g}"
 
 
 def costs_to_json(profiles: Sequence[Any]) -> str:
@@ -195,6 +192,15 @@ def layer_table(title: str, rows: Sequence[Any]) -> LayerTable:
             and ratio_counted of the pair to the standard convolution that it stands for; None where there is none.
     """
     return LayerTable(title, rows)
+
+
+def layers_to_json(rows: Mapping[str, Sequence[Any]]) -> str:
+    """Return the layers of networks as JSON.
+
+    Args:
+        rows: As `layer_table` takes them, by the network's name.
+    """
+    return f"{json.dumps({name: [asdict(row) for row in layers] for name, layers in rows.items()}, indent=2)}\n"
 
 
 def _table(title: str) -> Table:

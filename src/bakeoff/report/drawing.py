@@ -6,6 +6,7 @@ Names are drawn as they are, never parsed as mathematics, with control character
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,9 +42,20 @@ NAME_LENGTH = 44
 
 
 def name(text: str) -> str:
-    """Return a name as it is drawn: one line, nothing obeyed, not too long."""
-    shown = clean(text).replace("\n", " ")
-    return shown if len(shown) <= NAME_LENGTH else shown[: NAME_LENGTH - 1] + "…"
+    """Return a name as it is drawn: one line, nothing obeyed, shortened within, as long names differ at their ends."""
+    shown = _whole(text)
+    end = (NAME_LENGTH - 1) // 2
+    return shown if len(shown) <= NAME_LENGTH else f"{shown[: NAME_LENGTH - 1 - end]}…{shown[-end:]}"
+
+
+def _whole(text: str) -> str:
+    return clean(text).replace("\n", " ")
+
+
+def names(texts: Sequence[str]) -> dict[str, str]:
+    """Return names as they are drawn beside each other: those that would look alike if shortened stay whole."""
+    times = Counter(map(name, texts))
+    return {text: name(text) if times[name(text)] == 1 else _whole(text) for text in texts}
 
 
 RECORDED = "dashed: as the paper's author recorded it on CIFAR-10 (one seed, batch 64, the paper's own view)"
@@ -238,9 +250,10 @@ def accuracy_by_epoch(curves: Sequence[Curve], best: Sequence[str]) -> Figure:
         if label not in looks:
             colour = colours.get(curve.configuration.model, FAINT)
             axes.plot(curve.epochs, _scaled(curve.mean, curve.metric), color=colour, alpha=0.4, linewidth=0.8)
+    shown = names(best)
     for label in best:
         if label in drawn:
-            handles[f"{name(label)}{_unfinished(drawn[label])}"] = _curve(axes, drawn[label], **looks[label])
+            handles[f"{shown[label]}{_unfinished(drawn[label])}"] = _curve(axes, drawn[label], **looks[label])
     if len(handles) < len(curves):
         handles["thin: other candidates"] = Line2D([], [], color=FAINT, linewidth=0.8)
     axes.set(xlabel="epoch", ylabel=f"{split} accuracy (%)")
@@ -270,10 +283,11 @@ def accuracy_against_time(trades: Sequence[Trade], split: str, best: Sequence[st
     others = [trade for label, trade in by_label.items() if label not in best]
     for trade in others:
         _point(axes, trade, size or 1, color=colours.get(trade.model, FAINT), marker="o", markersize=3.5, alpha=0.4)
+    shown = names(best)
     for place, label in enumerate(best):
         if label in by_label:
             look = _look(place)
-            handles[name(label)] = _point(axes, by_label[label], size or 1, color=look["color"], marker=look["marker"])
+            handles[shown[label]] = _point(axes, by_label[label], size or 1, color=look["color"], marker=look["marker"])
     if others:
         small = Line2D([], [], color=FAINT, marker="o", markersize=3.5, linestyle="none")
         handles["small: other candidates, by their rank where it fits"] = small

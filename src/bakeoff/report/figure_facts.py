@@ -127,13 +127,25 @@ def curve_facts(runs: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> list[C
     }
     curves = []
     for configuration in configurations(runs):
-        mine = runs[runs["candidate_id"] == configuration.id]
-        done = [values[run_id] for run_id in mine.loc[mine["status"] == RunStatus.DONE, "run_id"] if values.get(run_id)]
-        begun = [values[run_id] for run_id in mine["run_id"] if values.get(run_id)]
-        used = done or sorted(begun, key=len, reverse=True)[:1]
+        shown, complete = runs_shown(runs[runs["candidate_id"] == configuration.id], epochs)
+        used = [values[run_id] for run_id in shown if values.get(run_id)]
         if used:
-            curves.append(_curve(configuration, metric, used, complete=bool(done)))
+            curves.append(_curve(configuration, metric, used, complete=complete))
     return curves
+
+
+def runs_shown(runs: pd.DataFrame, epochs: pd.DataFrame) -> tuple[list[str], bool]:
+    """Return the runs of one candidate that its curves are of, and whether they are done; the same for all metrics.
+
+    Args:
+        runs: Of the candidate, as `Store.runs_frame` gives them.
+        epochs: Of the study, as `Store.epochs_frame` gives them.
+    """
+    done = [str(run_id) for run_id in runs.loc[runs["status"] == RunStatus.DONE, "run_id"]]
+    if done:
+        return done, True
+    came_far = epochs["run_id"].value_counts().reindex(runs["run_id"], fill_value=0)
+    return ([str(came_far.idxmax())] if came_far.any() else []), False
 
 
 def _finite_start(group: pd.DataFrame, metric: str) -> dict[int, float]:

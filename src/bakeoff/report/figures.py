@@ -17,6 +17,7 @@ import pandas as pd
 from bakeoff.analysis.ranking import rank
 from bakeoff.errors import MissingExtraError
 from bakeoff.files import write_atomically
+from bakeoff.records import RunStatus
 from bakeoff.report.figure_facts import (
     Configuration,
     Curve,
@@ -185,7 +186,9 @@ def draw_general_figures(
     if trades:
         yield "accuracy-against-time", drawing.accuracy_against_time(trades, split, best)
     else:
-        left_out.append("accuracy-against-time is not drawn: no run has finished")
+        finished = bool((runs["status"] == RunStatus.DONE).any())
+        why = "no candidate that has finished is ranked" if finished else "no run has finished"
+        left_out.append(f"accuracy-against-time is not drawn: {why}")
 
 
 def emphasised(table: pd.DataFrame) -> list[str]:

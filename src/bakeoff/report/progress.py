@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakeoff.records import EpochRecord, RunResult, RunStatus, StepReport
-from bakeoff.words import clean, duration, percent, plural
+from bakeoff.words import clean, duration, percent, plural, speed
 
 PLAIN_EVERY = 10.0
 """Seconds between plain lines of one stage."""
@@ -149,7 +149,7 @@ class StudyProgress:
                 f"{line.label}: epoch {report.epoch}/{line.epochs}",
                 f"step {report.step} of {report.steps}",
                 f"train {report.loss:.4f} {percent(report.accuracy)}",
-                f"{report.images_per_second:,.0f} images/s",
+                f"{speed(report.images_per_second)} images/s",
             ]
             self._say_of(line, parts, now)
 
@@ -166,7 +166,7 @@ class StudyProgress:
             f"{line.label}: epoch {record.epoch}/{line.epochs}",
             f"train {record.train_loss:.4f} {percent(record.train_accuracy)}",
             "" if record.val_loss is None else f"validation {record.val_loss:.4f} {percent(record.val_accuracy)}",
-            f"{record.images / seconds:,.0f} images/s" if seconds else "",
+            f"{speed(record.images / seconds)} images/s" if seconds else "",
         ]
         self._say_of(line, parts, time.monotonic())
 
@@ -236,6 +236,6 @@ def _cells(line: _Line, now: float) -> list[Text | ProgressBar]:
     cells.append(Text(f"epoch {report.epoch}/{line.epochs}"))
     cells.append(Text(f"loss {report.loss:.3f}"))
     cells.append(Text(percent(report.accuracy)))
-    cells.append(Text(f"{report.images_per_second:,.0f}/s"))
+    cells.append(Text(f"{speed(report.images_per_second)}/s"))
     cells.append(Text("" if left is None else f"{duration(left)} left"))
     return cells

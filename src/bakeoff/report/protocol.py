@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bakeoff.spec import ResolvedStudy, labels
 from bakeoff.spec.budget import Grant
-from bakeoff.words import count, duration, plural
+from bakeoff.words import count, duration, plural, speed
 
 LEAST_PREFIXED = 999.5
 """The number from which on numbers are shown with a prefix, which goes before the unit: 37 MMACs."""
@@ -39,7 +39,7 @@ def budget_words(study: ResolvedStudy, took: Mapping[str, float] | None = None) 
 
 def _granted(study: ResolvedStudy, grant: Grant, took: float | None) -> str:
     rate = grant.epoch.images_per_second
-    at = "" if rate is None else f" at {rate:,.0f} images/s"
+    at = "" if rate is None else f" at {speed(rate)} images/s"
     left = f"{_amount(study, grant.left)} left" if grant.left >= 0 else f"{_amount(study, -grant.left)} over the budget"
     ended = "" if took is None or took != took else f"; a run took {duration(took)}"
     return f"{plural(grant.epochs, 'epoch')} of {_amount(study, grant.epoch.amount)}{at}, {left}{ended}"

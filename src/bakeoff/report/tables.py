@@ -38,6 +38,8 @@ LATEX = {
     '"': r"\char34{}",
     "`": r"\textasciigrave{}",
     "'": r"\textquotesingle{}",
+    "[": "{[}",  # a row that begins with one would be an argument of \\midrule
+    "]": "{]}",
     "-": "-{}",  # two in a row would become a dash
     "µ": r"\textmu{}",
     "…": r"\ldots{}",

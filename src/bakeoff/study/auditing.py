@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from bakeoff.audit.registry import added
 from bakeoff.data.splits import split_indices
 from bakeoff.errors import AuditError, BakeoffError, SpecError, StudyError
 from bakeoff.flags import adapted_spec
-from bakeoff.records import RunStatus
+from bakeoff.records import OnStage, RunStatus
 from bakeoff.spec import ResolvedStudy, StudySpec, content_id, labels
 from bakeoff.store import Store
 from bakeoff.study.evidence import baseline, by_heart, gather, repeated
@@ -26,13 +26,11 @@ from bakeoff.study.planned import Plan
 from bakeoff.study.planning import plan_folder, plan_to_look_at
 from bakeoff.study.reading import Reading
 
-OnStage = Callable[[str, int, int | None], None]
-
 PROBES = "probes"
 FINDINGS = "findings"
 """The keys under which a study's database keeps what was measured for the audit, and what it found."""
 
-OF_THE_VERDICT = frozenset({"S2", "S3", "S5"})
+OF_THE_VERDICT = frozenset({"S2", "S3", "S5", "S6"})
 """Rules about the verdict as it is told, which leaves out candidates that an error of another kind touches."""
 
 
@@ -111,10 +109,10 @@ def stop_if_wasted(planned: Plan, findings: Sequence[Finding]) -> None:
     ]
     if left:
         told = "\n".join(f"  {one.rule} {one.title}: {one.message} {one.advice}" for one in left)
-        names = " ".join(f"--despite {name}" for name in dict.fromkeys(one.rule for one in left))
+        names = ",".join(dict.fromkeys(one.rule for one in left))
         raise AuditError(
             f"results must be able to say something, but the audit found errors that make training a waste:\n{told}\n"
-            f"mend them, or train all the same with {names} (or `despite` in [audit]); the findings stay with the results"
+            f"mend them, or train all the same with --despite {names} (or `despite` in [audit]); the findings stay with the results"
         )
 
 
@@ -163,7 +161,7 @@ def _found(reading: Reading, probes: Probes | None, why: str) -> list[Finding]:
     """
     evidence = evidence_after(reading, probes, why)
     found = audit(evidence)
-    out = reading.taken_out(found)
+    out = reading.excluded_by(found)
     if not out or evidence.verdict is None:
         return found
     known = rules()

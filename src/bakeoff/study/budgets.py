@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bakeoff.execution.messages import Task
 from bakeoff.execution.probe import Trials
+from bakeoff.records import OnStage
 from bakeoff.spec import CandidateSpec, EpochCost
 from bakeoff.study.costs import what_costs
 from bakeoff.study.planned import Plan
@@ -23,10 +23,8 @@ median counts."""
 
 STAGE = "measuring throughput"
 
-Progress = Callable[[str, int, int | None], None]
 
-
-def granted(planned: Plan, on_stage: Progress | None = None) -> Plan:
+def granted(planned: Plan, on_stage: OnStage | None = None) -> Plan:
     """Give each candidate the whole epochs that the study's budget affords.
 
     Under `time` each is tried with the convolutions that its runs will use, in as many processes at once as runs will
@@ -48,7 +46,7 @@ def granted(planned: Plan, on_stage: Progress | None = None) -> Plan:
     return planned.with_granted(study)
 
 
-def _measured(planned: Plan, on_stage: Progress | None) -> list[EpochCost]:
+def _measured(planned: Plan, on_stage: OnStage | None) -> list[EpochCost]:
     """Return the seconds that an epoch of each candidate takes, in their order."""
     runs = {run.candidate.id: run for run in planned.study.runs()}
     numerics = choose_numerics(planned, list(runs.values()), on_stage)

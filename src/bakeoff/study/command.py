@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from bakeoff.analysis.further_seeds import DEFAULT_MOST_SEEDS
 from bakeoff.errors import SpecError
 from bakeoff.execution.local import EarlyWorker
 from bakeoff.flags import adapted_spec, several
+from bakeoff.records import OnStage
 from bakeoff.spec import StudySpec
 from bakeoff.study import settling
 from bakeoff.study.driver import Outcome, Watcher, execute
@@ -33,7 +34,7 @@ def plan_command(
     tune: bool = True,
     costs: bool = True,
     data_dir: Path | None = None,
-    on_stage: Callable[[str, int, int | None], None] | None = None,
+    on_stage: OnStage | None = None,
 ) -> Plan:
     """Plan to go on with a study from its folder, or to run a study file, a specification or the default with flags.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.cost_records import Cost, known_costs
 from bakeoff.data.cache import cache_root
 from bakeoff.execution.machine import usable_cores
-from bakeoff.records import Numerics, RunStatus
+from bakeoff.records import Numerics, OnStage, RunStatus
 from bakeoff.spec import CandidateSpec, DataFacts, RunSpec, StudySpec
 from bakeoff.store import Store
 from bakeoff.study.machine import resolve_device
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from bakeoff.cost.turns import Unmeasured
 
 STAGE = "measuring costs"
-
-OnStage = Callable[[str, int, int | None], None]
 
 
 def what_costs(candidate: CandidateSpec) -> tuple[object, ...]:
@@ -184,16 +182,18 @@ def profile(
     runs = _runs(names, size, classes, batch_size, stem, precision, optimizer)
     changes = [_changes(run.candidate, classes, size) for run in runs]
     device, threads = resolve_device(device), threads or usable_cores()
+    chosen = _algorithms(runs, classes, size, threads, on_stage) if tune and device == "cpu" else [{} for _ in runs]
+    normalization = "compiled" if tune and compiled_normalization(device, cache_root(None)) else "library"
     numerics = [
         Numerics(
             device=device,
             threads=threads,
             channels_last=True,
             micro_batch=batch_size,
-            convolutions=chosen,
-            normalization="compiled" if tune and compiled_normalization(device, cache_root(None)) else "library",
+            convolutions=convolutions,
+            normalization=normalization,
         )
-        for chosen in _algorithms(runs, classes, size, threads, on_stage if tune and device == "cpu" else None)
+        for convolutions in chosen
     ]
     works = [
         Work(run=run, numerics=decided, dataset=None, classes=classes, picture=size)
@@ -238,11 +238,9 @@ def _changes(candidate: CandidateSpec, classes: int, size: int) -> tuple[str, ..
 
 
 def _algorithms(
-    runs: list[RunSpec], classes: int, size: int, threads: int, on_stage: OnStage | None
+    runs: list[RunSpec], classes: int, size: int, threads: int, on_stage: OnStage
 ) -> list[dict[str, list[str]]]:
-    """Return the algorithms for each network's convolutions; none are chosen without someone to tell."""
-    if on_stage is None:
-        return [{} for _ in runs]
+    """Return the algorithms that each network's convolutions choose by measuring."""
     jobs = [job_of(run, classes=classes, picture=size, pictures=run.candidate.recipe.batch_size) for run in runs]
     chosen = choose_algorithms(jobs, threads, cache_root(None), on_stage)
     return [chosen[job] for job in jobs]

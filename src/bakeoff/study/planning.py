@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from bakeoff.data import KNOWN_SOURCES, Dataset, prepare
 from bakeoff.data.cache import cache_root
 from bakeoff.errors import SpecError, StudyError, near_miss
 from bakeoff.flags import several
+from bakeoff.records import OnStage
 from bakeoff.spec import CandidateSpec, DataFacts, ResolvedStudy, StudySpec, content_id, labels
 from bakeoff.study.budgets import granted
 from bakeoff.study.folder import Study, refuse_other, stored_study
@@ -39,7 +40,7 @@ def plan(
     costs: bool = True,
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
-    on_stage: Callable[[str, int, int | None], None] | None = None,
+    on_stage: OnStage | None = None,
 ) -> Plan:
     """Find and decode the pictures, fill in every default, and check that every network can be built.
 
@@ -91,7 +92,7 @@ def plan_to_look_at(
     *,
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
-    on_stage: Callable[[str, int, int | None], None] | None = None,
+    on_stage: OnStage | None = None,
 ) -> Plan:
     """Plan a study that is not going to be run, whatever its folder holds.
 
@@ -116,7 +117,7 @@ def _asked(
     spec: StudySpec,
     data_dir: Path | None,
     cache_dir: Path | None,
-    on_stage: Callable[[str, int, int | None], None] | None,
+    on_stage: OnStage | None,
 ) -> tuple[ResolvedStudy, Dataset]:
     """Return a study with its defaults filled in, and its pictures."""
     known = Remembered(cache_root(cache_dir))
@@ -179,7 +180,7 @@ def plan_folder(
     costs: bool = True,
     data_dir: Path | None = None,
     cache_dir: Path | None = None,
-    on_stage: Callable[[str, int, int | None], None] | None = None,
+    on_stage: OnStage | None = None,
 ) -> Plan:
     """Plan to go on with a study from its folder alone.
 

@@ -31,6 +31,11 @@ class Reading:
     """A study's results as they stood at one moment: read once, so that all that is told of them agrees.
 
     What follows from them is worked out when it is first asked for, and kept.
+
+    Three verdicts differ in whom they leave out. `verdict` is the one that is told: candidates with an open error of the
+    audit are not judged, those with an error on the statistics alone are compared but not ranked. `verdict_before_audit`
+    judges everybody; most rules ask about it. `verdict_without` leaves given candidates out and needs no findings; rules
+    about what the verdict tells ask about it.
     """
 
     def __init__(self, study: Study, store: Store) -> None:
@@ -121,24 +126,24 @@ class Reading:
 
     def judged(self, *, excluded: Mapping[str, str] | None = None, smallest_difference: float | None = None) -> Verdict:
         """Return the verdict on other terms than those that the study declares; see `Study.verdict`."""
-        apart: Mapping[str, str] = {}
+        not_ranked: Mapping[str, str] = {}
         if excluded is None:
-            apart = self.unranked()
-            excluded = {one: apart[one] for one in self.taken_out(self.findings)}
-        if not excluded and not apart and smallest_difference is None:
-            return self.verdict_on_all
-        return self._judged(self.contenders, excluded, apart, smallest_difference)
+            not_ranked = self.unranked()
+            excluded = {one: not_ranked[one] for one in self.excluded_by(self.findings)}
+        if not excluded and not not_ranked and smallest_difference is None:
+            return self.verdict_before_audit
+        return self._judge(self.contenders, excluded, not_ranked, smallest_difference)
 
     @cached_property
-    def verdict_on_all(self) -> Verdict:
-        """The verdict as it is where the audit takes nobody out, which its rules on each candidate's statistics ask about.
+    def verdict_before_audit(self) -> Verdict:
+        """The verdict on everybody, which most of the audit's rules ask about.
 
         Raises:
             StudyError: If runs were tested on different pictures.
         """
-        return self._judged(self._everyone, {}, {}, None)
+        return self._judge(self._all_contenders, {}, {}, None)
 
-    def taken_out(self, findings: Iterable[Finding]) -> dict[str, str]:
+    def excluded_by(self, findings: Iterable[Finding]) -> dict[str, str]:
         """Return the candidates that errors of other kinds than statistics take out of the comparison, with the reason."""
         return unranked([finding for finding in findings if finding.rule not in STATISTICS], self._candidates)
 
@@ -151,17 +156,17 @@ class Reading:
         Raises:
             StudyError: If runs were tested on different pictures.
         """
-        return self._judged(self._everyone, excluded, {}, None)
+        return self._judge(self._all_contenders, excluded, {}, None)
 
     @cached_property
-    def _everyone(self) -> list[Contender]:
+    def _all_contenders(self) -> list[Contender]:
         return contenders(ranking.rank(self.runs, self.epochs), self.runs, self.epochs, self.cube)
 
-    def _judged(
+    def _judge(
         self,
         known: list[Contender],
         excluded: Mapping[str, str],
-        apart: Mapping[str, str],
+        unranked: Mapping[str, str],
         smallest_difference: float | None,
     ) -> Verdict:
         declared = self.study.spec.audit.smallest_difference
@@ -169,7 +174,7 @@ class Reading:
         return judge(
             known,
             excluded=excluded,
-            unranked=apart,
+            unranked=unranked,
             smallest_difference=declared if smallest_difference is None else smallest_difference,
             sequential=self.study.spec.sequential,
             ranked_by=ranking.ranked_by(self.epochs),

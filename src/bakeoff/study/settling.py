@@ -79,10 +79,7 @@ def settle(
         SpecError: If only some candidates are to run.
         StudyError: As `execute`.
     """
-    if planned.only:
-        raise SpecError(
-            f"a verdict needs all candidates, but --only {', '.join(planned.only)} came with --settle; leave one of them out"
-        )
+    _check_all_run(planned)
     planned = replace(planned, study=planned.study.to_be_settled())
     study, outcome = execute(planned, watcher, early)
     while not (outcome.interrupted or outcome.failed):
@@ -96,8 +93,21 @@ def settle(
     return study, outcome
 
 
+def _check_all_run(planned: Plan) -> None:
+    """Refuse to settle a verdict on some of the candidates.
+
+    Raises:
+        SpecError: If only some are to run.
+    """
+    if planned.only:
+        raise SpecError(
+            f"a verdict needs all candidates, but --only {', '.join(planned.only)} came with --settle; leave one of them out"
+        )
+
+
 def foreseen_round(planned: Plan, most_seeds: int = DEFAULT_MOST_SEEDS) -> Round | None:
     """Return the round that `settle` would begin with, without running it; None while runs of the study are left."""
+    _check_all_run(planned)
     if stored_study(planned.folder) is None:
         return None
     study = Study(planned.folder)

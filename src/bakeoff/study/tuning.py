@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from bakeoff.data.cache import cache_root
 from bakeoff.errors import SpecError, near_miss
 from bakeoff.execution.machine import usable_cores
 from bakeoff.execution.tuner import Job, Tuned, tune
-from bakeoff.records import Numerics
+from bakeoff.records import Numerics, OnStage
 from bakeoff.spec import RunSpec
 from bakeoff.spec.candidate import SMALL_INPUT
 from bakeoff.study.planned import Plan
@@ -42,9 +42,7 @@ LARGEST_BATCH = 512
 batches may not fit into memory, where training would take them in parts."""
 
 
-def choose_numerics(
-    planned: Plan, runs: Sequence[RunSpec], on_stage: Callable[[str, int, int | None], None] | None = None
-) -> dict[str, Numerics]:
+def choose_numerics(planned: Plan, runs: Sequence[RunSpec], on_stage: OnStage | None = None) -> dict[str, Numerics]:
     """Decide the numerics of runs that are about to start for the first time.
 
     Args:
@@ -72,7 +70,7 @@ def choose_numerics(
 
 
 def choose_algorithms(
-    jobs: Sequence[Job], threads: int, cache: Path, on_stage: Callable[[str, int, int | None], None] | None = None
+    jobs: Sequence[Job], threads: int, cache: Path, on_stage: OnStage | None = None
 ) -> dict[Job, dict[str, list[str]]]:
     """Choose algorithms for the convolutions of networks at work.
 
@@ -135,7 +133,7 @@ def tune_model(
     stem: str = "auto",
     precision: str = "float32",
     threads: int | None = None,
-    on_stage: Callable[[str, int, int | None], None] | None = None,
+    on_stage: OnStage | None = None,
 ) -> Tuned:
     """Measure the convolutions of one network, and the processor's peak beside them.
 

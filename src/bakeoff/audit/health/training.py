@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import scipy
 
@@ -18,8 +20,11 @@ from bakeoff.spec import ResolvedStudy
 from bakeoff.words import class_name
 
 CHANCE_QUANTILE = 0.999
-"""Quantile of the binomial distribution of a guessing network's accuracy: 13.0, 11.3 and 10.9 % of 1,000, 5,000 and
+"""Quantile of a guessing network's accuracy. Of the binomial distribution: 13.0, 11.3 and 10.9 % of 1,000, 5,000 and
 10,000 pictures of 10 classes."""
+
+SHUFFLES = 10_000
+"""Orders in which answers are dealt to the pictures, for a quantile of one in a thousand."""
 
 COLLAPSED = 0.1
 """Share of the pictures of other classes that a network must at least call something else; chosen here."""
@@ -116,6 +121,8 @@ def _guesses(run: SeenRun, data: DataProbe | None) -> str | None:
     # A network whose answers had nothing to do with the pictures would be right this often with the same answers.
     chance = sum(one * other for one, other in zip(predicted, true, strict=True)) / pictures**2
     limit = _quantile(pictures, chance)
+    if chance < accuracy <= limit:
+        limit = min(limit, _shuffled_quantile(tuple(predicted), tuple(true)))
     top = max(range(len(predicted)), key=lambda place: predicted[place])
     name = f"'{class_name(top if data is None else data.classes[top])}'"
     blank = health["blank_accuracy"]
@@ -145,6 +152,22 @@ def _learnt_by_the_test(run: SeenRun, data: DataProbe | None, chance: float) -> 
 
 def _quantile(pictures: int, chance: float) -> float:
     return float(scipy.stats.binom.ppf(CHANCE_QUANTILE, pictures, chance)) / pictures
+
+
+@functools.cache
+def _shuffled_quantile(predicted: tuple[int, ...], true: tuple[int, ...]) -> float:
+    """Return the accuracy that the same answers, dealt to the pictures at random, hardly ever exceed.
+
+    Where classes are uneven it lies far below the binomial distribution's, which lets the number of answers vary, too.
+
+    Args:
+        predicted: Pictures that were called each class.
+        true: Pictures of each class.
+    """
+    answers, labels = (np.repeat(np.arange(len(counts)), counts) for counts in (predicted, true))
+    generator = np.random.default_rng(0)
+    right = [np.count_nonzero(generator.permutation(answers) == labels) for _ in range(SHUFFLES)]
+    return float(np.quantile(right, CHANCE_QUANTILE, method="higher")) / len(labels)
 
 
 @rule(

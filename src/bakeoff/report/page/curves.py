@@ -9,8 +9,7 @@ import pandas as pd
 
 from bakeoff.analysis.ranking import METRICS
 from bakeoff.cost_records import PASSES
-from bakeoff.records import RunStatus
-from bakeoff.report.figure_facts import Curve, curve_facts
+from bakeoff.report.figure_facts import Curve, curve_facts, runs_shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +68,7 @@ def _course(
     candidate: str, runs: pd.DataFrame, spent: pd.DataFrame, curves: Mapping[str, Curve], macs: int | None
 ) -> Course:
     longest = max(curves.values(), key=lambda curve: len(curve.epochs))
-    mine = runs[runs["status"] == RunStatus.DONE] if longest.complete else runs
-    records = spent[spent["run_id"].isin(mine["run_id"])]
-    if not longest.complete:
-        records = records[records["run_id"] == records["run_id"].value_counts(sort=True).idxmax()]
+    records = spent[spent["run_id"].isin(runs_shown(runs, spent)[0])]
     means = records[records["epoch"].isin(longest.epochs)].groupby("epoch")[["seconds", "pictures"]].mean()
     return Course(
         candidate_id=candidate,

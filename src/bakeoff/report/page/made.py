@@ -29,7 +29,7 @@ def how_made(material: Material) -> Iterator[tuple[str, str]]:
 def _when(started: str | None, finished: str | None) -> str:
     if started is None:
         return UNKNOWN
-    return f"from {started} to {finished or 'now'} (UTC)"
+    return f"from {started} to {finished} (UTC)" if finished else f"since {started} (UTC)"
 
 
 def _added(material: Material) -> str:

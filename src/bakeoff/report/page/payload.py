@@ -77,5 +77,6 @@ def _trade(one: Trade, places: Mapping[str, int]) -> dict[str, Any]:
             for point in one.points
         ],
         "front": [places[candidate] for candidate in one.front],
+        "no_front": one.no_front,
         "named": [places[candidate] for candidate in one.named],
     }

@@ -11,7 +11,7 @@ import pandas as pd
 from bakeoff.analysis.progress import COMPLETE, Progress
 from bakeoff.analysis.verdict import Verdict
 from bakeoff.report.page.words import number_or_none, shown
-from bakeoff.words import brief, count, duration, percent, size
+from bakeoff.words import brief, count, duration, percent, size, speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def _cells(row: Mapping[Hashable, Any], ties: str) -> dict[str, Cell]:
         "parameters": _figure(row["parameters"], count),
         "macs": _figure(row["macs"], count),
         "latency": _figure(row.get("latency_p50"), brief, _p95(row)),
-        "throughput": _figure(row.get("throughput"), lambda speed: f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}"),
+        "throughput": _figure(row.get("throughput"), speed),
         "memory": _figure(row.get("peak_memory_inference"), size),
         "train_memory": _figure(row.get("peak_memory_train"), size),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -48,11 +48,11 @@ class Trade:
     front: tuple[str, ...]
     """Ids of the ranked candidates that none makes pointless, cheapest first."""
 
+    no_front: str
+    """Why there is no front, in a sentence; empty where there is one."""
+
     named: tuple[str, ...]
     """Ids of all points in the order in which they are named, as far as names fit: the winner, the front, the others."""
-
-    unknown: tuple[str, ...]
-    """Ids of candidates with an accuracy whose cost was not measured."""
 
 
 def trades(table: pd.DataFrame, found: Recommendation | None) -> list[Trade]:
@@ -98,8 +98,18 @@ def _trade(cost: str, costs: Mapping[str, float], accuracy: Mapping[str, float],
         cost=cost,
         points=tuple(points),
         front=() if front is None else front.on,
+        no_front="" if front is not None and front.on else _why_no_front(cost, points, found),
         named=order_of_names(
             costs, accuracy, () if front is None else front.on, None if found is None else found.verdict.winner
         ),
-        unknown=tuple(one for one in accuracy if one not in costs),
     )
+
+
+def _why_no_front(cost: str, points: Sequence[Point], found: Recommendation | None) -> str:
+    if found is None:
+        return "There is no verdict, so no front is drawn."
+    if not found.verdict.contending:
+        return "No candidate is ranked, so no front is drawn."
+    if any(point.doubted for point in points):
+        return f"The audit doubts the {NAMES[cost]} of every candidate that could be chosen, so no front is drawn."
+    return f"The {NAMES[cost]} of no candidate that could be chosen is known, so no front is drawn."

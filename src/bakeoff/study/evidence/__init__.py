@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bakeoff.audit.evidence import DataProbe, NetworkProbe, Probes, ViewProbe
 from bakeoff.data import Dataset
 from bakeoff.data.splits import SplitIndices, split_indices
-from bakeoff.records import OneBatch, Repeat
+from bakeoff.records import OneBatch, OnStage, Repeat
 from bakeoff.spec import RunSpec
 from bakeoff.study.evidence.pictures import baseline, data_probe
 from bakeoff.study.planned import Plan
@@ -24,7 +24,7 @@ __all__ = ["baseline", "by_heart", "gather", "repeated"]
 STAGE = "looking at pictures and views"
 
 
-def gather(planned: Plan, on_stage: Callable[[str, int, int | None], None] | None = None) -> Probes:
+def gather(planned: Plan, on_stage: OnStage | None = None) -> Probes:
     """Measure a planned study's views, networks and pictures; nothing is trained.
 
     What an earlier study has measured of the same is remembered.
@@ -97,7 +97,7 @@ def _decides(run: RunSpec) -> list[object]:
     return [candidate.model, candidate.stem, *_seen(run), early, run.precision, run.seed]
 
 
-def by_heart(planned: Plan, on_stage: Callable[[str, int, int | None], None] | None = None) -> dict[str, OneBatch]:
+def by_heart(planned: Plan, on_stage: OnStage | None = None) -> dict[str, OneBatch]:
     """Have a fresh copy of each candidate's network learn a few pictures by heart; seconds to minutes for each.
 
     Args:
@@ -117,7 +117,7 @@ def by_heart(planned: Plan, on_stage: Callable[[str, int, int | None], None] | N
     return found
 
 
-def repeated(planned: Plan, on_stage: Callable[[str, int, int | None], None] | None = None) -> dict[str, Repeat]:
+def repeated(planned: Plan, on_stage: OnStage | None = None) -> dict[str, Repeat]:
     """Take the first steps of a run of each candidate again; seconds to minutes for each that trains in a way of its own.
 
     Convolutions are PyTorch's own here: those chosen by measuring would have to be measured first.

@@ -88,7 +88,7 @@ def _verdict(reading: Reading, done: Sequence[str]) -> tuple[Verdict | None, str
     if not done:
         return None, NOT_FINISHED
     try:
-        return reading.verdict_on_all, ""
+        return reading.verdict_before_audit, ""
     except StudyError as error:
         return None, str(error)
 

@@ -119,9 +119,7 @@ function tellTrades() {
   const trade = chosenTrade();
   const names = trade.front.map(label);
   const shown = names.slice(0, 6).join(', ') + (names.length > 6 ? ` and ${names.length - 6} more` : '');
-  const none = trade.points.some((point) => point.at(-1))
-    ? `The audit doubts the ${trade.title} of every candidate that could be chosen, so no front is drawn.` : 'No candidate is ranked, so no front is drawn.';
-  $('trades-words').textContent = names.length ? `Not dominated, by ${trade.title} from the cheapest: ${shown}.` : none;
+  $('trades-words').textContent = trade.no_front || `Not dominated, by ${trade.title} from the cheapest: ${shown}.`;
   const points = pointsOf(trade).length;
   $('trades-count').textContent = points < facts.candidates.length ? `${points} of ${facts.candidates.length} candidates` : '';
 }
