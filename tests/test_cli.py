@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -19,6 +20,7 @@ import pytest
 
 from bakeoff import cli
 from bakeoff.audit import Finding, Severity, State
+from bakeoff.cli.parsing import numbers, word_list
 from bakeoff.cost import turns
 from bakeoff.study import Study, predictions_path
 from bakeoff.study.reading import Reading
@@ -381,7 +383,14 @@ def test_settling_ends_with_the_table(folder: Path, tmp_path: Path, capsys: pyte
         (["run", "--lrs", "fast"], ["--lrs takes numbers", "'fast'"]),
         (["run", "--epochs", "0"], ["epochs", "got 0"]),
         (["run", "--epochs", "5-3"], ["--epochs takes ranges from low to high", "'5-3'; give 3-5"]),
-        (["run", "--optimizers", ","], ["recipe.optimizer", "at least one value"]),
+        (["run", "--optimizers", ","], ["--optimizers takes words", "','", "leave it out"]),
+        (["run", "--only", ""], ["--only takes words", "''"]),
+        (["run", "--seeds", "5--3"], ["--seeds takes ranges from low to high", "'5--3'"]),
+        (["run", "--seeds", "0-99999999999999999999"], ["at most 10,000 numbers"]),
+        (["run", "--models", "timm/resnet18.bogus"], ["timm knows of resnet18", "'bogus'", "leave it out"]),
+        (["data", "--copies"], ["--copies", "name one"]),
+        (["show", "nowhere", "--csv", "--json"], ["--csv and --json", "leave one of them out"]),
+        (["figures", "nowhere", "--out", "fig.png"], ["--out takes a folder", "'fig.png'"]),
         (["run", "--seeds", "a"], ["--seeds takes whole numbers", "'a'"]),
         (["run", "--schedule", "cosin"], ["did you mean 'cosine'"]),
         (["run", "--precision", "float64"], ["float32, bfloat16", "'float64'"]),
@@ -418,6 +427,32 @@ def test_bad_input_is_told_with_rule_value_and_exit_code_2(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_flag_that_takes_a_comma_list_may_be_given_again(capsys: pytest.CaptureFixture[str]) -> None:
+    for seeds in (["0", "1-2"], ["0,1", "2"], ["0-2"]):
+        assert numbers(seeds, "--seeds", int) == [0, 1, 2]
+    assert word_list(["a,b", "c"], "--only") == ["a", "b", "c"]
+    assert bakeoff("run", "--models", "resnet81", "--models", "alexnet") == 2
+    assert "'resnet81'" in capsys.readouterr().err
+
+
+def test_names_that_look_like_emoji_codes_are_told_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bakeoff("data", "/nowhere/:rocket:") == 2
+    assert ":rocket:" in capsys.readouterr().err
+
+
+def test_a_terminal_without_the_letters_of_a_name_ends_nothing(tmp_path: Path) -> None:
+    stored_study(
+        tmp_path / "study", [Network(name="猫", correct=bits(0.9)), Network(name="dog", correct=bits(0.8, seed=2))]
+    )
+    for form in ((), ("--csv",), ("--json",)):
+        command = [sys.executable, "-m", "bakeoff", "show", str(tmp_path / "study"), *form]
+        shown = subprocess.run(
+            command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, check=False
+        )
+        assert (shown.returncode, b"Traceback" in shown.stderr) == (0, False)
+        assert any(name in shown.stdout for name in (b"\\u732b", "猫".encode()))
+
+
 def test_hostile_names_in_errors_are_shown_not_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("cat", "dog"):
         (tmp_path / "train" / name).mkdir(parents=True)
@@ -445,6 +480,8 @@ def test_no_validation_split_is_allowed_and_remarked_upon(tmp_path: Path, capsys
     captured = capsys.readouterr()
     assert "P1 selection on the test set (error)" in captured.err
     assert "ranked by test accuracy" in captured.out
+    assert bakeoff("show", str(tmp_path / "study"), "--targets", "50%") == 2
+    assert "keeps no validation split" in " ".join(capsys.readouterr().err.split())
 
 
 def test_data_says_what_is_in_a_data_set(capsys: pytest.CaptureFixture[str]) -> None:
@@ -532,6 +569,9 @@ def test_profile_shows_layers_by_formula_and_as_counted(capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     for words in ("depthwise", "pointwise", "3·3·32·112·112", "3,612,672"):
         assert words in shown
+    assert bakeoff("profile", "mobilenet_v1", "--layers", "--input", "224", "--json") == 0
+    layers = json.loads(capsys.readouterr().out)["mobilenet_v1"]
+    assert 3_612_672 in [layer["counted"] for layer in layers if layer["kind"] == "depthwise"]
 
 
 @pytest.mark.parametrize(

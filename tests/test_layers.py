@@ -65,7 +65,7 @@ BELOW = {
         "audit",
         "flags",
     },
-    "forecast": {"errors", "spec", "execution", "study"},
+    "forecast": {"errors", "records", "spec", "execution", "study"},
     "reporting": {"errors", "files", "analysis", "report", "store", "study"},
     "watch": {"errors", "words", "records", "spec", "store", "report", "study", "reporting"},
     "cli": {

@@ -22,6 +22,7 @@ from bakeoff.records import RunStatus
 from bakeoff.report.drawing import OPTIMIZER_COLOURS
 from bakeoff.report.figure_facts import curve_facts, score_facts, trade_facts
 from bakeoff.report.figures import draw_general_figures, draw_training_figures, emphasised, figures
+from bakeoff.report.page.curves import courses
 from tests.synthetic import Run, frames
 
 pytestmark = pytest.mark.slow
@@ -89,6 +90,19 @@ def test_where_no_seed_has_finished_the_farthest_is_shown_alone(tmp_path: Path) 
     runs = [Run(seed=0, train=[0.1], val=None, status=RUNNING), Run(seed=1, val=None, status=DIVERGED, test=None)]
     (curve,) = curve_facts(*frames(tmp_path, *runs), "train_accuracy")
     assert (curve.runs, curve.complete, curve.mean) == (1, False, (0.5, 0.6, 0.7))
+
+
+def test_all_curves_of_a_candidate_that_has_not_finished_are_of_one_run(tmp_path: Path) -> None:
+    # The first lost its loss in the third epoch, and yet came as far as the second.
+    runs = [
+        Run(seed=0, val=(0.1, 0.2, 0.3), loss=(1.0, 0.9, math.nan), status=RUNNING, seconds=5),
+        Run(seed=1, val=(0.7, 0.8, 0.9), loss=(2.0, 1.9, 1.8), status=RUNNING, seconds=100),
+    ]
+    tables = frames(tmp_path, *runs)
+    (accuracy,), (loss,) = (curve_facts(*tables, metric) for metric in ("val_accuracy", "train_loss"))
+    assert (accuracy.mean, loss.mean) == ((0.1, 0.2, 0.3), (1.0, 0.9))
+    (course,) = courses(*tables, ["alpha"])
+    assert course.seconds == pytest.approx((6.25, 12.5, 18.75))
 
 
 def test_a_curve_ends_before_the_first_loss_that_is_not_finite(tmp_path: Path) -> None:
@@ -322,14 +336,39 @@ def test_hostile_names_are_drawn_literally_and_safely(tmp_path: Path) -> None:
 def test_a_hostile_name_stands_in_the_legend_unparsed_and_shortened(tmp_path: Path) -> None:
     figure = drawn(tmp_path, Run(candidate=HOSTILE))[0]["accuracy-by-epoch"]
     (shown,) = [text for text in texts(figure) if text.startswith("_a")]
-    assert shown.startswith("_a $\\frac{1}{0}$ <script>")
+    assert shown.startswith("_a $\\frac{1}{0}$ <scri…x")
+    assert shown.endswith("x")
     assert len(shown) == 44
+
+
+def test_long_names_that_differ_anywhere_have_a_line_each_in_the_legend(tmp_path: Path) -> None:
+    labels = [
+        f"mobilenet_v2 adam 0.001 {middle} cosine 10 epochs batch {size}" for middle in "ab" for size in (64, 128)
+    ]
+    made, _ = drawn(tmp_path, *(Run(candidate=label) for label in labels))
+    for stem in ("accuracy-by-epoch", "accuracy-against-time"):
+        assert set(labels) <= set(texts(made[stem]))
+        assert not any(text.startswith(("thin", "small")) for text in texts(made[stem]))
+
+
+def test_long_names_that_differ_at_their_ends_are_shortened_within(tmp_path: Path) -> None:
+    labels = [f"mobilenet_v2 adam 0.001 cosine 10 epochs batch size {size}" for size in (64, 128)]
+    shown = texts(drawn(tmp_path, *(Run(candidate=label) for label in labels))[0]["accuracy-by-epoch"])
+    assert [len(text) for text in shown if text.startswith("mobilenet_v2")] == [44, 44]
+    assert all(any(text.endswith(f"batch size {size}") for text in shown) for size in (64, 128))
 
 
 def test_drawing_leaves_matplotlibs_settings_alone(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     figures(*frames(tmp_path, Run()), tmp_path / "out")
     assert dict(matplotlib.rcParams) == before
+
+
+def test_where_nobody_is_ranked_that_is_the_reason_and_not_that_nothing_has_finished(tmp_path: Path) -> None:
+    left_out: list[str] = []
+    made = dict(draw_general_figures(*frames(tmp_path, Run()), left_out, {"alpha": "S1 too few seeds"}))
+    assert "accuracy-against-time" not in made
+    assert left_out == ["accuracy-against-time is not drawn: no candidate that has finished is ranked"]
 
 
 STUDIES = {

@@ -288,6 +288,10 @@ def test_reasons_below_a_latex_table_are_few_enough_for_its_page(tmp_path: Path)
     assert "And 8 more." in latex
 
 
+def test_a_name_in_brackets_is_no_argument_of_the_line_above_it() -> None:
+    assert tables.latex_text("[ours] net") == "{[}ours{]} net"
+
+
 def test_nothing_in_a_name_is_obeyed(tmp_path: Path) -> None:
     found = standings_of(tmp_path, Run(candidate=HOSTILE), Run(candidate='=HYPERLINK("http://x.y")'))
     name = found.rows[0].label
@@ -303,7 +307,7 @@ def test_nothing_in_a_name_is_obeyed(tmp_path: Path) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40))
 def test_latex_has_no_character_left_that_it_would_obey(text: str) -> None:
     escaped = tables.latex_text(text)
-    left = re.sub(r"\\[{}$&#%_]|\\(?:text[a-z]+|char34|ldots)\{\}|-\{\}", "", escaped)
+    left = re.sub(r"\\[{}$&#%_]|\\(?:text[a-z]+|char34|ldots)\{\}|-\{\}|\{[][]\}", "", escaped)
     assert not set(left) & set('\\{}$&#%_^~<>|"`')
     assert from_latex(escaped) == text
 

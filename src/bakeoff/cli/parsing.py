@@ -53,6 +53,8 @@ def numbers(given: Sequence[str] | None, flag: str, kind: type[int] | type[float
     for part in ",".join(given).split(","):
         try:
             values += _range(part.strip(), flag) if kind is int else [kind(part)]
+        except SpecError:
+            raise
         except ValueError as error:
             what = "whole numbers, or ranges such as 0-4," if kind is int else "numbers"
             raise SpecError(f"{flag} takes {what} with commas between them, but got '{','.join(given)}'") from error

@@ -205,7 +205,20 @@ def test_the_front_is_that_of_the_recommendation(judged: Study, of_judged: PageF
 def test_without_a_verdict_points_are_shown_and_no_front(tmp_path: Path) -> None:
     trade = page_facts(material(tmp_path, Run())).trades[0]
     assert trade.front == ()
+    assert trade.no_front == "There is no verdict, so no front is drawn."
     assert not trade.points[0].ranked
+
+
+def test_why_there_is_no_front_is_told_as_it_is(judged: Study) -> None:
+    reading = judged.reading()
+    found = reading.recommendation
+    assert trades(reading.table, found)[0].no_front == ""
+    for known, why in (
+        (replace(found, fronts={}), "is known, so no front"),
+        (replace(found, fronts={}, doubted={"good": "C4"}, costs={"good": {}}), "The audit doubts the"),
+        (replace(found, fronts={}, verdict=replace(found.verdict, candidates=())), "No candidate is ranked"),
+    ):
+        assert why in trades(reading.table, known)[0].no_front
 
 
 def test_a_cost_that_the_audit_doubts_is_told_from_a_candidate_that_is_not_ranked(judged: Study) -> None:
