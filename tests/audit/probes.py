@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bakeoff.audit.evidence import DataProbe, Geometry, InputStatistics, NetworkProbe, Overlap, ViewProbe
+from bakeoff.audit.evidence import DataProbe, FieldOfView, InputStatistics, NetworkProbe, Overlap, ViewProbe
 
-GEOMETRY = Geometry(coverage=0.86, least=0.77, window=(30.0, 30.0), scale=1.0, size=32, draws=256)
+GEOMETRY = FieldOfView(coverage=0.86, least=0.77, window=(30.0, 30.0), scale=1.0, size=32, draws=256)
 """A random crop of 32 out of 32 pixels with padding 4."""
 
-WHOLE = Geometry(coverage=1.0, least=1.0, window=(32.0, 32.0), scale=1.0, size=32, draws=1)
+WHOLE = FieldOfView(coverage=1.0, least=1.0, window=(32.0, 32.0), scale=1.0, size=32, draws=1)
 
 INPUTS = InputStatistics(mean=(-0.27, -0.25, -0.2), std=(1.1, 1.1, 1.1), largest=2.6, pictures=2048)
 """The black borders of such a crop lower the mean."""

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bakeoff.analysis.verdict import judge
-from bakeoff.audit import Finding, Severity, State, comparison, tuning
-from bakeoff.audit.selection import p5_order_at_equal_trials, s6_winners_curse
+from bakeoff.audit import Finding, Severity, State, statistics, tuning
+from bakeoff.audit.selection_checks import p5_order_at_equal_trials, s6_winners_curse
 from tests.analysis.people import contender
 
 LABELS = {name: f"the {name}" for name in "abcdefghij"}
@@ -25,7 +25,7 @@ def curse(**changes: Any) -> Finding:
         "validation_pictures": 5000,
         "labels": LABELS,
     }
-    return s6_winners_curse(comparison.winners_curse, **evidence | changes)
+    return s6_winners_curse(statistics.winners_curse, **evidence | changes)
 
 
 def test_a_validation_accuracy_far_above_the_test_is_told() -> None:
@@ -36,10 +36,10 @@ def test_a_validation_accuracy_far_above_the_test_is_told() -> None:
 
 def test_what_keeps_it_from_being_asked_is_told_as_it_is() -> None:
     verdict = judge([contender("a", test=SEEDS, validation=0.93), contender("b", test=SEEDS, validation=0.92)])
-    (unseen,) = comparison.winners_curse.check(labels=LABELS, verdict=verdict, data=None)
+    (unseen,) = statistics.winners_curse.check(labels=LABELS, verdict=verdict, data=None)
     assert (unseen.state, "on how many pictures" in unseen.message) == (State.NOT_RUN, True)
     on_test = judge([contender("a", test=SEEDS, validation=np.nan)], ranked_by="test")
-    (none,) = comparison.winners_curse.check(labels=LABELS, verdict=on_test, data=None)
+    (none,) = statistics.winners_curse.check(labels=LABELS, verdict=on_test, data=None)
     assert (none.state, "no validation split" in none.message) == (State.NOT_RUN, True)
 
 
@@ -69,7 +69,7 @@ def test_healthy_studies_hardly_ever_fire(candidates: int, seeds: int) -> None:
         test = {
             LABELS[name]: networks[place, :, 300:].mean(axis=1) for place, name in enumerate("abcdefgh"[:candidates])
         }
-        finding = s6_winners_curse(comparison.winners_curse,
+        finding = s6_winners_curse(statistics.winners_curse,
             test=test, validation=validation, test_pictures=600, validation_pictures=300,
             labels={label: label for label in test},
         )  # fmt: skip

@@ -20,7 +20,7 @@ from bakeoff.analysis.ranking import rank
 from bakeoff.errors import MissingExtraError, StudyError
 from bakeoff.records import RunStatus
 from bakeoff.report.drawing import OPTIMIZER_COLOURS
-from bakeoff.report.figure_facts import curve_facts, score_facts, trade_facts
+from bakeoff.report.figure_facts import curve_facts, score_facts, timed_accuracies
 from bakeoff.report.figures import draw_general_figures, draw_training_figures, emphasised, figures
 from bakeoff.report.page.curves import courses
 from tests.synthetic import Run, frames
@@ -123,15 +123,15 @@ def test_scores_are_of_finished_runs_only(tmp_path: Path) -> None:
 
 
 def test_a_trade_is_the_ranking_accuracy_against_training_time(tmp_path: Path) -> None:
-    split, (trade,) = trade_facts(*frames(tmp_path, Run()))
+    split, (trade,) = timed_accuracies(*frames(tmp_path, Run()))
     assert (split, trade.accuracy, trade.seconds) == ("val", 0.6, 37.5)
 
 
 def test_a_candidate_that_the_audit_does_not_rank_has_no_place_in_the_figure(tmp_path: Path) -> None:
     tables = frames(tmp_path, Run(candidate="a", val=(0.9,) * 3), Run(candidate="b", val=(0.8,) * 3))
     best = str(rank(*tables)["candidate_id"].iloc[0])
-    assert [(one.label, one.rank) for one in trade_facts(*tables)[1]] == [("a", 1), ("b", 2)]
-    assert [(one.label, one.rank) for one in trade_facts(*tables, {best: "S1"})[1]] == [("b", 1)]
+    assert [(one.label, one.rank) for one in timed_accuracies(*tables)[1]] == [("a", 1), ("b", 2)]
+    assert [(one.label, one.rank) for one in timed_accuracies(*tables, {best: "S1"})[1]] == [("b", 1)]
 
 
 def test_of_many_candidates_the_best_of_each_model_stands_out(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_of_many_candidates_those_without_a_name_have_their_rank_where_it_lies_o
     figure.draw_without_rendering()
     numbers = [text for text in axes.texts if text.get_text()]
     ranks = {text.get_text() for text in numbers}
-    named, trades = emphasised(rank(*tables)), trade_facts(*tables)[1]
+    named, trades = emphasised(rank(*tables)), timed_accuracies(*tables)[1]
     unnamed = {str(trade.rank) for trade in trades if trade.label not in named}
     assert ranks <= unnamed
     assert len(ranks) >= len(unnamed) // 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bakeoff.report.protocol import budget_words, protocol_words
-from bakeoff.spec import Conditions, DataFacts, EpochCost, ResolvedStudy, StudySpec
+from bakeoff.spec import DataFacts, EpochCost, ResolvedStudy, StudySpec, TrialConditions
 
 CIFAR = DataFacts(
     fingerprint="f" * 12, size=32, train_pictures=50_000, classes=10, has_validation=False, flippable=True
@@ -24,7 +24,7 @@ def test_equal_epochs_need_no_words_but_their_own() -> None:
 def test_a_time_budget_is_told_with_epochs_throughput_and_what_a_run_took() -> None:
     study = resolved(protocol="time", budget="10min").granted(
         [EpochCost(amount=100, images_per_second=450), EpochCost(amount=660, images_per_second=68)],
-        Conditions(device="cpu", at_once=2, threads=1),
+        TrialConditions(device="cpu", at_once=2, threads=1),
     )
     assert budget_words(study, {study.candidates[0].id: 612.0, study.candidates[1].id: float("nan")}) == [
         "Candidates got equal seconds of training, as far as whole epochs go: 10 min a run.",

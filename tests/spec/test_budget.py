@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from bakeoff.errors import SpecError
 from bakeoff.flags import adapted_spec
-from bakeoff.spec import Conditions, DataFacts, EpochCost, ResolvedStudy, StudySpec, TrainingBudget
+from bakeoff.spec import DataFacts, EpochCost, ResolvedStudy, StudySpec, TrainingBudget, TrialConditions
 from bakeoff.spec.budget import parse_budget
 
 CIFAR = DataFacts(
     fingerprint="f" * 12, size=32, train_pictures=50_000, classes=10, has_validation=False, flippable=True
 )
-HERE = Conditions(device="cpu", at_once=2, threads=1)
+HERE = TrialConditions(device="cpu", at_once=2, threads=1)
 
 
 def study(**changes: Any) -> StudySpec:

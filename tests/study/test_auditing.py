@@ -250,7 +250,7 @@ def test_errors_that_another_version_found_stay_where_nothing_can_be_asked_anew(
     assert study.unranked() == whole.unranked()
     # They are told as what they are, on the page and in the terminal.
     here = version("bakeoff")
-    said = study.reading().said.found_before
+    said = study.reading().audit_result.found_before
     assert said.startswith(
         f"Found by bakeoff 0.0.7; not asked again, because bakeoff {here} cannot read what that one measured"
     )
@@ -273,7 +273,7 @@ def test_a_version_that_did_not_write_its_name_is_told_as_another_one(whole: Stu
     del kept_before["by"]
     with Store.create_or_open(study.folder / DATABASE) as store:
         store.set_note(auditing.FINDINGS, json.dumps(kept_before | {"of": "another state"}))
-    assert study.reading().said.found_before.startswith("Found by another version of bakeoff; not asked again")
+    assert study.reading().audit_result.found_before.startswith("Found by another version of bakeoff; not asked again")
 
 
 def test_the_audit_measures_what_an_old_study_lacks_and_keeps_it(whole: Study, tmp_path: Path) -> None:

@@ -183,8 +183,8 @@ def test_predictions_are_read_and_candidates_compared_once_for_all_that_the_page
 ) -> None:
     study = uneven_study(tmp_path, network("a", 0.95, 3), network("b", 0.9, 3))
     known = study.findings()
-    assert study.said is not None
-    assert known == study.said[1]
+    assert study.audit_result is not None
+    assert known == study.audit_result[1]
     read: list[Path] = []
     judged: list[object] = []
     real_read, real_judge = cube.load_correct, reading_module.judge

@@ -10,7 +10,7 @@ import pytest
 from bakeoff.records import RunStatus
 from bakeoff.spec import StudySpec
 from bakeoff.store import Store
-from bakeoff.watch.standing import Standing, rows_of, standing, summary, told
+from bakeoff.watch.standing import StudyStanding, rows_of, standing, summary, told
 from tests.synthetic import Run, fill, planned
 from tests.watch.browsing import FACTS
 from tests.watch.writer import record
@@ -24,7 +24,9 @@ def row(run: str, *, status: RunStatus = RunStatus.PENDING, done: int = 0, secon
     }  # fmt: skip
 
 
-def stand(*rows: dict[str, object], workers: int | None = None, silent_for: float = 0.0, **since: float) -> Standing:
+def stand(
+    *rows: dict[str, object], workers: int | None = None, silent_for: float = 0.0, **since: float
+) -> StudyStanding:
     heard = {key.replace("_", "/"): value for key, value in since.items()}
     return standing("s", pd.DataFrame(rows), workers=workers, since=heard, silent_for=silent_for)
 

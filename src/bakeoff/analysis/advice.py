@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bakeoff.analysis.budget import NAMES, amount
-from bakeoff.analysis.wording import accuracy_words, left_out, names_list, open_words, points, so_far
+from bakeoff.analysis.wording import accuracy_words, left_out, listed_briefly, open_words, points, so_far
 from bakeoff.words import percent
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _further_ties(found: Recommendation, pick: str, *, either: bool) -> list[str
     others = [one for one in found.ties if one != found.runner_up]
     if not others:
         return []
-    names = names_list([_label(found, one) for one in others])
+    names = listed_briefly([_label(found, one) for one in others])
     said = f"{_label(found, pick)} is not told apart from {names}{' either' if either else ''}."
     unsettled = [one for one in others if not found.verdict.equivalent(pick, one)]
     return [said, *(open_words(found.verdict.pair(pick, one)) for one in unsettled[:1] if not either)]
@@ -128,7 +128,7 @@ def _noise(found: Recommendation) -> list[str]:
     named = [one for one in (found.pick, found.runner_up, found.closest) if one is not None and one in found.noisy]
     if not named:
         return []
-    labels = names_list([_label(found, one) for one in named])
+    labels = listed_briefly([_label(found, one) for one in named])
     return [f"Timings of {labels} are noisy: measure again on a machine at rest before you choose by them."]
 
 
@@ -153,5 +153,5 @@ def _not_known(found: Recommendation) -> list[str]:
 def _unsure(found: Recommendation, candidates: Sequence[str]) -> str:
     """Begin a sentence on candidates of which the same costs are not known."""
     costs = [NAMES[cost] for cost in found.fits[candidates[0]].unknown]
-    names = names_list([_label(found, one) for one in candidates])
-    return f"Whether {names} would fit is not known: the {names_list(costs)} {'was' if len(costs) == 1 else 'were'}"
+    names = listed_briefly([_label(found, one) for one in candidates])
+    return f"Whether {names} would fit is not known: the {listed_briefly(costs)} {'was' if len(costs) == 1 else 'were'}"

@@ -18,7 +18,7 @@ import pandas as pd
 import scipy
 
 from bakeoff.analysis.statistics.differences import ROUNDING
-from bakeoff.analysis.wording import names_list
+from bakeoff.analysis.wording import listed_briefly
 from bakeoff.words import plural
 
 VIEWS = ("train_view", "evaluate_view", "normalization")
@@ -169,7 +169,7 @@ def _left_out(results: Sequence[_Result]) -> str:
             by_reason.setdefault(one.unranked, []).append(one.label)
     if not by_reason:
         return ""
-    told = "; ".join(f"{names_list(labels)} ({reason})" for reason, labels in by_reason.items())
+    told = "; ".join(f"{listed_briefly(labels)} ({reason})" for reason, labels in by_reason.items())
     return f"Not compared here, as the audit left them out of the ranking: {told}."
 
 

@@ -20,7 +20,7 @@ SEEDS = (2, 3, 4, 5, 10, 20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+class SeedSpread:
     """How far a study's seeds lie apart."""
 
     sd: float
@@ -94,7 +94,7 @@ def plan_seeds(
     )
 
 
-def spread_of(verdict: Verdict) -> Spread:
+def spread_of(verdict: Verdict) -> SeedSpread:
     """Return how far the seeds of the candidates that a verdict judges lie apart.
 
     Raises:
@@ -111,7 +111,7 @@ def spread_of(verdict: Verdict) -> Spread:
         )
     gaps = [gap for pair in verdict.pairs if (gap := pair.comparison.new_pictures) is not None]
     margins = [t_quantile(0.95, gap.pictures - 1) * math.sqrt(gap.floor_variance) for gap in gaps]
-    return Spread(
+    return SeedSpread(
         sd=math.sqrt(squares / freedom),
         seeds=freedom + len(several),
         candidates=len(verdict.candidates),

@@ -252,12 +252,12 @@ def _of_many(verdict: Verdict) -> list[str]:
     if equivalent:
         within = points(verdict.smallest_difference)
         said.append(
-            f"{names_list(equivalent)} {'is' if len(equivalent) == 1 else 'are'} equivalent to it, within {within}."
+            f"{listed_briefly(equivalent)} {'is' if len(equivalent) == 1 else 'are'} equivalent to it, within {within}."
         )
     if unsettled:
         pair = verdict.pair(leader, unsettled[0])
         apart = _evidence(pair, verdict) if pair.comparison.new_pictures else f"{points(pair.comparison.gap)} apart"
-        against = names_list([names[one] for one in unsettled])
+        against = listed_briefly([names[one] for one in unsettled])
         said.append(f"Against {against} there is no winner: it and {names[unsettled[0]]} are {apart}.")
         said.append(open_words(pair))
     return said
@@ -274,10 +274,10 @@ def _leads(verdict: Verdict, leader: str) -> str:
 def _better_than(names: Sequence[str]) -> str:
     if not names:
         return ""
-    return f" and is better than {names_list(names)}"
+    return f" and is better than {listed_briefly(names)}"
 
 
-def names_list(names: Sequence[str]) -> str:
+def listed_briefly(names: Sequence[str]) -> str:
     """Return names as a list in a sentence; beyond the first few they are counted."""
     if len(names) > NAMED + 1:
         return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} others"

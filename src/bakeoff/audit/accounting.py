@@ -13,7 +13,7 @@ from bakeoff.analysis.time_to_accuracy import time_to_accuracy, usual_targets
 from bakeoff.audit.cost import costs_at_hand, unmeasured
 from bakeoff.audit.finding import Finding, Ranking, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
-from bakeoff.audit.words import listed, named, percent
+from bakeoff.audit.words import listed, named, rounded_percent
 from bakeoff.cost_records import Cost
 from bakeoff.records import RunStatus
 from bakeoff.spec import ResolvedStudy
@@ -54,11 +54,11 @@ def accounting(
         worst = max(share for share in bound.values() if share is not None)
         yield accounting.fires(
             Severity.WARNING,
-            f"Training {named(bound, study, labels)} waits for data in up to {percent(worst)} of each step: its speed is that "
+            f"Training {named(bound, study, labels)} waits for data in up to {rounded_percent(worst)} of each step: its speed is that "
             "of the pictures' preparation.",
             candidates=bound,
             evidence={"loader_share": worst},
-            threshold=f"more than {percent(LOADER_BOUND)} of a step",
+            threshold=f"more than {rounded_percent(LOADER_BOUND)} of a step",
             advice="Compare networks by `train_throughput`, which leaves the data out.",
         )
     inherited = [candidate for candidate, cost in known.items() if not cost.timing.fresh_process]
@@ -137,7 +137,7 @@ def _times_to_accuracy(labels: Mapping[str, str], runs: pd.DataFrame, epochs: pd
         yield accounting.fires(
             Severity.NOTE,
             "Which candidate is fastest hangs on the accuracy to be reached: "
-            f"{listed([f'{labels[one]} to {percent(target)}' for target, one in fastest.items()])}.",
+            f"{listed([f'{labels[one]} to {rounded_percent(target)}' for target, one in fastest.items()])}.",
             candidates=dict.fromkeys(fastest.values()),
             evidence={f"{target:g}": labels[one] for target, one in fastest.items()},
             threshold="another candidate at 90, 95 or 99 % of the best validation accuracy",
@@ -156,7 +156,7 @@ def _flattered(candidate: str, times: Mapping[str, Any], of_hits: float, labels:
     counted = f"the median is {duration(median)}" if math.isfinite(median) else "half or more never do"
     return accounting.fires(
         Severity.NOTE,
-        f"{labels[candidate]} is fastest to {percent(times['target'])} validation accuracy only among the seeds that reach it: "
+        f"{labels[candidate]} is fastest to {rounded_percent(times['target'])} validation accuracy only among the seeds that reach it: "
         f"{duration(of_hits)} in {hits} of {seeds}. Of all its seeds {counted}.",
         candidates=[candidate],
         evidence={"target": float(times["target"]), "hits": hits, "seeds": seeds, "seconds_of_hits": of_hits},

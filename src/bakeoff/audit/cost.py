@@ -20,7 +20,7 @@ from bakeoff.analysis.costs import (
 from bakeoff.audit.evidence import AbsentError
 from bakeoff.audit.finding import Finding, Ranking, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
-from bakeoff.audit.words import by_value, listed, named, percent
+from bakeoff.audit.words import by_value, listed, named, rounded_percent
 from bakeoff.cost_records import COMPARED, PASSES, Cost, known_costs
 from bakeoff.records import ENDED
 from bakeoff.spec import ResolvedStudy
@@ -59,7 +59,7 @@ def costs_at_hand(costs: Mapping[str, dict[str, Any]]) -> dict[str, Cost]:
 
 
 def unmeasured(
-    of: Rule,
+    asking: Rule,
     *,
     study: ResolvedStudy,
     labels: Mapping[str, str],
@@ -70,7 +70,7 @@ def unmeasured(
     """Say of which candidates the cost is not known. One that was not trained yet is measured when it has been.
 
     Args:
-        of: The rule that asks.
+        asking: The rule that asks.
         study: The study.
         labels: A short name by candidate id.
         costs: As they are stored.
@@ -84,7 +84,7 @@ def unmeasured(
         ([one for one in missing if one in costs], "the stored cost lacks figures; measure it again"),
     ):
         if candidates:
-            yield of.not_run(f"{named(candidates, study, labels)}: {why}", candidates=candidates)
+            yield asking.not_run(f"{named(candidates, study, labels)}: {why}", candidates=candidates)
 
 
 @rule(
@@ -146,7 +146,7 @@ def _miscounted(label: str, candidate: str, cost: Cost, ratio: float, size: int 
         f"The stored count of {label} is {ratio:.3g} times that made when the study was planned: {why}.",
         candidates=[candidate],
         evidence={"macs": cost.macs, "ratio": ratio, "input_size": measured_at, "candidate_input_size": size},
-        threshold=f"a ratio off 1 by more than {percent(MISCOUNTED)}",
+        threshold=f"a ratio off 1 by more than {rounded_percent(MISCOUNTED)}",
         advice="Measure the study's costs again with this version.",
     )
 
@@ -257,9 +257,9 @@ def _noisy(known: Mapping[str, Cost], study: ResolvedStudy, labels: Mapping[str,
         f"Timings are noisy: {listed(told)}.{''.join(unsure)}",
         candidates=noisy,
         evidence=_noisiest([known[candidate] for candidate in noisy]),
-        threshold=f"fewer than {CALLS_FOR_P95} calls; interquartile range > {percent(MOST_SPREAD)} of the median; 95th "
-        f"percentile > {MOST_TAIL:g} medians; first and last third differing by > {percent(MOST_DRIFT)}; others taking > "
-        f"{percent(MOST_BUSY)} of the processors",
+        threshold=f"fewer than {CALLS_FOR_P95} calls; interquartile range > {rounded_percent(MOST_SPREAD)} of the median; 95th "
+        f"percentile > {MOST_TAIL:g} medians; first and last third differing by > {rounded_percent(MOST_DRIFT)}; others taking > "
+        f"{rounded_percent(MOST_BUSY)} of the processors",
         advice="Measure again on a machine at rest; differences below the noise say nothing.",
     )
 

@@ -10,7 +10,7 @@ from bakeoff.audit import views
 from bakeoff.audit.evidence import DataProbe, NetworkProbe, Overlap
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
-from bakeoff.audit.words import named, percent
+from bakeoff.audit.words import named, rounded_percent
 from bakeoff.spec import ResolvedStudy
 from bakeoff.words import class_name
 
@@ -64,9 +64,9 @@ def _copied(one: Overlap) -> Finding:
     bad = one.second == "test" and share > MANY_COPIES
     return copies.fires(
         Severity.ERROR if bad else Severity.WARNING,
-        f"{one.same:,} of {one.pictures:,} {one.second} pictures ({percent(share)}) are in the {one.first} split too, pixel for pixel.",
+        f"{one.same:,} of {one.pictures:,} {one.second} pictures ({rounded_percent(share)}) are in the {one.first} split too, pixel for pixel.",
         evidence={"same": one.same, "pictures": one.pictures, "share": share},
-        threshold=f"an error above {percent(MANY_COPIES)} of the test pictures, a warning above none",
+        threshold=f"an error above {rounded_percent(MANY_COPIES)} of the test pictures, a warning above none",
         advice=f"Remove them from the {one.first} split; `bakeoff data FOLDER --copies` names them.",
     )
 
@@ -76,10 +76,10 @@ def _nearly(one: Overlap, data: DataProbe) -> Finding:
     known = " By eye 3.3 % of CIFAR-10's and 10 % of CIFAR-100's test pictures are (arXiv:1902.00423)."
     return copies.fires(
         Severity.WARNING if share > MANY_NEAR else Severity.NOTE,
-        f"{one.near:,} of {one.pictures:,} {one.second} pictures ({percent(share)}) are in the {one.first} split too but for "
+        f"{one.near:,} of {one.pictures:,} {one.second} pictures ({rounded_percent(share)}) are in the {one.first} split too but for "
         f"compression, brightness, a pixel's shift or mirroring.{known if cifar else ''}",
         evidence={"near": one.near, "pictures": one.pictures, "share": share},
-        threshold=f"colours and details that go together; a warning above {percent(MANY_NEAR)} of a split",
+        threshold=f"colours and details that go together; a warning above {rounded_percent(MANY_NEAR)} of a split",
         advice="Report the accuracy on ciFAIR, which has them replaced, too."
         if cifar
         else "Look at them (`bakeoff data FOLDER --copies`), and keep all copies of a picture in one split.",
@@ -132,10 +132,10 @@ def _odd_shares(data: DataProbe) -> Iterator[Finding]:
         if chance < ODD_COUNTS:
             yield integrity.fires(
                 Severity.WARNING,
-                f"Classes have other shares in the {split} split than in training: '{name}' is {percent(abs(odds[worst]))} "
+                f"Classes have other shares in the {split} split than in training: '{name}' is {rounded_percent(abs(odds[worst]))} "
                 f"{'more' if odds[worst] > 0 else 'less'} frequent there.",
                 evidence={"split": split, "p": chance, "worst_share": odds[worst]},
-                threshold=f"chi-square p < {ODD_COUNTS:g} and a class's share off by more than {percent(ODD_SHARE)}",
+                threshold=f"chi-square p < {ODD_COUNTS:g} and a class's share off by more than {rounded_percent(ODD_SHARE)}",
                 advice="Divide the pictures stratified by class.",
             )
 
@@ -148,7 +148,7 @@ def _uneven(data: DataProbe) -> Iterator[Finding]:
         yield integrity.fires(
             Severity.WARNING,
             f"Classes are uneven: '{frequent}' has {ratio:.1f} times the training pictures of '{rare}', so accuracy speaks "
-            f"mostly of the frequent ones; always answering '{frequent}' gives {percent(max(train) / sum(train))}.",
+            f"mostly of the frequent ones; always answering '{frequent}' gives {rounded_percent(max(train) / sum(train))}.",
             evidence={"ratio": ratio, "largest_share": max(train) / sum(train)},
             threshold=f"largest over smallest class > {UNEVEN:g}",
             advice="Look at the accuracy of each class, or at their mean (balanced accuracy), too.",
@@ -163,7 +163,7 @@ def _constants(data: DataProbe) -> Iterator[Finding]:
                 Severity.WARNING,
                 f"{count:,} of {pictures:,} {split} pictures show a single colour.",
                 evidence={"split": split, "constant": count, "pictures": pictures},
-                threshold=f"more than {percent(MANY_CONSTANT)} of a split",
+                threshold=f"more than {rounded_percent(MANY_CONSTANT)} of a split",
                 advice="Look at them; such pictures are often what is left of damaged files.",
             )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Geometry:
+class FieldOfView:
     """What one view lets through of a picture, measured by pushing a picture of coordinates through it."""
 
     coverage: float
@@ -56,8 +56,8 @@ class InputStatistics:
 class ViewProbe:
     """What a candidate's two views do."""
 
-    train: Geometry
-    evaluate: Geometry
+    train: FieldOfView
+    evaluate: FieldOfView
     train_inputs: InputStatistics
     evaluate_inputs: InputStatistics
     fetched: int

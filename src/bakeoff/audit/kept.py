@@ -22,7 +22,7 @@ _PROBES = TypeAdapter(Probes)
 _FINDINGS = TypeAdapter(list[Finding])
 
 
-class Said(NamedTuple):
+class AuditResult(NamedTuple):
     """What the audit says of a study."""
 
     of: str
@@ -84,7 +84,7 @@ def document(name: str, findings: Sequence[Finding], labels: Mapping[str, str], 
         name: The study's.
         findings: Of it.
         labels: Of candidates, by id.
-        found_before: As `Said` has it.
+        found_before: As `AuditResult` has it.
     """
     content = {
         "study": name,

@@ -13,7 +13,7 @@ from bakeoff.audit.evidence import Baseline, DataProbe, NetworkProbe
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.references import REFERENCES
 from bakeoff.audit.rule import Rule, Stage, rule
-from bakeoff.audit.words import named, percent
+from bakeoff.audit.words import named, rounded_percent
 from bakeoff.records import RunStatus
 from bakeoff.spec import CandidateSpec, ResolvedStudy
 from bakeoff.words import plural
@@ -63,7 +63,7 @@ def selection(*, study: ResolvedStudy, validated: bool, data: DataProbe | None) 
             Severity.ERROR,
             f"{shared.same:,} of {shared.pictures:,} test pictures are in the validation split too: what chooses is what scores.",
             evidence={"same": shared.same, "pictures": shared.pictures},
-            threshold=f"more than {percent(SAME_SPLIT)} of the test pictures",
+            threshold=f"more than {rounded_percent(SAME_SPLIT)} of the test pictures",
             advice="Give `val` and `test` pictures of their own.",
         )
     if validated and data is None:
@@ -166,7 +166,7 @@ def evaluation_mode(
             Severity.ERROR,
             f"{named(leaking, study, labels)}: a picture's scores depend on the others in its batch, by {worst:.2g} standard "
             "deviations of the scores"
-            f"{'' if followed == 0 else f', and have a gradient by their pixels, of {percent(followed)} of the largest'}.",
+            f"{'' if followed == 0 else f', and have a gradient by their pixels, of {rounded_percent(followed)} of the largest'}.",
             candidates=leaking,
             evidence={"difference": worst, "gradient": followed, "pictures": networks[leaking[0]].pictures},
             threshold=f"more than {limit:g} standard deviations of the logits, or any gradient by another picture",
@@ -196,7 +196,7 @@ class _Reached:
     epochs: int
 
     def __str__(self) -> str:
-        return f"{percent(self.accuracy)} {self.of} accuracy after {plural(self.epochs, 'epoch')}"
+        return f"{rounded_percent(self.accuracy)} {self.of} accuracy after {plural(self.epochs, 'epoch')}"
 
 
 @rule(
@@ -259,8 +259,8 @@ def _below_linear(
     broken = linear > chance and (reached.accuracy - chance) / (linear - chance) < HARDLY_LINEAR
     yield implausibly_low.fires(
         Severity.ERROR if broken else Severity.NOTE,
-        f"{labels[candidate.id]} has {reached}: less than a linear "
-        f"classifier on the raw pixels, which has {percent(linear)} (trained on {baseline.train_pictures:,} pictures, scored on {pictures:,}).",
+        f"{labels[candidate.id]} has {reached}: less than a linear classifier on the raw pixels, which has "
+        f"{rounded_percent(linear)} (trained on {baseline.train_pictures:,} pictures, scored on {pictures:,}).",
         candidates=[candidate.id],
         evidence={
             "accuracy": reached.accuracy,
@@ -269,7 +269,7 @@ def _below_linear(
             "standard_error": error,
             "chance": chance,
         },
-        threshold=f"two standard errors below it; an error below {percent(HARDLY_LINEAR)} of what it is above chance",
+        threshold=f"two standard errors below it; an error below {rounded_percent(HARDLY_LINEAR)} of what it is above chance",
         advice="Suspect the pipeline first (the view, the learning rate), then the number of epochs, and the network last.",
     )
 
@@ -300,7 +300,7 @@ def _below_published(
             "share": share,
             "share_of_epochs": training,
         },
-        threshold=f"below {FAR_BELOW:g} of it above chance; a note with less than {percent(ENOUGH_TRAINING)} of its epochs",
+        threshold=f"below {FAR_BELOW:g} of it above chance; a note with less than {rounded_percent(ENOUGH_TRAINING)} of its epochs",
         advice="Compare the view, the stem and the recipe with the published ones.",
     )
 

@@ -15,9 +15,9 @@ GROUP = "bakeoff.rules"
 
 def built_in() -> tuple[Rule, ...]:
     """Return bakeoff's own rules, in the order in which they are told."""
-    from bakeoff.audit import accounting, comparison, cost, data, health, protocol  # SciPy's statistics load with them
+    from bakeoff.audit import accounting, cost, data, health, protocol, statistics  # SciPy's statistics load with them
 
-    return (*data.RULES, *protocol.RULES, *health.RULES, *comparison.RULES, *cost.RULES, *accounting.RULES)
+    return (*data.RULES, *protocol.RULES, *health.RULES, *statistics.RULES, *cost.RULES, *accounting.RULES)
 
 
 def rules() -> tuple[Rule, ...]:

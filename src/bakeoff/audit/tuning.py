@@ -13,7 +13,7 @@ from bakeoff.audit.evidence import DataProbe
 from bakeoff.audit.finding import Finding, Severity, State
 from bakeoff.audit.health.curves import standard_error
 from bakeoff.audit.rule import Rule, Stage, rule
-from bakeoff.audit.selection import p5_order_at_equal_trials
+from bakeoff.audit.selection_checks import p5_order_at_equal_trials
 from bakeoff.audit.settings import KEYS, RECIPE_KEYS, UNUSED, free_keys, settings, subject_keys, subjects, sweeps
 from bakeoff.audit.words import listed, named
 from bakeoff.records import ENDED, RunStatus

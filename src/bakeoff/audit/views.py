@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from bakeoff.audit.evidence import Geometry, InputStatistics, ViewProbe
+from bakeoff.audit.evidence import FieldOfView, InputStatistics, ViewProbe
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.rule import Rule, Stage, rule
-from bakeoff.audit.words import by_value, named, percent
+from bakeoff.audit.words import by_value, named, rounded_percent
 from bakeoff.spec import ResolvedStudy
 
 # Thresholds marked "chosen here" are bakeoff's own and were tried on healthy studies; docs/audit.md tells how.
@@ -65,8 +65,8 @@ def field_of_view(
         least, most = min(enough, key=lambda one: enough[one]), max(enough, key=lambda one: enough[one])
         yield field_of_view.fires(
             Severity.WARNING,
-            f"Candidates see unlike shares of each picture in training: {labels[least]} {percent(enough[least])}, "
-            f"{labels[most]} {percent(enough[most])}.",
+            f"Candidates see unlike shares of each picture in training: {labels[least]} {rounded_percent(enough[least])}, "
+            f"{labels[most]} {rounded_percent(enough[most])}.",
             candidates=enough,
             evidence={"least": enough[least], "most": enough[most]},
             threshold=f"largest over smallest mean coverage > {UNLIKE_COVERAGE:g}",
@@ -75,13 +75,13 @@ def field_of_view(
 
 
 def _sliver(
-    candidates: list[str], train: Geometry, evaluate: Geometry, study: ResolvedStudy, labels: Mapping[str, str]
+    candidates: list[str], train: FieldOfView, evaluate: FieldOfView, study: ResolvedStudy, labels: Mapping[str, str]
 ) -> Finding:
     width, height = min(train, evaluate, key=lambda one: one.coverage).window
     return field_of_view.fires(
         Severity.ERROR,
-        f"{percent(train.coverage)} of each picture reaches {named(candidates, study, labels)} in training, and "
-        f"{percent(evaluate.coverage)} in evaluation: the network's {train.size}x{train.size} input is a window of "
+        f"{rounded_percent(train.coverage)} of each picture reaches {named(candidates, study, labels)} in training, and "
+        f"{rounded_percent(evaluate.coverage)} in evaluation: the network's {train.size}x{train.size} input is a window of "
         f"{width:.1f} x {height:.1f} of the picture's {study.size} x {study.size} pixels.",
         candidates=candidates,
         evidence={

@@ -38,7 +38,7 @@ def listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def percent(share: float) -> str:
+def rounded_percent(share: float) -> str:
     """Return a share as a percentage: 100 %, 25.8 %, 2.0 %, 0.02 %."""
     value = 100 * share
     return f"{value:.0f} %" if value >= 99.95 else f"{value:.1f} %" if value >= 1 or value == 0 else f"{value:.1g} %"

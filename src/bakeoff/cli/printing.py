@@ -65,6 +65,6 @@ def print_table(folder: Path, *, written: bool = True) -> None:
     took = dict(zip(table["candidate_id"], table["seconds_train"], strict=True))
     for remark in [*budget_words(study.spec, took), *reading.remarks]:
         console.print(f"- {clean(remark)}", markup=False, highlight=False)
-    for line in audit_report(reading.findings, found_before=reading.said.found_before):
+    for line in audit_report(reading.findings, found_before=reading.audit_result.found_before):
         console.print(line)
     console.print(f"{'Written to' if written else 'Kept in'} {folder}", markup=False, highlight=False, soft_wrap=True)

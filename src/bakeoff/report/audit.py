@@ -18,7 +18,7 @@ def audit_report(findings: Sequence[Finding], *, whole: bool = False, found_befo
     Args:
         findings: As `audit` gives them, what fires first.
         whole: With the thresholds, and with why each rule was not run; else without notes, which are counted.
-        found_before: Which other version of bakeoff found this and why it was not asked again, as `audit.kept.Said` has it.
+        found_before: Which other version of bakeoff found this and why it was not asked again, as `audit.kept.AuditResult` has it.
     """
     firing = [one for one in findings if one.state is State.FIRES and (whole or one.severity is not Severity.NOTE)]
     lines = [Text(f"The audit as it was kept: {clean(found_before)}", style="yellow")] if found_before else []

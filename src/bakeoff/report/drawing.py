@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bakeoff.report.canvas import label_panels, legend_below, pair, single, whole_numbers
-from bakeoff.report.figure_facts import Configuration, Curve, Score, Trade
+from bakeoff.report.figure_facts import Configuration, Curve, Score, TimedAccuracy
 from bakeoff.report.numbering import number_points
 from bakeoff.report.recorded import RecipeKey, RecordedCurve, RecordedScore
 from bakeoff.words import clean
@@ -262,7 +262,7 @@ def accuracy_by_epoch(curves: Sequence[Curve], best: Sequence[str]) -> Figure:
     return figure
 
 
-def accuracy_against_time(trades: Sequence[Trade], split: str, best: Sequence[str]) -> Figure:
+def accuracy_against_time(trades: Sequence[TimedAccuracy], split: str, best: Sequence[str]) -> Figure:
     """Draw the accuracy of each candidate against its training time.
 
     Args:
@@ -308,7 +308,7 @@ def accuracy_against_time(trades: Sequence[Trade], split: str, best: Sequence[st
     return figure
 
 
-def _point(axes: Axes, trade: Trade, size: int, **look: Any) -> Artist:
+def _point(axes: Axes, trade: TimedAccuracy, size: int, **look: Any) -> Artist:
     """Draw a candidate with its spread over seeds; `size` is the unit of time in seconds."""
     down, up = _within(100 * trade.accuracy, 100 * trade.accuracy_sd, 100)
     spread = [[down], [up]] if math.isfinite(trade.accuracy_sd) else None
@@ -330,7 +330,7 @@ def _look(place: int) -> dict[str, Any]:
     }
 
 
-def _colours_by_model(facts: Sequence[Curve] | Sequence[Trade], best: Sequence[str]) -> dict[str, str]:
+def _colours_by_model(facts: Sequence[Curve] | Sequence[TimedAccuracy], best: Sequence[str]) -> dict[str, str]:
     """Return the colour of each model's best candidate, in which its others are drawn faintly."""
     models = {fact.label: fact.model for fact in facts}
     colours: dict[str, str] = {}

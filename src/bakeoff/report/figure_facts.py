@@ -80,7 +80,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
+class TimedAccuracy:
     """What a candidate reaches, and the training it takes."""
 
     label: str
@@ -195,9 +195,9 @@ def score_facts(runs: pd.DataFrame) -> list[Score]:
     return scores
 
 
-def trade_facts(
+def timed_accuracies(
     runs: pd.DataFrame, epochs: pd.DataFrame, unranked: Mapping[str, str] | None = None
-) -> tuple[str, list[Trade]]:
+) -> tuple[str, list[TimedAccuracy]]:
     """Return which split candidates are ranked by (`val` or `test`), and what each ranked one reaches and takes."""
     table = rank(runs, epochs, unranked)
     if table.empty:
@@ -205,7 +205,7 @@ def trade_facts(
     split = str(table["ranked_by"].iloc[0])
     ranked = table[table["rank"].notna() & (table["seconds_train"] > 0)]
     return split, [
-        Trade(
+        TimedAccuracy(
             label=row["candidate"],
             model=row["model"],
             rank=int(row["rank"]),

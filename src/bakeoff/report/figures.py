@@ -26,7 +26,7 @@ from bakeoff.report.figure_facts import (
     longest_by_model,
     longest_by_recipe,
     score_facts,
-    trade_facts,
+    timed_accuracies,
 )
 from bakeoff.report.recorded import recorded_curves, recorded_scores
 
@@ -182,7 +182,7 @@ def draw_general_figures(
         yield "accuracy-by-epoch", drawing.accuracy_by_epoch(curves, best)
     else:
         left_out.append("accuracy-by-epoch is not drawn: no run has finished an epoch")
-    split, trades = trade_facts(runs, epochs, unranked)
+    split, trades = timed_accuracies(runs, epochs, unranked)
     if trades:
         yield "accuracy-against-time", drawing.accuracy_against_time(trades, split, best)
     else:

@@ -8,11 +8,13 @@ from collections.abc import Collection, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bakeoff.report.figure_facts import Trade
+from bakeoff.report.figure_facts import TimedAccuracy
 from bakeoff.report.naming import Box, order_of_names, placed
 
 
-def number_points(figure: Figure, axes: Axes, trades: Sequence[Trade], wanted: Collection[str], size: int) -> None:
+def number_points(
+    figure: Figure, axes: Axes, trades: Sequence[TimedAccuracy], wanted: Collection[str], size: int
+) -> None:
     """Write the ranks of candidates beside their points, in the order in which they are named, as far as they fit.
 
     Args:
@@ -54,7 +56,7 @@ def _pixels(axes: Axes, x: float, y: float) -> tuple[float, float]:
     return float(at[0]), float(at[1])
 
 
-def _taken(axes: Axes, trade: Trade, point: tuple[float, float], size: int) -> list[Box]:
+def _taken(axes: Axes, trade: TimedAccuracy, point: tuple[float, float], size: int) -> list[Box]:
     """Return where a candidate's mark and its spread over seeds lie, in pixels."""
     x, y = point
     boxes = [Box(x - 4, y - 4, x + 4, y + 4)]

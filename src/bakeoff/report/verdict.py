@@ -14,7 +14,7 @@ from rich.text import Text
 
 from bakeoff.analysis.budget import amount
 from bakeoff.analysis.recommendation import Recommendation
-from bakeoff.analysis.seed_plan import SeedPlan, Spread
+from bakeoff.analysis.seed_plan import SeedPlan, SeedSpread
 from bakeoff.analysis.verdict import Standing, Verdict
 from bakeoff.report.fitting import first_that_fits
 from bakeoff.words import clean, duration, percent, plural
@@ -125,7 +125,7 @@ def as_json(facts: dict[str, Any]) -> str:
     return json.dumps(facts, indent=2, allow_nan=False) + "\n"
 
 
-def seed_plan_sentences(plan: SeedPlan, spread: Spread | None) -> list[str]:
+def seed_plan_sentences(plan: SeedPlan, spread: SeedSpread | None) -> list[str]:
     """Return what a seed plan rests on.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bakeoff.spec.audit import AuditSpec
 from bakeoff.spec.base import PrecisionName, content_id
-from bakeoff.spec.budget import Conditions, EpochCost, Grant, ProtocolName, TrainingBudget
+from bakeoff.spec.budget import EpochCost, Grant, ProtocolName, TrainingBudget, TrialConditions
 from bakeoff.spec.candidate import CandidateGrid, CandidateSpec, labels
 from bakeoff.spec.data import DataFacts, DataSpec, resolve_validation
 from bakeoff.spec.recipe import DEFAULT_LEARNING_RATES, RECIPES, Recipe, RecipeGrid
@@ -23,7 +23,6 @@ __all__ = [
     "AuditSpec",
     "CandidateGrid",
     "CandidateSpec",
-    "Conditions",
     "DataFacts",
     "DataSpec",
     "EpochCost",
@@ -37,6 +36,7 @@ __all__ = [
     "RunSpec",
     "StudySpec",
     "TrainingBudget",
+    "TrialConditions",
     "ViewSpec",
     "Views",
     "content_id",

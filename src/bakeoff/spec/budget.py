@@ -46,7 +46,7 @@ class EpochCost(Spec):
     """Largest less smallest of the measurement's repetitions, as a share of their median."""
 
 
-class Conditions(Spec):
+class TrialConditions(Spec):
     """Under which throughput was measured: as many runs at once as the study has workers."""
 
     device: str
@@ -79,8 +79,8 @@ class TrainingBudget(Spec):
     amount: Amount | None = None
     """What it came to; left out until what an epoch takes is known."""
 
-    conditions: Conditions | None = None
-    """Conditions of the measurement, under `time`."""
+    conditions: TrialConditions | None = None
+    """TrialConditions of the measurement, under `time`."""
 
     grants: tuple[Grant, ...] = ()
     """One a candidate, in their order; none until what an epoch takes is known."""
@@ -92,7 +92,7 @@ class TrainingBudget(Spec):
         return self
 
     def divided(
-        self, epochs: Sequence[int], costs: Sequence[EpochCost], conditions: Conditions | None = None
+        self, epochs: Sequence[int], costs: Sequence[EpochCost], conditions: TrialConditions | None = None
     ) -> TrainingBudget:
         """Return the budget with what it affords each candidate.
 

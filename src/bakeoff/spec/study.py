@@ -13,10 +13,10 @@ from bakeoff.errors import SpecError
 from bakeoff.spec.audit import AuditSpec
 from bakeoff.spec.base import FORMAT, Document, PrecisionName, Spec, StemName, content_id, to_toml
 from bakeoff.spec.budget import (
-    Conditions,
     EpochCost,
     ProtocolName,
     TrainingBudget,
+    TrialConditions,
     check_budget,
     check_warmup,
     parse_budget,
@@ -209,7 +209,7 @@ class ResolvedStudy(Document):
         """Return all seeds of one candidate, those added later last."""
         return [*self.seeds, *(seed for added in self.further_seeds for seed in added.get(candidate_id, ()))]
 
-    def granted(self, costs: Sequence[EpochCost], conditions: Conditions | None = None) -> ResolvedStudy:
+    def granted(self, costs: Sequence[EpochCost], conditions: TrialConditions | None = None) -> ResolvedStudy:
         """Return the study with the epochs that its budget affords each candidate.
 
         Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bakeoff.audit import Finding, Rule, Severity, Stage, audit, in_order, kept, open_errors, rules
 from bakeoff.audit.evidence import Probes
-from bakeoff.audit.kept import Said
+from bakeoff.audit.kept import AuditResult
 from bakeoff.audit.registry import added
 from bakeoff.data.splits import split_indices
 from bakeoff.errors import AuditError, BakeoffError, SpecError, StudyError
@@ -127,7 +127,7 @@ def conclude(planned: Plan, store: Store, probes: Probes) -> list[Finding]:
     return findings
 
 
-def findings_of(reading: Reading, known: Said | None = None) -> Said:
+def findings_of(reading: Reading, known: AuditResult | None = None) -> AuditResult:
     """Return what the audit says of a study: what it said before, where nothing has changed since.
 
     Where another version of bakeoff measured the study, it is what that version said; `audit_folder` measures anew.
@@ -143,12 +143,12 @@ def findings_of(reading: Reading, known: Said | None = None) -> Said:
         said, measured = store.note(FINDINGS), store.note(PROBES)
     findings = kept.findings_from_json(said, state)
     if findings is not None:
-        return Said(state, findings)
+        return AuditResult(state, findings)
     anew = "`bakeoff audit` measures anew where the pictures can be found"
     if (earlier := _of_another_version(said, measured, anew)) is not None:
         return earlier._replace(of=state)
     probes = kept.probes_from_json(measured)
-    return Said(state, _found(reading, probes, "it was run before bakeoff kept what it measures"))
+    return AuditResult(state, _found(reading, probes, "it was run before bakeoff kept what it measures"))
 
 
 def _found(reading: Reading, probes: Probes | None, why: str) -> list[Finding]:
@@ -172,7 +172,7 @@ def _found(reading: Reading, probes: Probes | None, why: str) -> list[Finding]:
     return in_order(sorted(merged, key=lambda finding: places.get(finding.rule, len(places))))
 
 
-def _of_another_version(said: str | None, measured: str | None, anew: str) -> Said | None:
+def _of_another_version(said: str | None, measured: str | None, anew: str) -> AuditResult | None:
     """Return what another version of bakeoff found in what it measured, which cannot be asked anew but must not be lost.
 
     Args:
@@ -189,7 +189,7 @@ def _of_another_version(said: str | None, measured: str | None, anew: str) -> Sa
     here, finder = version("bakeoff"), kept.finder_of(said)
     by = "another version of bakeoff" if finder in (None, here) else f"bakeoff {finder}"
     told = f"Found by {by}; not asked again, because bakeoff {here} cannot read what that one measured ({anew})."
-    return Said("", findings, told)
+    return AuditResult("", findings, told)
 
 
 def audit_file(

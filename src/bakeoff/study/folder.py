@@ -24,7 +24,7 @@ from bakeoff.store import Store
 if TYPE_CHECKING:
     from bakeoff.analysis.recommendation import Recommendation
     from bakeoff.analysis.verdict import Verdict
-    from bakeoff.audit.kept import Said
+    from bakeoff.audit.kept import AuditResult
     from bakeoff.study.reading import Reading
 
 STUDY_FILE = "study.toml"
@@ -55,7 +55,7 @@ class Study:
             raise StudyError(
                 f"a study folder must hold {STUDY_FILE}, but {folder} has none; give the folder that `bakeoff run` named"
             )
-        self.said: Said | None = None
+        self.audit_result: AuditResult | None = None
         """What the audit said last."""
         if (size := path.stat().st_size) > LARGEST_FILE:
             raise StudyError(

@@ -10,7 +10,7 @@ from bakeoff.data import Dataset
 from bakeoff.data.splits import split_indices
 from bakeoff.execution.messages import Task
 from bakeoff.records import Numerics
-from bakeoff.spec import Conditions, PrecisionName, ResolvedStudy, RunSpec, labels
+from bakeoff.spec import PrecisionName, ResolvedStudy, RunSpec, TrialConditions, labels
 from bakeoff.study.folder import predictions_path
 from bakeoff.study.remembered import Remembered
 
@@ -123,10 +123,10 @@ class Plan:
         return said
 
     @property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> TrialConditions:
         """How runs go here: as many at once as there are workers for."""
         at_once = min(self.workers, len(self.study.asked().runs()))
-        return Conditions(device=self.device, at_once=at_once, threads=self.threads)
+        return TrialConditions(device=self.device, at_once=at_once, threads=self.threads)
 
     @property
     def training_pictures(self) -> int:

@@ -16,7 +16,7 @@ from bakeoff.analysis.progress import Progress, progress_of
 from bakeoff.analysis.recommendation import Recommendation, recommend
 from bakeoff.analysis.verdict import Verdict, judge
 from bakeoff.audit import Finding, Ranking, unranked
-from bakeoff.audit.kept import Said
+from bakeoff.audit.kept import AuditResult
 from bakeoff.cost_records import Cost, known_costs
 from bakeoff.errors import StudyError
 from bakeoff.records import RunStatus
@@ -58,17 +58,17 @@ class Reading:
         """How many runs have ended, and whether a driver is at work on the others."""
 
     @cached_property
-    def said(self) -> Said:
+    def audit_result(self) -> AuditResult:
         """What the audit says, and whether it is what another version of bakeoff said."""
         from bakeoff.study.auditing import findings_of  # torch loads with it
 
-        self.study.said = findings_of(self, self.study.said)
-        return self.study.said
+        self.study.audit_result = findings_of(self, self.study.audit_result)
+        return self.study.audit_result
 
     @property
     def findings(self) -> list[Finding]:
         """What the audit says, what fires first."""
-        return self.said.findings
+        return self.audit_result.findings
 
     def unranked(self, by: Ranking = Ranking.ACCURACY) -> dict[str, str]:
         """Return the candidates that open errors of the audit take out of a ranking, by id, with the reason."""

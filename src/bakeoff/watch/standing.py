@@ -57,7 +57,7 @@ class RunStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class StudyStanding:
     """How far a study has come."""
 
     study: str
@@ -106,7 +106,7 @@ def rows_of(study: ResolvedStudy) -> pd.DataFrame:
 
 def standing(
     study: str, rows: pd.DataFrame, *, workers: int | None, since: Mapping[str, float], silent_for: float
-) -> Standing:
+) -> StudyStanding:
     """Return how far a study has come.
 
     An epoch of a candidate is taken to last as long as the mean of those recorded of it; where there are none, as the
@@ -124,7 +124,7 @@ def standing(
     usual = sum(pace.values()) / len(pace) if pace else None
     runs = tuple(_run(row, pace.get(str(row["candidate_id"]), usual), since) for row in _records(rows))
     at_once = max(1, workers or sum(run.status is RunStatus.RUNNING for run in runs))
-    return Standing(
+    return StudyStanding(
         study=study,
         runs=runs,
         seconds_left=_seconds_left(runs, at_once),
@@ -170,7 +170,7 @@ def _suspicious(runs: Sequence[RunStanding], silent_for: float) -> float | None:
     return silent_for if paces and silent_for > max(SILENCE, SILENT_EPOCHS * max(paces)) else None
 
 
-def told(standing: Standing) -> dict[str, Any]:
+def told(standing: StudyStanding) -> dict[str, Any]:
     """Return a standing as the page shows it, in plain JSON values: shares as numbers, all else in words."""
     badly = [run for run in standing.runs if run.status in (RunStatus.DIVERGED, RunStatus.FAILED)]
     return {
@@ -184,7 +184,7 @@ def told(standing: Standing) -> dict[str, Any]:
     }
 
 
-def summary(standing: Standing) -> str:
+def summary(standing: StudyStanding) -> str:
     """Return in one sentence how far a study has come."""
     total, done, running = len(standing.runs), standing.count(RunStatus.DONE), standing.count(RunStatus.RUNNING)
     ends = [f"{standing.count(end)} {end}" for end in (RunStatus.DIVERGED, RunStatus.FAILED) if standing.count(end)]
@@ -198,7 +198,7 @@ def summary(standing: Standing) -> str:
     return ", ".join(parts)
 
 
-def _doubt(standing: Standing) -> str | None:
+def _doubt(standing: StudyStanding) -> str | None:
     if standing.silent_for is None:
         return None
     paces = [run.seconds_an_epoch or 0.0 for run in standing.runs if run.status is RunStatus.RUNNING]

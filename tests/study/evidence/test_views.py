@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.audit import State, audit
-from bakeoff.audit.evidence import Geometry
+from bakeoff.audit.evidence import FieldOfView
 from bakeoff.audit.views import input_range
 from bakeoff.data import Pictures
 from bakeoff.data.batches import Batches
@@ -167,4 +167,4 @@ def test_pixels_that_are_not_scaled_show_at_the_networks_door() -> None:
     run = one_run(dataset, study=raw)
     found = ViewProber(dataset, split_indices(dataset, run)).probe(run.candidate)
     assert found.train_inputs.largest > 200
-    assert isinstance(replace(found.train, draws=1), Geometry)
+    assert isinstance(replace(found.train, draws=1), FieldOfView)

@@ -23,7 +23,7 @@ SMOOTHED_EPOCHS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Curve:
+class ValidationCurve:
     """The validation of one finished run."""
 
     candidate: str
@@ -44,7 +44,7 @@ def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.convolve(values, np.ones(SMOOTHED_EPOCHS) / SMOOTHED_EPOCHS, mode="valid")
 
 
-def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, list[Curve]]:
+def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, list[ValidationCurve]]:
     """Return the curves of finished runs, by candidate id.
 
     Raises:
@@ -54,11 +54,11 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, list[Curve]]:
     if done.empty:
         raise AbsentError("no run has finished")
     groups = dict(iter(epochs.dropna(subset=["val_accuracy"]).groupby("run_id", sort=False)))
-    found: dict[str, list[Curve]] = {}
+    found: dict[str, list[ValidationCurve]] = {}
     for run in done.to_dict("records"):
         if run["run_id"] in groups:
             group = groups[run["run_id"]].sort_values("epoch")
-            curve = Curve(
+            curve = ValidationCurve(
                 candidate=run["candidate_id"],
                 seed=int(run["seed"]),
                 accuracy=group["val_accuracy"].to_numpy(float),
@@ -70,7 +70,7 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, list[Curve]]:
     return found
 
 
-def selected(study: ResolvedStudy, known: Mapping[str, Sequence[Curve]]) -> dict[str, CandidateSpec]:
+def selected(study: ResolvedStudy, known: Mapping[str, Sequence[ValidationCurve]]) -> dict[str, CandidateSpec]:
     """Return, of each thing that is compared, the candidate that validation accuracy selects, by its name in words."""
     chosen = {}
     for name, group in subjects(study).items():
@@ -81,22 +81,22 @@ def selected(study: ResolvedStudy, known: Mapping[str, Sequence[Curve]]) -> dict
 
 
 def unselected(
-    of: Rule,
+    asking: Rule,
     *,
     study: ResolvedStudy,
     labels: Mapping[str, str],
     runs: pd.DataFrame,
-    known: Mapping[str, Sequence[Curve]],
+    known: Mapping[str, Sequence[ValidationCurve]],
 ) -> Iterator[Finding]:
     """Say of which things that are compared no run has finished though some have ended otherwise."""
     ended = set(runs.loc[runs["status"].isin(ENDED), "candidate_id"])
     groups = [[one.id for one in group] for group in subjects(study).values()]
     lost = [one for group in groups if not known.keys() & set(group) for one in group if one in ended]
     if lost:
-        yield of.not_run(f"{named(lost, study, labels)}: no run has finished", candidates=lost)
+        yield asking.not_run(f"{named(lost, study, labels)}: no run has finished", candidates=lost)
 
 
-def last(of: Sequence[Curve]) -> float:
+def last(of: Sequence[ValidationCurve]) -> float:
     """Return the mean validation accuracy at the end of a candidate's runs."""
     return float(np.mean([curve.accuracy[-1] for curve in of]))
 

@@ -14,7 +14,7 @@ from bakeoff.audit.evidence import AbsentError, DataProbe
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.health.curves import (
     SMOOTHED_EPOCHS,
-    Curve,
+    ValidationCurve,
     curves,
     last,
     selected,
@@ -26,7 +26,7 @@ from bakeoff.audit.health.curves import (
 from bakeoff.audit.health.seen import seen_runs
 from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.settings import settings
-from bakeoff.audit.words import listed, named, percent
+from bakeoff.audit.words import listed, named, rounded_percent
 from bakeoff.spec import CandidateSpec, ResolvedStudy
 from bakeoff.words import plural
 
@@ -91,8 +91,8 @@ def underfit(
         if train < clean[best.id] - UNDERFIT and train - validation < SMALL_GAP:
             yield underfit.fires(
                 Severity.WARNING,
-                f"{labels[candidate.id]} does not fit its training pictures: {percent(train)} of them are answered rightly at the end, "
-                f"against {percent(clean[best.id])} with {labels[best.id]}, and {percent(validation)} of the validation pictures.",
+                f"{labels[candidate.id]} does not fit its training pictures: {rounded_percent(train)} of them are answered rightly at the end, "
+                f"against {rounded_percent(clean[best.id])} with {labels[best.id]}, and {rounded_percent(validation)} of the validation pictures.",
                 candidates=[candidate.id],
                 evidence={"train": train, "best_train": clean[best.id], "validation": validation},
                 threshold=f"clean training accuracy more than {100 * UNDERFIT:g} points below the best, and less than "
@@ -110,8 +110,8 @@ def underfit(
 def _clean_accuracies(runs: pd.DataFrame) -> dict[str, float]:
     """Return the mean clean training accuracy of finished runs, by candidate id."""
     found = {}
-    for candidate, of in seen_runs(runs).items():
-        known = [accuracy for run in of if (accuracy := run.health["train_accuracy"]) is not None]
+    for candidate, its_runs in seen_runs(runs).items():
+        known = [accuracy for run in its_runs if (accuracy := run.health["train_accuracy"]) is not None]
         if known:
             found[candidate] = float(np.mean(known))
     return found
@@ -152,7 +152,7 @@ def overfit(
                 threshold=f"smoothed validation loss above {LOSS_TURNED:g} times its least",
                 advice="Where probabilities matter, add weight decay or label smoothing, or stop earlier.",
             )
-    every = [curve for of in known.values() for curve in of if len(curve.accuracy) >= LEAST_EPOCHS]
+    every = [curve for its_curves in known.values() for curve in its_curves if len(curve.accuracy) >= LEAST_EPOCHS]
     others = [curve for curve in every if curve not in best.values()]
     fallen = [curve for curve in others if _fallen(curve, pictures) > 0]
     if fallen:
@@ -170,26 +170,26 @@ def overfit(
     yield from unselected(overfit, study=study, labels=labels, runs=runs, known=known)
 
 
-def _fallen(curve: Curve, pictures: int | None) -> float:
+def _fallen(curve: ValidationCurve, pictures: int | None) -> float:
     """Return by how much more than chance explains a run lost validation accuracy again, a negative number if not."""
     smooth = curve.smooth
     lost = float(smooth.max() - smooth[-1])
     return lost - max(TURNED, STANDARD_ERRORS * standard_error(float(smooth.max()), pictures))
 
 
-def _loss_rise(curve: Curve) -> float:
+def _loss_rise(curve: ValidationCurve) -> float:
     smooth = smoothed(curve.loss)
     least = float(np.nanmin(smooth))
     return float(smooth[-1]) / least if least > 0 else 1.0
 
 
-def _overfitted(curve: Curve, labels: Mapping[str, str], pictures: int | None) -> Finding:
+def _overfitted(curve: ValidationCurve, labels: Mapping[str, str], pictures: int | None) -> Finding:
     smooth = curve.smooth
     peak = int(smooth.argmax()) + SMOOTHED_EPOCHS // 2 + 1
     return overfit.fires(
         Severity.WARNING,
-        f"{labels[curve.candidate]}: in its best run validation accuracy fell from {percent(float(smooth.max()))} around epoch {peak} to "
-        f"{percent(float(smooth[-1]))} at the end, epoch {len(curve.accuracy)}.",
+        f"{labels[curve.candidate]}: in its best run validation accuracy fell from {rounded_percent(float(smooth.max()))} around epoch {peak} to "
+        f"{rounded_percent(float(smooth[-1]))} at the end, epoch {len(curve.accuracy)}.",
         candidates=[curve.candidate],
         evidence={
             "best": float(smooth.max()),
@@ -247,11 +247,11 @@ def length(
 
 
 def _best_place(
-    candidate: CandidateSpec, of: Sequence[Curve], labels: Mapping[str, str], pictures: int | None
+    candidate: CandidateSpec, its_curves: Sequence[ValidationCurve], labels: Mapping[str, str], pictures: int | None
 ) -> Iterator[Finding]:
     """Judge where a curve at a constant rate is best: an annealed one always ends improving."""
-    epochs = min(len(curve.accuracy) for curve in of)
-    mean = smoothed(np.mean([curve.accuracy[:epochs] for curve in of], axis=0))
+    epochs = min(len(curve.accuracy) for curve in its_curves)
+    mean = smoothed(np.mean([curve.accuracy[:epochs] for curve in its_curves], axis=0))
     place = int(mean.argmax())
     before = float(mean[math.ceil(LATE * len(mean)) - 1])
     gain = float(mean[place]) - before
@@ -279,7 +279,7 @@ def _best_place(
 
 
 def _noisy_end(
-    chosen: Mapping[str, CandidateSpec], known: Mapping[str, Sequence[Curve]], pictures: int | None
+    chosen: Mapping[str, CandidateSpec], known: Mapping[str, Sequence[ValidationCurve]], pictures: int | None
 ) -> Iterator[Finding]:
     """Compare the noise of the last epochs with the gap between the first two of what is compared."""
     ranked = sorted(chosen.values(), key=lambda one: last(known[one.id]), reverse=True)[:2]
@@ -311,7 +311,7 @@ def late_noise(accuracy: NDArray[np.float64]) -> float:
 def _at_half(
     study: ResolvedStudy,
     chosen: Mapping[str, CandidateSpec],
-    known: Mapping[str, Sequence[Curve]],
+    known: Mapping[str, Sequence[ValidationCurve]],
     labels: Mapping[str, str],
     pictures: int | None,
 ) -> Iterator[Finding]:
@@ -350,7 +350,9 @@ def _at_half(
         )
 
 
-def _half(study: ResolvedStudy, candidate: CandidateSpec, known: Mapping[str, Sequence[Curve]]) -> CandidateSpec | None:
+def _half(
+    study: ResolvedStudy, candidate: CandidateSpec, known: Mapping[str, Sequence[ValidationCurve]]
+) -> CandidateSpec | None:
     """Return the finished candidate that differs only in having half the epochs, if there is one."""
     mine = settings(candidate, study.size)
     for other in study.candidates:

@@ -55,12 +55,12 @@ def seen_runs(runs: pd.DataFrame) -> dict[str, list[SeenRun]]:
 
 
 def unseen(
-    of: Rule, *, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataFrame, seen: Collection[str]
+    asking: Rule, *, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataFrame, seen: Collection[str]
 ) -> Iterator[Finding]:
     """Say of which candidates no run was looked at though some have ended. Of one that was not trained yet there is nothing to say.
 
     Args:
-        of: The rule that asks.
+        asking: The rule that asks.
         study: The study.
         labels: A short name by candidate id.
         runs: As `Store.runs_frame` gives them.
@@ -72,23 +72,23 @@ def unseen(
     failed = [one for one in missing if one not in trained]
     before = [one for one in missing if one in trained]
     if failed:
-        yield of.not_run(f"{named(failed, study, labels)}: all runs that have ended failed", candidates=failed)
+        yield asking.not_run(f"{named(failed, study, labels)}: all runs that have ended failed", candidates=failed)
     if before:
-        yield of.not_run(
+        yield asking.not_run(
             f"{named(before, study, labels)}: trained before bakeoff kept what it sees of training", candidates=before
         )
 
 
-def graded(touched: Sequence[object], of: Sequence[object]) -> Severity:
+def graded(touched: Sequence[object], all_runs: Sequence[object]) -> Severity:
     """Return an error where it touches half of a candidate's runs or more, else a warning.
 
     A candidate that fails with one seed of five has a mean, whose message must be told; one that mostly fails has none.
     """
-    return Severity.ERROR if 2 * len(touched) >= len(of) else Severity.WARNING
+    return Severity.ERROR if 2 * len(touched) >= len(all_runs) else Severity.WARNING
 
 
-def of_runs(touched: Sequence[object], of: Sequence[object]) -> str:
+def of_runs(touched: Sequence[object], all_runs: Sequence[object]) -> str:
     """Return how many of a candidate's runs are meant, in words."""
-    if len(of) == 1:
+    if len(all_runs) == 1:
         return "its run"
-    return f"all {len(of)} runs" if len(touched) == len(of) else f"{len(touched)} of {len(of)} runs"
+    return f"all {len(all_runs)} runs" if len(touched) == len(all_runs) else f"{len(touched)} of {len(all_runs)} runs"

@@ -89,9 +89,9 @@ def _starts_of_runs(runs: pd.DataFrame | None) -> dict[str, list[tuple[float | N
         return {}
     return {
         candidate: [
-            (run.health["initial_loss"], pictures) for run in of if (pictures := run.health["initial_pictures"])
+            (run.health["initial_loss"], pictures) for run in its_runs if (pictures := run.health["initial_pictures"])
         ]
-        for candidate, of in seen.items()
+        for candidate, its_runs in seen.items()
     }
 
 

@@ -14,7 +14,7 @@ from bakeoff.audit.evidence import DataProbe
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.health.seen import SeenRun, graded, of_runs, seen_runs, unseen
 from bakeoff.audit.rule import Rule, Stage, rule
-from bakeoff.audit.words import listed, percent
+from bakeoff.audit.words import listed, rounded_percent
 from bakeoff.records import Health, RunStatus
 from bakeoff.spec import ResolvedStudy
 from bakeoff.words import class_name
@@ -77,8 +77,8 @@ def guessing(
     """A trained network must answer better than one that guesses, and not the same for nearly every picture."""
     unscored: list[str] = []
     by_candidate = seen_runs(runs)
-    for candidate, of in _in_order(study, by_candidate):
-        scored = [run for run in of if run.health["predicted"]]
+    for candidate, its_runs in _in_order(study, by_candidate):
+        scored = [run for run in its_runs if run.health["predicted"]]
         if not scored:
             unscored.append(candidate)
             continue
@@ -87,11 +87,11 @@ def guessing(
             continue
         touched, (worst, why) = [run for run, _ in found], found[0]
         yield guessing.fires(
-            graded(touched, of),
-            f"{labels[candidate]}, {of_runs(touched, of)}{_such_as(touched, worst)}: {why}.",
+            graded(touched, its_runs),
+            f"{labels[candidate]}, {of_runs(touched, its_runs)}{_such_as(touched, worst)}: {why}.",
             candidates=[candidate],
             evidence={
-                "runs": len(of),
+                "runs": len(its_runs),
                 "touched": len(touched),
                 "seed": worst.seed,
                 "accuracy": worst.health["accuracy"],
@@ -100,7 +100,7 @@ def guessing(
                 "classes_predicted": sum(count > 0 for count in worst.health["predicted"]),
                 "pictures": sum(worst.health["labels"]),
             },
-            threshold=f"the {CHANCE_QUANTILE:.1%} quantile of guessing; less than {percent(COLLAPSED)} of the other classes' pictures "
+            threshold=f"the {CHANCE_QUANTILE:.1%} quantile of guessing; less than {rounded_percent(COLLAPSED)} of the other classes' pictures "
             "called something else; half of the classes never predicted; an error if it touches half of the runs",
             advice="Lower the learning rate, add a warm-up, and look at the labels and at what the network sees.",
         )
@@ -127,16 +127,16 @@ def _guesses(run: SeenRun, data: DataProbe | None) -> str | None:
     name = f"'{class_name(top if data is None else data.classes[top])}'"
     blank = health["blank_accuracy"]
     if pictures - predicted[top] < COLLAPSED * (pictures - true[top]):
-        return f"{name} is the answer to {percent(predicted[top] / pictures)} of {pictures:,} {health['predicted_on']} pictures"
+        return f"{name} is the answer to {rounded_percent(predicted[top] / pictures)} of {pictures:,} {health['predicted_on']} pictures"
     there = sum(count > 0 for count in true)
     few = pictures < PICTURES_A_CLASS * there
     if accuracy <= limit and not (few and _learnt_by_the_test(run, data, chance)):
         return (
-            f"{percent(accuracy)} of {pictures:,} {health['predicted_on']} pictures are answered rightly, which guessing reaches too "
-            f"(up to {percent(limit)})"
+            f"{rounded_percent(accuracy)} of {pictures:,} {health['predicted_on']} pictures are answered rightly, which guessing reaches too "
+            f"(up to {rounded_percent(limit)})"
         )
     if blank is not None and blank >= accuracy:
-        return f"pictures are answered no better ({percent(accuracy)}) than blank inputs ({percent(blank)})"
+        return f"pictures are answered no better ({rounded_percent(accuracy)}) than blank inputs ({rounded_percent(blank)})"
     answered = sum(count > 0 for count in predicted)
     if not few and answered < CLASSES_PREDICTED * there:
         return f"only {answered} of {there} classes are ever the answer"
@@ -187,16 +187,16 @@ def diverged(
         for run, group in epochs.groupby("run_id", sort=False)
     }
     by_candidate = seen_runs(runs)
-    for candidate, of in _in_order(study, by_candidate):
-        broken = [(run, why) for run in of if (why := _broken(run, losses.get(run.id, [])))]
-        jumped = [run for run in of if (run.health["worst_rise"] or 0) > DIVERGED]
+    for candidate, its_runs in _in_order(study, by_candidate):
+        broken = [(run, why) for run in its_runs if (why := _broken(run, losses.get(run.id, [])))]
+        jumped = [run for run in its_runs if (run.health["worst_rise"] or 0) > DIVERGED]
         if broken:
             touched, (worst, why) = [run for run, _ in broken], broken[0]
             yield diverged.fires(
-                graded(touched, of),
-                f"{labels[candidate]}, {of_runs(touched, of)}: {why}.",
+                graded(touched, its_runs),
+                f"{labels[candidate]}, {of_runs(touched, its_runs)}: {why}.",
                 candidates=[candidate],
-                evidence=_course(worst.health) | {"runs": len(of), "touched": len(touched), "seed": worst.seed},
+                evidence=_course(worst.health) | {"runs": len(its_runs), "touched": len(touched), "seed": worst.seed},
                 threshold=f"anything not finite; a smoothed loss that ends above {DIVERGED:g} times its best; a last epoch's loss above "
                 f"{WORSE:g} times the first's; an error if it touches half of the runs",
                 advice="Lower the learning rate, or add a warm-up.",
@@ -205,10 +205,10 @@ def diverged(
             worst = max(jumped, key=lambda run: run.health["worst_rise"] or 0)
             yield diverged.fires(
                 Severity.WARNING,
-                f"{labels[candidate]}, {of_runs(jumped, of)}: the smoothed training loss rose to {worst.health['worst_rise']:.3g} times its "
+                f"{labels[candidate]}, {of_runs(jumped, its_runs)}: the smoothed training loss rose to {worst.health['worst_rise']:.3g} times its "
                 f"best at step {(worst.health['worst_rise_step'] or 0) + 1:,}, and came down again.",
                 candidates=[candidate],
-                evidence=_course(worst.health) | {"runs": len(of), "touched": len(jumped), "seed": worst.seed},
+                evidence=_course(worst.health) | {"runs": len(its_runs), "touched": len(jumped), "seed": worst.seed},
                 threshold=f"a smoothed loss above {DIVERGED:g} times its best so far",
                 advice="Lower the learning rate, or add a warm-up.",
             )
@@ -242,15 +242,15 @@ def _infeasible(study: ResolvedStudy, by_candidate: Mapping[str, Sequence[SeenRu
     """Say where many of a model's runs diverged, so that its settings were sought in the wrong place."""
     for model in dict.fromkeys(candidate.model for candidate in study.candidates):
         ids = [one.id for one in study.candidates if one.model == model and one.id in by_candidate]
-        of = [run for one in ids for run in by_candidate[one]]
-        lost = [run for run in of if run.status is RunStatus.DIVERGED]
-        if len(ids) > 1 and len(lost) > INFEASIBLE * len(of):
+        its_runs = [run for one in ids for run in by_candidate[one]]
+        lost = [run for run in its_runs if run.status is RunStatus.DIVERGED]
+        if len(ids) > 1 and len(lost) > INFEASIBLE * len(its_runs):
             yield diverged.fires(
                 Severity.WARNING,
-                f"{len(lost)} of the {len(of)} runs of {model} diverged: its settings were sought where many do not train.",
+                f"{len(lost)} of the {len(its_runs)} runs of {model} diverged: its settings were sought where many do not train.",
                 candidates=ids,
-                evidence={"runs": len(of), "diverged": len(lost)},
-                threshold=f"more than {percent(INFEASIBLE)} of a model's runs",
+                evidence={"runs": len(its_runs), "diverged": len(lost)},
+                threshold=f"more than {rounded_percent(INFEASIBLE)} of a model's runs",
                 advice="Move its grid, most often to lower learning rates.",
             )
 
@@ -266,16 +266,16 @@ def _infeasible(study: ResolvedStudy, by_candidate: Mapping[str, Sequence[SeenRu
 def dead_parts(*, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataFrame) -> Iterator[Finding]:
     """Every part of a network must be trained, and most of each layer must be in use."""
     by_candidate = seen_runs(runs)
-    for candidate, of in _in_order(study, by_candidate):
-        frozen = [(run, why) for run in of if (why := _frozen(run.health))]
+    for candidate, its_runs in _in_order(study, by_candidate):
+        frozen = [(run, why) for run in its_runs if (why := _frozen(run.health))]
         if frozen:
             touched, (worst, why) = [run for run, _ in frozen], frozen[0]
             yield dead_parts.fires(
                 Severity.ERROR,
-                f"{labels[candidate]}, {of_runs(touched, of)}: {why}.",
+                f"{labels[candidate]}, {of_runs(touched, its_runs)}: {why}.",
                 candidates=[candidate],
                 evidence={
-                    "runs": len(of),
+                    "runs": len(its_runs),
                     "touched": len(touched),
                     "seed": worst.seed,
                     "without_gradient": len(worst.health["without_gradient"]),
@@ -285,17 +285,21 @@ def dead_parts(*, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.Data
                 threshold="any trainable parameter",
                 advice="Build the optimizer after the last change to the network, and look for parts that its output does not depend on.",
             )
-        crippled = [run for run in of if _dying(run.health, crippled=True)]
-        dying = [run for run in of if _dying(run.health, crippled=False)]
+        crippled = [run for run in its_runs if _dying(run.health, crippled=True)]
+        dying = [run for run in its_runs if _dying(run.health, crippled=False)]
         if crippled:
-            yield _dead(candidate, labels, crippled, of, Severity.WARNING)
+            yield _dead(candidate, labels, crippled, its_runs, Severity.WARNING)
         elif dying:
-            yield _dead(candidate, labels, dying, of, Severity.NOTE)
+            yield _dead(candidate, labels, dying, its_runs, Severity.NOTE)
     yield from unseen(dead_parts, study=study, labels=labels, runs=runs, seen=by_candidate)
 
 
 def _dead(
-    candidate: str, labels: Mapping[str, str], touched: Sequence[SeenRun], of: Sequence[SeenRun], severity: Severity
+    candidate: str,
+    labels: Mapping[str, str],
+    touched: Sequence[SeenRun],
+    its_runs: Sequence[SeenRun],
+    severity: Severity,
 ) -> Finding:
     """Say which layer has most dead channels among those that are beyond their bound."""
     layers = [(run, _dying(run.health, crippled=severity is Severity.WARNING)) for run in touched]
@@ -303,11 +307,11 @@ def _dead(
     layer = max(dead, key=lambda name: dead[name])
     return dead_parts.fires(
         severity,
-        f"{labels[candidate]}, {of_runs(touched, of)}: {percent(dead[layer])} of the channels after {layer} are zero on all of "
+        f"{labels[candidate]}, {of_runs(touched, its_runs)}: {rounded_percent(dead[layer])} of the channels after {layer} are zero on all of "
         f"{worst.health['train_pictures']:,} training pictures.",
         candidates=[candidate],
         evidence={
-            "runs": len(of),
+            "runs": len(its_runs),
             "touched": len(touched),
             "seed": worst.seed,
             "layer": layer,
@@ -315,8 +319,8 @@ def _dead(
             "layers": len(dead),
             "pictures": worst.health["train_pictures"],
         },
-        threshold=f"a warning above {percent(DEAD)} of a layer's channels behind a normalisation, above "
-        f"{percent(DEAD_WITHOUT_NORMALISATION)} of another's; a note above {percent(DEAD)}",
+        threshold=f"a warning above {rounded_percent(DEAD)} of a layer's channels behind a normalisation, above "
+        f"{rounded_percent(DEAD_WITHOUT_NORMALISATION)} of another's; a note above {rounded_percent(DEAD)}",
         advice="Lower the learning rate or add a warm-up; activations that a large step has switched off do not come back.",
     )
 
@@ -367,8 +371,10 @@ def step_size(*, study: ResolvedStudy, labels: Mapping[str, str], runs: pd.DataF
     """A step must change weights by a small part of their size, but not by next to nothing."""
     unmeasured: list[str] = []
     by_candidate = seen_runs(runs)
-    for candidate, of in _in_order(study, by_candidate):
-        measured = [run.health for run in of if run.health["updates"] and run.health["update_steps"] >= LEAST_UPDATES]
+    for candidate, its_runs in _in_order(study, by_candidate):
+        measured = [
+            run.health for run in its_runs if run.health["updates"] and run.health["update_steps"] >= LEAST_UPDATES
+        ]
         if not measured:
             unmeasured.append(candidate)
             continue

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from bakeoff.analysis.effects import Effects
 from bakeoff.report.page.classes import Classes, Gallery, class_facts, gallery
+from bakeoff.report.page.conclusions import Conclusions, conclusions_of
 from bakeoff.report.page.curves import Course, courses
 from bakeoff.report.page.downloads import Download, downloads
-from bakeoff.report.page.made import how_made
+from bakeoff.report.page.findings import Audit, audit_facts
 from bakeoff.report.page.material import Material
-from bakeoff.report.page.said import Said, said_of
+from bakeoff.report.page.origin import origin_facts
 from bakeoff.report.page.standings import Standings, standings
-from bakeoff.report.page.told import Audit, audit_told
 from bakeoff.report.page.trades import Trade, trades
 from bakeoff.report.page.words import shown
 from bakeoff.report.protocol import budget_words, protocol_words
@@ -32,7 +32,7 @@ class PageFacts:
     summary: str
     """How much was compared, in a line."""
 
-    said: Said
+    said: Conclusions
     protocol: str
     """What candidates got equal shares of."""
 
@@ -69,7 +69,7 @@ def page_facts(material: Material) -> PageFacts:
         version=material.version,
         description=clean(study.description),
         summary=_summary(material),
-        said=said_of(found, material.no_verdict, material.progress),
+        said=conclusions_of(found, material.no_verdict, material.progress),
         protocol=protocol_words(study),
         standings=ranked,
         remarks=tuple(clean(one) for one in [*budget_words(study, took)[1:], *material.remarks]),
@@ -84,8 +84,8 @@ def page_facts(material: Material) -> PageFacts:
         ),
         classes=class_facts(material.classes, order),
         gallery=gallery(material.pictures, order),
-        audit=audit_told(material.findings, labels, material.found_before),
-        made=tuple(how_made(material)),
+        audit=audit_facts(material.findings, labels, material.found_before),
+        made=tuple(origin_facts(material)),
         downloads=tuple(downloads(material, ranked)),
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bakeoff.audit.evidence import Geometry, InputStatistics, ViewProbe
+from bakeoff.audit.evidence import FieldOfView, InputStatistics, ViewProbe
 from bakeoff.data.batches import Batches, generator
 from bakeoff.data.dataset import Dataset, Pictures
 from bakeoff.data.splits import SplitIndices
@@ -36,7 +36,7 @@ class ViewProber:
     def __init__(self, dataset: Dataset, indices: SplitIndices) -> None:
         self._dataset = dataset
         self._indices = indices
-        self._geometries: dict[ViewSpec, Geometry] = {}
+        self._geometries: dict[ViewSpec, FieldOfView] = {}
         self._inputs: dict[tuple[ViewSpec, str], InputStatistics] = {}
         self._fetched: dict[tuple[ViewSpec, str], tuple[int, int]] = {}
 
@@ -53,7 +53,7 @@ class ViewProber:
             differing=differing,
         )
 
-    def _geometry(self, spec: ViewSpec) -> Geometry:
+    def _geometry(self, spec: ViewSpec) -> FieldOfView:
         if spec not in self._geometries:
             self._geometries[spec] = geometry(spec, self._dataset.size)
         return self._geometries[spec]
@@ -81,7 +81,7 @@ class ViewProber:
         return self._fetched[key]
 
 
-def geometry(spec: ViewSpec, picture: int) -> Geometry:
+def geometry(spec: ViewSpec, picture: int) -> FieldOfView:
     """Measure what a view lets through of a picture with so many pixels a side.
 
     A picture whose red is the column and whose green is the row goes through the view's resize, flip and crop; blue
@@ -105,7 +105,7 @@ def geometry(spec: ViewSpec, picture: int) -> Geometry:
     # With half a pixel beyond the outermost coordinates, but where the picture's own border was repeated instead.
     shares = torch.maximum(ranges, (ranges * (picture - 1) + scales) / picture).clamp_max(1) * (pixels > 0)
     coverage, window = shares.prod(dim=1), shares.median(dim=0).values * picture
-    return Geometry(
+    return FieldOfView(
         coverage=float(coverage.mean()),
         least=float(coverage.min()),
         window=(float(window[0]), float(window[1])),

@@ -11,7 +11,7 @@ from bakeoff.words import plural
 UNKNOWN = "not recorded"
 
 
-def how_made(material: Material) -> Iterator[tuple[str, str]]:
+def origin_facts(material: Material) -> Iterator[tuple[str, str]]:
     """Yield what whoever repeats the study must know; what nobody wrote down is said not to be recorded."""
     study, made = material.study, material.made
     yield "Command", shown(made.command) if made.command else UNKNOWN

@@ -1,4 +1,4 @@
-"""Rules on what choosing the best of many does to a comparison."""
+"""The checks behind rule S6 and the second half of P5: what choosing the best of many does to its score."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bakeoff.analysis.statistics.selection import expected_maximum, order_at_equ
 from bakeoff.audit.finding import Finding, Severity
 from bakeoff.audit.health.curves import standard_error
 from bakeoff.audit.rule import Rule
-from bakeoff.audit.statistics import Labels
+from bakeoff.audit.statistics_checks import Labels
 from bakeoff.words import percent, plural
 
 ERRORS = 3.0
@@ -20,7 +20,7 @@ one seed would be told so in 2.5 % of healthy studies (simulated); with three, i
 
 
 def s6_winners_curse(
-    of: Rule,
+    asking: Rule,
     *,
     test: Mapping[str, Sequence[float]],
     validation: Mapping[str, Sequence[float]] | None,
@@ -31,7 +31,7 @@ def s6_winners_curse(
     """Check that the winner does on the test set as on validation, which chose it.
 
     Args:
-        of: The rule that asks.
+        asking: The rule that asks.
         test: Test accuracies of each candidate's seeds, by id.
         validation: Their validation accuracies, in the same order; None without a validation split.
         test_pictures: In the test set.
@@ -41,16 +41,16 @@ def s6_winners_curse(
     threshold = "validation - test <= 3 SE + what the best of all gains by luck, test - validation <= 3 SE"
     finished = {one: values for one, values in test.items() if len(values)}
     if not finished:
-        return of.not_run("no seed has finished")
+        return asking.not_run("no seed has finished")
     if validation is None:
-        return of.not_run("there is no validation split to hold the test accuracy against")
+        return asking.not_run("there is no validation split to hold the test accuracy against")
     if test_pictures is None or validation_pictures is None:
-        return of.not_run("it is not known on how many pictures accuracies were measured")
-    return _validation_against_test(of, threshold, finished, validation, test_pictures, validation_pictures, labels)
+        return asking.not_run("it is not known on how many pictures accuracies were measured")
+    return _validation_against_test(asking, threshold, finished, validation, test_pictures, validation_pictures, labels)
 
 
 def _validation_against_test(
-    of: Rule,
+    asking: Rule,
     threshold: str,
     test: Mapping[str, Sequence[float]],
     validation: Mapping[str, Sequence[float]],
@@ -81,38 +81,38 @@ def _validation_against_test(
             f"{says}, {100 * (share - got):.2f} points less, where luck explains {100 * (ERRORS * error + luck):.2f}."
         )
         advice = "Report the test accuracy, and look for test pictures that differ from the training set's."
-        return of.fires(Severity.WARNING, message, evidence=evidence, threshold=threshold, advice=advice)
+        return asking.fires(Severity.WARNING, message, evidence=evidence, threshold=threshold, advice=advice)
     if got - share > ERRORS * error:
         explained = 100 * ERRORS * error
         message = f"{says}, {100 * (got - share):.2f} points more, where luck explains {explained:.2f}: the splits are not alike."
         advice = "Look for test pictures that are also in the training set, and for easier classes in the test set."
-        return of.fires(Severity.WARNING, message, evidence=evidence, threshold=threshold, advice=advice)
-    return of.passes(f"{says}.", evidence=evidence, threshold=threshold)
+        return asking.fires(Severity.WARNING, message, evidence=evidence, threshold=threshold, advice=advice)
+    return asking.passes(f"{says}.", evidence=evidence, threshold=threshold)
 
 
-def p5_order_at_equal_trials(of: Rule, *, scores: Mapping[str, Sequence[float]] | None) -> Finding:
+def p5_order_at_equal_trials(asking: Rule, *, scores: Mapping[str, Sequence[float]] | None) -> Finding:
     """Check that the order of tuned methods would be the same had each had as few trials as the one with fewest.
 
     This is the second half of the rule on equal budgets; that budgets are equal is checked from their sizes.
 
     Args:
-        of: The rule that asks.
+        asking: The rule that asks.
         scores: Of each method that was tuned, such as a model's name, the validation accuracies of all its trials.
     """
     threshold = "the order by expected best accuracy at the smallest number of trials is that by best accuracy"
     if scores is None or len(scores) < 2 or not all(map(len, scores.values())):
-        return of.not_run("there are not two methods with finished trials")
+        return asking.not_run("there are not two methods with finished trials")
     trials, by_best, by_expected = order_at_equal_trials(scores)
     evidence = {"fewest_trials": trials, "most_trials": max(map(len, scores.values()))}
     if by_best == by_expected:
-        return of.passes(
+        return asking.passes(
             f"The order is the same at {plural(trials, 'trial')} each.", evidence=evidence, threshold=threshold
         )
     message = (
         f"By their best trials the order is {', '.join(by_best)}, but {plural(trials, 'trial')} each would be expected to give "
         f"{', '.join(by_expected)}."
     )
-    return of.fires(
+    return asking.fires(
         Severity.WARNING,
         message,
         evidence=evidence,

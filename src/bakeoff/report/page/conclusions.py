@@ -11,7 +11,7 @@ from bakeoff.words import clean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class Conclusions:
     """The verdict and what follows from it, in sentences; none of them stands twice."""
 
     progress: tuple[str, ...]
@@ -30,7 +30,7 @@ class Said:
     """How a p value and the interval beside it go together; nothing where no p value is told."""
 
 
-def said_of(found: Recommendation | None, why_none: str | None, progress: Progress) -> Said:
+def conclusions_of(found: Recommendation | None, why_none: str | None, progress: Progress) -> Conclusions:
     """Return what is said of a study.
 
     Args:
@@ -41,9 +41,9 @@ def said_of(found: Recommendation | None, why_none: str | None, progress: Progre
     begun = tuple(progress.sentences())
     if found is None:
         reason = (why_none or "nothing can be judged").rstrip(".")
-        return Said(progress=begun, verdict=(clean(f"There is no verdict: {reason}."),))
+        return Conclusions(progress=begun, verdict=(clean(f"There is no verdict: {reason}."),))
     sentences, left = found.verdict.sentences(), left_out(found.verdict)
-    return Said(
+    return Conclusions(
         progress=begun,
         verdict=tuple(clean(one) for one in sentences if one not in (*begun, *left)),
         advice=tuple(clean(one) for one in found.sentences() if one not in sentences),

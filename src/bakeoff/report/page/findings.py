@@ -15,7 +15,7 @@ REASONS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class FindingShown:
     """One finding."""
 
     anchor: str
@@ -43,14 +43,14 @@ class Told:
 class Audit:
     """All that the audit says: what fires, the worst first; what was not run; what passes."""
 
-    firing: tuple[Told, ...]
-    not_run: tuple[Told, ...]
-    passed: tuple[Told, ...]
+    firing: tuple[FindingShown, ...]
+    not_run: tuple[FindingShown, ...]
+    passed: tuple[FindingShown, ...]
     found_before: str = ""
     """Which other version of bakeoff found all this and why it was not asked again; nothing if it is of this one."""
 
     @property
-    def open(self) -> tuple[Told, ...]:
+    def open(self) -> tuple[FindingShown, ...]:
         """Errors and warnings that nobody has given a reason not to heed."""
         return tuple(one for one in self.firing if one.silenced is None and one.severity != "note")
 
@@ -91,7 +91,7 @@ class Audit:
         return "; ".join([*told, *([f"{rest}: other reasons"] if rest else [])])
 
 
-def audit_told(findings: Sequence[Finding], labels: Mapping[str, str], found_before: str = "") -> Audit:
+def audit_facts(findings: Sequence[Finding], labels: Mapping[str, str], found_before: str = "") -> Audit:
     """Return findings as the page tells them, in their order.
 
     Args:
@@ -106,8 +106,8 @@ def audit_told(findings: Sequence[Finding], labels: Mapping[str, str], found_bef
     return Audit(firing=firing, not_run=not_run, passed=passed, found_before=clean(found_before))
 
 
-def _told(place: int, finding: Finding, labels: Mapping[str, str]) -> Told:
-    return Told(
+def _told(place: int, finding: Finding, labels: Mapping[str, str]) -> FindingShown:
+    return FindingShown(
         anchor=f"finding-{place + 1}",
         rule=clean(finding.rule),
         title=clean(finding.title),
