@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.analysis.cube import Cube
+from bakeoff.analysis.ranking import last_epochs
 from bakeoff.analysis.statistics.intervals import Bits
 from bakeoff.records import RunStatus
 
@@ -45,7 +46,7 @@ def contenders(table: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame, cu
         epochs: One row an epoch record, as `Store.epochs_frame` gives them.
         cube: Of the finished runs.
     """
-    last = epochs.sort_values("epoch").groupby("run_id").tail(1).set_index("run_id")["val_accuracy"]
+    last = last_epochs(epochs).set_index("run_id")["val_accuracy"]
     mine = dict(iter(runs.groupby("candidate_id", sort=False)))
     return [_contender(mine[candidate], last, cube) for candidate in table["candidate_id"].tolist()]
 

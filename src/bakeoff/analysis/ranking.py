@@ -58,6 +58,24 @@ def rank(runs: pd.DataFrame, epochs: pd.DataFrame, unranked: Mapping[str, str] |
     )
 
 
+def last_epochs(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return the record of each run's last epoch.
+
+    Args:
+        epochs: As `Store.epochs_frame` gives them.
+    """
+    return epochs.sort_values("epoch").groupby("run_id").tail(1)
+
+
+def training_seconds(epochs: pd.DataFrame) -> pd.Series:
+    """Return the seconds of training of each epoch, waiting for data included, evaluation not.
+
+    Args:
+        epochs: As `Store.epochs_frame` gives them.
+    """
+    return epochs["seconds_train"] + epochs["seconds_wait"]
+
+
 def ranked_by(epochs: pd.DataFrame) -> Literal["val", "test"]:
     """Return which split decides: `test` only where there are epoch records and none has a validation accuracy."""
     return "test" if len(epochs) and epochs["val_accuracy"].isna().all() else "val"
@@ -127,8 +145,8 @@ def _row(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, object]:
     first = runs.iloc[0]
     done = runs[runs["status"] == RunStatus.DONE]
     records = epochs[epochs["run_id"].isin(done["run_id"])]
-    last = records.sort_values("epoch").groupby("run_id").tail(1)
-    seconds = (records["seconds_train"] + records["seconds_wait"]).groupby(records["run_id"]).sum()
+    last = last_epochs(records)
+    seconds = training_seconds(records).groupby(records["run_id"]).sum()
     total = seconds.sum()
     return {
         "rank": pd.NA,
@@ -173,7 +191,7 @@ def _seconds_to_best(records: pd.DataFrame) -> float:
     known = ordered[ordered["val_accuracy"].notna()]
     if known.empty:
         return float("nan")
-    so_far = (ordered["seconds_train"] + ordered["seconds_wait"]).groupby(ordered["run_id"]).cumsum()
+    so_far = training_seconds(ordered).groupby(ordered["run_id"]).cumsum()
     best = pd.to_numeric(known["val_accuracy"]).groupby(known["run_id"]).idxmax()
     return float(so_far.loc[best].mean())
 
@@ -195,7 +213,7 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
     """Return one row an epoch: candidate, model, seed, epoch, the four metrics, and seconds of training so far."""
     joined = epochs.merge(runs[["run_id", "label", "model", "seed"]], on="run_id", how="inner", sort=False)
     joined = joined.rename(columns={"label": "candidate"}).sort_values(["run_id", "epoch"], kind="stable")
-    joined["seconds"] = (joined["seconds_train"] + joined["seconds_wait"]).groupby(joined["run_id"]).cumsum()
+    joined["seconds"] = training_seconds(joined).groupby(joined["run_id"]).cumsum()
     columns = ["candidate", "model", "seed", "run_id", "epoch", *METRICS, "learning_rate", "seconds"]
     return joined[columns].reset_index(drop=True)
 

@@ -90,7 +90,7 @@ def _other_work(
         of_it = runs[(runs["candidate_id"] == candidate) & (runs["status"] == RunStatus.DONE)]
         alike = [run["run_id"] for run in of_it.to_dict("records") if _as_measured(run["numerics"], cost)]
         records = epochs[epochs["run_id"].isin(alike)]
-        seconds = float((records["seconds_train"] + records["seconds_wait"]).sum())
+        seconds = float(ranking.training_seconds(records).sum())
         if alone is None or seconds == 0:
             continue
         slower = alone / (float(records["images"].sum()) / seconds)

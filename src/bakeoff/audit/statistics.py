@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from bakeoff.analysis.decision import Decision
+from bakeoff.analysis.ranking import training_seconds
 from bakeoff.analysis.seed_plan import SeedSpread, spread_of
 from bakeoff.analysis.verdict import Verdict
 from bakeoff.audit.evidence import DataProbe
@@ -54,7 +55,7 @@ def _ended_for_nothing(runs: pd.DataFrame) -> list[str]:
 
 def _seconds_per_run(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, float]:
     done = runs[runs["status"] == RunStatus.DONE]
-    spent = epochs.assign(seconds=epochs["seconds_train"] + epochs["seconds_wait"]).groupby("run_id")["seconds"].sum()
+    spent = training_seconds(epochs).groupby(epochs["run_id"]).sum()
     return {str(one): float(spent.reindex(group).mean()) for one, group in done.groupby("candidate_id")["run_id"]}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bakeoff.analysis.ranking import METRICS
+from bakeoff.analysis.ranking import METRICS, training_seconds
 from bakeoff.cost_records import PASSES
 from bakeoff.report.figure_facts import Curve, curve_facts, runs_shown
 
@@ -48,7 +48,7 @@ def courses(
     """
     by_metric = {metric: {one.configuration.id: one for one in curve_facts(runs, epochs, metric)} for metric in METRICS}
     spent = epochs.assign(
-        seconds=(epochs["seconds_train"] + epochs["seconds_wait"]).groupby(epochs["run_id"]).cumsum(),
+        seconds=training_seconds(epochs).groupby(epochs["run_id"]).cumsum(),
         pictures=epochs["images"].groupby(epochs["run_id"]).cumsum(),
     )
     of_candidate = {str(one): group for one, group in runs.groupby("candidate_id", sort=False)}
