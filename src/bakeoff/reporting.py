@@ -116,10 +116,17 @@ def draw_figures(study: Study, kind: str | None = None, out: Path | None = None)
     """
     folder = _place(study, (study.folder / PAGE).with_name("figures") if out is None else out)
     reading, kinds = study.reading(), KINDS if kind is None else [kind]
-    unranked = reading.unranked()
-    if reading.ranking["rank"].isna().all():  # of one seed each: nobody leads, and all can be shown
-        unranked = reading.excluded_by(reading.findings)
-    drawn = figures(reading.runs, reading.epochs, folder, kinds, of_cifar10=of_cifar10(study), unranked=unranked)
+    ranked = bool(reading.ranking["rank"].notna().any())
+    drawn = figures(
+        reading.runs,
+        reading.epochs,
+        folder,
+        kinds,
+        of_cifar10=of_cifar10(study),
+        # Of one seed each nobody is ranked, and all are shown without a rank.
+        unranked=reading.unranked() if ranked else reading.excluded_by(reading.findings),
+        ranked=ranked,
+    )
     if not drawn.paths:
         raise StudyError(
             f"figures show epochs of runs, but {study.folder} holds none to show ({'; '.join(drawn.left_out)}); draw them once "
@@ -199,6 +206,7 @@ def made_of(reading: Reading) -> Made:
         commands = commands_of(store)
     conditions = [cost.conditions for cost in reading.costs.values()]
     times = {name: reading.runs[name].dropna() for name in ("started_at", "finished_at")}
+    ended = len(times["finished_at"]) and not reading.progress.runs_left
     versions, hardware = {}, None
     if conditions:
         versions, hardware = conditions[0].versions, f"{conditions[0].processor}, {conditions[0].cores} cores"
@@ -211,5 +219,5 @@ def made_of(reading: Reading) -> Made:
         versions=versions,
         hardware=hardware,
         started=str(times["started_at"].min()) if len(times["started_at"]) else None,
-        finished=None if reading.progress.runs_left else str(times["finished_at"].max()),
+        finished=str(times["finished_at"].max()) if ended else None,
     )

@@ -101,11 +101,6 @@ def contender(name: str, correct: np.ndarray, validation: np.ndarray) -> Contend
     )
 
 
-def alarmed(judged: Verdict) -> bool:
-    """Whether one of some equal candidates was called better than another."""
-    return any(pair.decision is Decision.BETTER for pair in judged.pairs)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """Studies of one kind, and how many of them are told so."""

@@ -47,8 +47,10 @@ def test_a_gap_little_above_the_smallest_takes_the_seeds_that_likely_keep_it_the
 
 
 def test_a_gap_that_no_worthwhile_number_of_seeds_keeps_above_the_smallest_is_out_of_reach() -> None:
-    found = ask(gap(0.0051, sd=0.004, floor=0.0005))
-    assert (found.seeds, found.pictures, found.out_of_reach) == (None, None, True)
+    found = ask(gap(0.0051, sd=0.004, floor=0.0005), seeds=5)
+    assert (found.seeds, found.pictures, found.out_of_reach, found.near) == (None, None, True, True)
+    fewer = ask(gap(0.00502, sd=0.0005, floor=0.0001), seeds=3)  # those that a verdict asks for may do
+    assert (fewer.seeds, fewer.further, fewer.near) == (5, 2, True)
 
 
 def test_seeds_that_lie_wildly_apart_are_no_fault_of_the_pictures() -> None:
@@ -97,7 +99,7 @@ def test_a_gap_of_exactly_the_smallest_difference_is_one_that_counts_however_it_
     for right in (9037, 9185, 9000):
         exact = (right + 50) / 10_000 - right / 10_000  # 0.00499999... or 0.00500000...
         assert ask(gap(exact, sd=0.0, floor=0.001)).seeds == ask(gap(0.005, sd=0.0, floor=0.001)).seeds == 5
-        assert ask(gap(exact, sd=0.005, floor=0.0)) == ask(gap(0.005, sd=0.005, floor=0.0))
+        assert ask(gap(exact, sd=0.005, floor=0.0), seeds=5) == ask(gap(0.005, sd=0.005, floor=0.0), seeds=5)
 
 
 @pytest.mark.parametrize(("value", "smallest"), [(0.004_999_9, 0.005), (0.0, 1e-200), (math.nan, 0.005)])

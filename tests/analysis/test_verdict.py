@@ -334,3 +334,11 @@ def test_predictions_for_other_pictures_are_refused(tmp_path: Path) -> None:
     save_predictions(predictions_path(tmp_path, "b/0"), logits, np.arange(100, 200), labels)
     with pytest.raises(StudyError, match="tested on the same pictures"):
         study.verdict()
+
+
+def test_a_gap_at_the_smallest_difference_that_counts_is_told_as_that_near() -> None:
+    first, second = contender("a", bits(0.93, seeds=3)), contender("b", bits(0.915, seeds=3, seed=2))
+    gap = float(first.test.mean() - second.test.mean())
+    words = said(judge([first, second], smallest_difference=gap))
+    assert "A verdict on a gap of this size asks for 5 seeds of each: 2 more seeds of each may settle it, so near" in words
+    assert "differ too little" not in words

@@ -113,7 +113,7 @@ def test_p3_lets_rounding_be_and_more_of_it_in_bfloat16() -> None:
 
 def test_p3_fires_on_a_network_that_cannot_score_a_picture_alone() -> None:
     # As one that takes an unbiased deviation over the batch in evaluation: of one picture it is not a number.
-    networks = dict.fromkeys(IDS, NETWORK) | {IDS[1]: replace(NETWORK, company_difference=None)}
+    networks = dict.fromkeys(IDS, NETWORK) | {IDS[1]: replace(NETWORK, company_difference=None, foreign_gradient=1.0)}
     (found,) = protocol.evaluation_mode.check(study=STUDY, labels=labels(STUDY.candidates), networks=networks)
     assert (found.severity, found.candidates) == (Severity.ERROR, (IDS[1],))
     assert "none by itself" in found.message

@@ -105,7 +105,7 @@ def test_a_candidate_whose_runs_all_failed_is_not_passed_with_the_others(tmp_pat
     runs, epochs = frames(tmp_path, *failed, *ended)
     passes, unasked = statistics.seeds.check(study=of, labels=dict.fromkeys(ids, "one"), runs=runs, epochs=epochs)
     passed(passes)
-    not_run(unasked, "no seed of one finished")
+    not_run(unasked, "no seed of resnet18 finished")
     assert unasked.candidates == (ids[0],)
 
 
@@ -340,25 +340,26 @@ def test_resolution_takes_the_spread_that_the_planning_of_seeds_takes() -> None:
 def test_candidates_whose_predictions_are_missing_are_not_passed_as_stable() -> None:
     one, other = (group[0].id for group in list(subjects(study()).values())[:2])
     verdict = judge([contender(one, bits(0.93)), contender(other, test=[0.9, 0.5, 0.9, 0.9, 0.9])])
-    stable, unseen = statistics.stability.check(labels={one: "one", other: "the other"}, verdict=verdict)
+    stable, unseen = statistics.stability.check(study=study(), labels={one: "one", other: "the other"}, verdict=verdict)
     passed(stable)
-    not_run(unseen, "predictions of seeds of the other are missing")
+    not_run(unseen, "predictions of seeds of alexnet are missing")
     assert unseen.candidates == (other,)
 
 
 def test_candidates_of_two_seeds_are_not_passed_as_stable() -> None:
-    verdict = judge([contender("a", by_chance(0)), contender("b", by_chance(1, seeds=2))])
-    stable, few = statistics.stability.check(labels=LABELS, verdict=verdict)
+    one, other = (group[0].id for group in list(subjects(study()).values())[:2])
+    verdict = judge([contender(one, by_chance(0)), contender(other, by_chance(1, seeds=2))])
+    stable, few = statistics.stability.check(study=study(), labels={one: "one", other: "the other"}, verdict=verdict)
     passed(stable)
-    not_run(few, "fewer than three seeds of the b finished")
-    assert few.candidates == ("b",)
+    not_run(few, "fewer than three seeds of alexnet finished")
+    assert few.candidates == (other,)
 
 
 def test_the_seed_that_stands_apart_is_named_by_its_number_though_another_lacks_its_predictions() -> None:
     networks = by_chance(0)
     networks[3, np.flatnonzero(networks[3])[:160]] = False
     verdict = judge([contender("a", networks, seeds=(1, 2, 4, 7, 8)), contender("b", by_chance(1))])
-    (finding,) = statistics.stability.check(labels=LABELS, verdict=verdict)
+    (finding,) = statistics.stability.check(study=study(), labels=LABELS, verdict=verdict)
     fired(finding, Severity.WARNING, "Seed 7 stands apart")
 
 
@@ -378,3 +379,5 @@ def test_what_new_pictures_would_change_is_told_beside_what_seeds_show() -> None
     assert "new pictures" not in s3_resolution(statistics.resolution, **ask, picture_margin=0.004).message
     wanting = s3_resolution(statistics.resolution, **(ask | {"seeds": 3}), picture_margin=0.023)
     fired(wanting, Severity.WARNING, "seeds of each. No seed narrows")
+    beyond = s3_resolution(statistics.resolution, **(ask | {"sd": 0.05}), picture_margin=0.023)
+    fired(beyond, Severity.WARNING, "out of reach of seeds", "No seed narrows")

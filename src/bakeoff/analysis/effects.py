@@ -316,7 +316,7 @@ def _influence(factor: str, along: Sequence[str], held: Sequence[str], results: 
     return Influence(
         factor=name,
         spread=spread,
-        sentence=f"{name}: {_gap(better, worse, spread)}, {_basis(widest, spread, values, results)}",
+        sentence=f"{name}: {_gap(better, worse, spread)}, {_basis(widest, spread, values)}",
     )
 
 
@@ -333,30 +333,30 @@ def _mean_difference(pairs: Sequence[tuple[_Result, _Result]]) -> float:
     return sum(one.accuracy - other.accuracy for one, other in pairs) / len(pairs)
 
 
-def _basis(pairs: Sequence[tuple[_Result, _Result]], spread: float, values: int, results: Sequence[_Result]) -> str:
+def _basis(pairs: Sequence[tuple[_Result, _Result]], spread: float, values: int) -> str:
     """Return what a difference rests on, and whether chance could make it.
 
     The difference is the widest among several values of a setting, so chance is granted Tukey's studentised range (Tukey
-    1949, Kramer 1956). Seeds of one candidate spread alike, so the variances of all candidates are pooled; each pair's two
-    means add theirs.
+    1949, Kramer 1956). The variances of the candidates compared are pooled, and of no others, whose seeds may lie farther
+    apart; each pair's two means add theirs.
 
     Args:
         pairs: The candidates compared.
         spread: Of their accuracies, on average.
         values: Of the setting, among which these two differ most.
-        results: All candidates that are compared in the study.
     """
     rests = (
         "in one pair of candidates alike in all else"
         if len(pairs) == 1
         else f"on average over {plural(len(pairs), 'pair')} of candidates alike in all else"
     )
-    known = [one for one in results if math.isfinite(one.deviation)]
+    both = [one for pair in pairs for one in pair]
+    known = [one for one in both if math.isfinite(one.deviation)]
     freedom = sum(one.seeds - 1 for one in known)
     if not freedom:
         return f"{rests}; with one seed each, chance cannot be told from it."
     variance = sum(one.deviation**2 * (one.seeds - 1) for one in known) / freedom
-    error = math.sqrt(sum(variance / one.seeds for pair in pairs for one in pair)) / len(pairs)
+    error = math.sqrt(sum(variance / one.seeds for one in both)) / len(pairs)
     chance = _range_quantile(values, freedom) / math.sqrt(2) * error
     if spread <= chance:
         return f"{rests}; seeds alone make that much."

@@ -47,6 +47,9 @@ class Settling:
     out_of_reach: bool = False
     """Whether seeds would settle it, but more of them than are worthwhile."""
 
+    near: bool = False
+    """Whether the gap lies so near the smallest difference that counts that further seeds may bring it to either side."""
+
     pictures: int | None = None
     """Test pictures that would settle it with seeds without number, where seeds do not; None if none would."""
 
@@ -87,6 +90,11 @@ def settling(
     settled = min((one for one in found if one is not None), default=None)
     if settled is not None and settled <= max(WORTHWHILE_SEEDS, start):
         return Settling(seeds=settled, further=settled - fewest)
+    if gap >= smallest - ROUNDING and _seen(gap, on_new_pictures, max(WORTHWHILE_SEEDS, start), 0, alpha / pairs):
+        asked = max(seeds_asked(gap), fewest)  # by which it may be settled, though that is not likely enough to promise
+        if asked > fewest:
+            return Settling(seeds=asked, further=asked - fewest, near=True)
+        return Settling(seeds=None, further=None, out_of_reach=True, near=True)
     if settled is not None or _pictures_suffice(gap, on_new_pictures, smallest, alpha, pairs):
         return Settling(seeds=None, further=None, out_of_reach=True)
     return Settling(seeds=None, further=None, pictures=_pictures(gap, on_new_pictures, smallest, alpha, pairs))

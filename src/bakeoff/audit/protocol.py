@@ -146,7 +146,8 @@ def evaluation_mode(
     leaking = [
         one
         for one, probe in networks.items()
-        if one not in unsteady and ((probe.company_difference or 0) > limit or (probe.foreign_gradient or 0) > 0)
+        if one not in (*unsteady, *sociable)
+        and ((probe.company_difference or 0) > limit or (probe.foreign_gradient or 0) > 0)
     ]
     unknown = [one for one, probe in networks.items() if probe.repeat_difference is None]
     if unsteady:

@@ -53,7 +53,7 @@ def idle_seeds(
             "no candidate has the predictions of two seeds, and first steps are taken again by `bakeoff audit --deep` alone"
         )
     if compared and single and repeats is None and not unreadable:
-        names = listed([labels[one] for one in single])
+        names = named(single, study, labels)
         yield idle_seeds.not_run(f"there is one finished seed of {names} alone", candidates=single)
     if unreadable:
         more = f" and {plural(len(unreadable) - 1, 'other')}" if unreadable[1:] else ""

@@ -16,7 +16,7 @@ from bakeoff.audit.rule import Rule, Stage, rule
 from bakeoff.audit.selection_checks import s6_winners_curse
 from bakeoff.audit.settings import subjects
 from bakeoff.audit.statistics_checks import s1_seeds, s2_claims, s3_resolution, s4_stability, s5_multiplicity
-from bakeoff.audit.words import listed
+from bakeoff.audit.words import named
 from bakeoff.errors import StudyError
 from bakeoff.records import ENDED, RunStatus
 from bakeoff.spec import ResolvedStudy
@@ -44,7 +44,7 @@ def seeds(
         without = _ended_for_nothing(runs)
     yield s1_seeds(seeds, seeds=counts, labels=labels, seconds_per_run=seconds)
     if without and len(counts) > 1:
-        yield seeds.not_run(f"no seed of {listed([labels[one] for one in without])} finished", candidates=without)
+        yield seeds.not_run(f"no seed of {named(without, study, labels)} finished", candidates=without)
 
 
 def _ended_for_nothing(runs: pd.DataFrame) -> list[str]:
@@ -130,9 +130,9 @@ def _spread(verdict: Verdict) -> SeedSpread | None:
     stage=Stage.AFTER,
     severity=Severity.WARNING,
     blocks="that the mean tells what to expect of the next seed",
-    needs=("labels", "verdict"),
+    needs=("study", "labels", "verdict"),
 )
-def stability(*, labels: Mapping[str, str], verdict: Verdict) -> Iterator[Finding]:
+def stability(*, study: ResolvedStudy, labels: Mapping[str, str], verdict: Verdict) -> Iterator[Finding]:
     """Seeds must not lie farther apart than chance explains."""
     yield s4_stability(
         stability,
@@ -146,12 +146,10 @@ def stability(*, labels: Mapping[str, str], verdict: Verdict) -> Iterator[Findin
     few = [one.candidate_id for one in verdict.candidates if one.seeds < 3]
     if len(unseen) + len(few) < len(verdict.candidates):
         if unseen:
-            names = listed([labels[one] for one in unseen])
+            names = named(unseen, study, labels)
             yield stability.not_run(f"the predictions of seeds of {names} are missing", candidates=unseen)
         if few:
-            yield stability.not_run(
-                f"fewer than three seeds of {listed([labels[one] for one in few])} finished", candidates=few
-            )
+            yield stability.not_run(f"fewer than three seeds of {named(few, study, labels)} finished", candidates=few)
 
 
 @rule(

@@ -206,6 +206,7 @@ def s3_resolution(
     advice = (
         f"So small a difference is out of reach of seeds here: even {WORTHWHILE_SEEDS} of each show {100 * reachable:.2f} points. "
         "Treat candidates without a winner as a tie and choose by cost, or train for longer, which often brings seeds closer together."
+        f"{by_pictures}"
     )
     evidence |= {"seeds_needed": None, "worthwhile_seeds": WORTHWHILE_SEEDS, "worthwhile_shown": reachable}
     return asking.fires(Severity.WARNING, message, evidence=evidence, threshold=threshold, advice=advice)

@@ -104,9 +104,11 @@ def check_place_of_figures(out: Path) -> None:
     Raises:
         SpecError: If it is a file's name, standard output, or no name at all.
     """
+    if out.is_dir():
+        return
     check_name(out)
     check_folder(out, "figures", "figures")
-    if not out.is_dir() and (out.exists() or out.suffix.lower() in PICTURE_FILES):
+    if out.exists() or out.suffix.lower() in PICTURE_FILES:
         folder = out.with_suffix("") if out.suffix else out.with_name(f"{out.name}-figures")
         raise SpecError(
             f"--out takes a folder where figures are drawn, as there are several, but got the file '{out}'; give a folder, such "

@@ -142,7 +142,7 @@ def to_csv(table: pd.DataFrame, times: pd.DataFrame | None = None) -> str:
     if times is not None:
         for target, group in times.groupby("target"):
             told[f"seconds_to_{target:g}"] = table["candidate_id"].map(group.set_index("candidate_id")["seconds"])
-    return told.to_csv(index=False)
+    return told.to_csv(index=False, lineterminator="\n")
 
 
 def to_json(

@@ -262,13 +262,16 @@ def accuracy_by_epoch(curves: Sequence[Curve], best: Sequence[str]) -> Figure:
     return figure
 
 
-def accuracy_against_time(trades: Sequence[TimedAccuracy], split: str, best: Sequence[str]) -> Figure:
+def accuracy_against_time(
+    trades: Sequence[TimedAccuracy], split: str, best: Sequence[str], *, ranked: bool = True
+) -> Figure:
     """Draw the accuracy of each candidate against its training time.
 
     Args:
         trades: The candidates that finished.
         split: `val` or `test`.
         best: Labels of those drawn in full, best first; the others are small points.
+        ranked: Whether ranks may be told beside the others.
     """
     words = {"val": "validation", "test": "test"}[split]
     seeds = " (mean and standard deviation over seeds)" if any(math.isfinite(one.accuracy_sd) for one in trades) else ""
@@ -290,7 +293,7 @@ def accuracy_against_time(trades: Sequence[TimedAccuracy], split: str, best: Seq
             handles[shown[label]] = _point(axes, by_label[label], size or 1, color=look["color"], marker=look["marker"])
     if others:
         small = Line2D([], [], color=FAINT, marker="o", markersize=3.5, linestyle="none")
-        handles["small: other candidates, by their rank where it fits"] = small
+        handles[f"small: other candidates{', by their rank where it fits' if ranked else ''}"] = small
     axes.margins(x=0.1, y=0.15)
     logarithmic = longest > 8 * min(trade.seconds for trade in trades)
     if logarithmic:
@@ -303,7 +306,7 @@ def accuracy_against_time(trades: Sequence[TimedAccuracy], split: str, best: Seq
     axes.set_xlabel(f"training time of one run ({unit}{', log scale' if logarithmic else ''})")
     axes.set_ylabel(f"{words} accuracy (%)")
     legend_below(figure, handles, columns=2)
-    if others:
+    if others and ranked:
         number_points(figure, axes, list(by_label.values()), {trade.label for trade in others}, size or 1)
     return figure
 

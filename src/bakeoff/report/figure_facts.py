@@ -125,27 +125,27 @@ def curve_facts(runs: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> list[C
         run_id: _finite_start(group.sort_values("epoch"), metric)
         for run_id, group in epochs.groupby("run_id", sort=False)
     }
-    curves = []
+    curves, came_far = [], epochs["run_id"].value_counts()
     for configuration in configurations(runs):
-        shown, complete = runs_shown(runs[runs["candidate_id"] == configuration.id], epochs)
+        shown, complete = runs_shown(runs[runs["candidate_id"] == configuration.id], came_far)
         used = [values[run_id] for run_id in shown if values.get(run_id)]
         if used:
             curves.append(_curve(configuration, metric, used, complete=complete))
     return curves
 
 
-def runs_shown(runs: pd.DataFrame, epochs: pd.DataFrame) -> tuple[list[str], bool]:
+def runs_shown(runs: pd.DataFrame, came_far: pd.Series) -> tuple[list[str], bool]:
     """Return the runs of one candidate that its curves are of, and whether they are done; the same for all metrics.
 
     Args:
         runs: Of the candidate, as `Store.runs_frame` gives them.
-        epochs: Of the study, as `Store.epochs_frame` gives them.
+        came_far: Epochs that each run of the study has a record of, by its id.
     """
     done = [str(run_id) for run_id in runs.loc[runs["status"] == RunStatus.DONE, "run_id"]]
     if done:
         return done, True
-    came_far = epochs["run_id"].value_counts().reindex(runs["run_id"], fill_value=0)
-    return ([str(came_far.idxmax())] if came_far.any() else []), False
+    mine = came_far.reindex(runs["run_id"], fill_value=0)
+    return ([str(mine.idxmax())] if mine.any() else []), False
 
 
 def _finite_start(group: pd.DataFrame, metric: str) -> dict[int, float]:

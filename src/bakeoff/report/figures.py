@@ -59,6 +59,7 @@ def figures(
     *,
     of_cifar10: bool = False,
     unranked: Mapping[str, str] | None = None,
+    ranked: bool = True,
 ) -> Drawn:
     """Draw what a study has to show, each figure as PNG and SVG.
 
@@ -75,6 +76,7 @@ def figures(
         of_cifar10: Whether the study is of CIFAR-10, as the paper's was: what the paper recorded is then drawn, dashed, over
             what has the same model, optimizer and learning rate.
         unranked: Candidates that are not ranked, by id, with the reason, as `analysis.ranking.rank` takes them.
+        ranked: Whether the others are, so that ranks may be told.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
@@ -88,7 +90,8 @@ def figures(
     drawn = Drawn()
     with canvas.style():
         training = draw_training_figures(runs, epochs, drawn.left_out, of_cifar10=of_cifar10)
-        for stem, figure in itertools.chain(training, draw_general_figures(runs, epochs, drawn.left_out, unranked)):
+        general = draw_general_figures(runs, epochs, drawn.left_out, unranked, ranked=ranked)
+        for stem, figure in itertools.chain(training, general):
             for kind in kinds:
                 path = out_dir / f"{stem}.{kind}"
                 write_atomically(path, canvas.rendered(figure, kind))
@@ -171,7 +174,12 @@ def _missing_of_the_paper(*, figures_3_and_4: bool, figure_5: bool) -> list[str]
 
 
 def draw_general_figures(
-    runs: pd.DataFrame, epochs: pd.DataFrame, left_out: list[str], unranked: Mapping[str, str] | None = None
+    runs: pd.DataFrame,
+    epochs: pd.DataFrame,
+    left_out: list[str],
+    unranked: Mapping[str, str] | None = None,
+    *,
+    ranked: bool = True,
 ) -> Iterator[tuple[str, Figure]]:
     """Yield file names and figures of accuracy by epoch and against time; what is missing goes to `left_out`."""
     from bakeoff.report import drawing
@@ -184,7 +192,7 @@ def draw_general_figures(
         left_out.append("accuracy-by-epoch is not drawn: no run has finished an epoch")
     split, trades = timed_accuracies(runs, epochs, unranked)
     if trades:
-        yield "accuracy-against-time", drawing.accuracy_against_time(trades, split, best)
+        yield "accuracy-against-time", drawing.accuracy_against_time(trades, split, best, ranked=ranked)
     else:
         finished = bool((runs["status"] == RunStatus.DONE).any())
         why = "no candidate that has finished is ranked" if finished else "no run has finished"

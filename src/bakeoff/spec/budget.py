@@ -80,7 +80,7 @@ class TrainingBudget(Spec):
     """What it came to; left out until what an epoch takes is known."""
 
     conditions: TrialConditions | None = None
-    """TrialConditions of the measurement, under `time`."""
+    """Conditions of the measurement, under `time`."""
 
     grants: tuple[Grant, ...] = ()
     """One a candidate, in their order; none until what an epoch takes is known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -25,6 +26,9 @@ CHANCE_QUANTILE = 0.999
 
 SHUFFLES = 10_000
 """Orders in which answers are dealt to the pictures, for a quantile of one in a thousand."""
+
+CLOSE = 2.5
+"""Standard deviations above chance up to which one in a thousand needs no shuffles: it lies beyond."""
 
 COLLAPSED = 0.1
 """Share of the pictures of other classes that a network must at least call something else; chosen here."""
@@ -120,9 +124,6 @@ def _guesses(run: SeenRun, data: DataProbe | None) -> str | None:
     accuracy, pictures = health["accuracy"] or 0.0, sum(true)
     # A network whose answers had nothing to do with the pictures would be right this often with the same answers.
     chance = sum(one * other for one, other in zip(predicted, true, strict=True)) / pictures**2
-    limit = _quantile(pictures, chance)
-    if chance < accuracy <= limit:
-        limit = min(limit, _shuffled_quantile(tuple(predicted), tuple(true)))
     top = max(range(len(predicted)), key=lambda place: predicted[place])
     name = f"'{class_name(top if data is None else data.classes[top])}'"
     blank = health["blank_accuracy"]
@@ -130,6 +131,9 @@ def _guesses(run: SeenRun, data: DataProbe | None) -> str | None:
         return f"{name} is the answer to {rounded_percent(predicted[top] / pictures)} of {pictures:,} {health['predicted_on']} pictures"
     there = sum(count > 0 for count in true)
     few = pictures < PICTURES_A_CLASS * there
+    limit = _quantile(pictures, chance)
+    if chance + CLOSE * _shuffled_deviation(predicted, true) < accuracy <= limit:
+        limit = min(limit, _shuffled_quantile(tuple(predicted), tuple(true)))
     if accuracy <= limit and not (few and _learnt_by_the_test(run, data, chance)):
         return (
             f"{rounded_percent(accuracy)} of {pictures:,} {health['predicted_on']} pictures are answered rightly, which guessing reaches too "
@@ -154,6 +158,19 @@ def _quantile(pictures: int, chance: float) -> float:
     return float(scipy.stats.binom.ppf(CHANCE_QUANTILE, pictures, chance)) / pictures
 
 
+def _shuffled_deviation(predicted: Sequence[int], true: Sequence[int]) -> float:
+    """Return the standard deviation of a network's accuracy whose answers are dealt to the pictures at random.
+
+    The variance of the trace of a table of contingency with fixed margins, whose counts are hypergeometric.
+    """
+    n, products = sum(true), [one * other for one, other in zip(predicted, true, strict=True)]
+    squares = sum(
+        product * (n - one) * (n - other) for product, one, other in zip(products, predicted, true, strict=True)
+    )
+    crossed = sum(products) ** 2 - sum(product**2 for product in products)
+    return math.sqrt((squares + crossed) / (n**2 * max(1, n - 1))) / n
+
+
 @functools.cache
 def _shuffled_quantile(predicted: tuple[int, ...], true: tuple[int, ...]) -> float:
     """Return the accuracy that the same answers, dealt to the pictures at random, hardly ever exceed.
@@ -164,7 +181,7 @@ def _shuffled_quantile(predicted: tuple[int, ...], true: tuple[int, ...]) -> flo
         predicted: Pictures that were called each class.
         true: Pictures of each class.
     """
-    answers, labels = (np.repeat(np.arange(len(counts)), counts) for counts in (predicted, true))
+    answers, labels = (np.repeat(np.arange(len(counts), dtype=np.int16), counts) for counts in (predicted, true))
     generator = np.random.default_rng(0)
     right = [np.count_nonzero(generator.permutation(answers) == labels) for _ in range(SHUFFLES)]
     return float(np.quantile(right, CHANCE_QUANTILE, method="higher")) / len(labels)

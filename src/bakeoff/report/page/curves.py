@@ -52,7 +52,7 @@ def courses(
         pictures=epochs["images"].groupby(epochs["run_id"]).cumsum(),
     )
     of_candidate = {str(one): group for one, group in runs.groupby("candidate_id", sort=False)}
-    found = []
+    found, came_far = [], epochs["run_id"].value_counts()
     for candidate in order:
         curves = {metric: known[candidate] for metric, known in by_metric.items() if candidate in known}
         if curves:
@@ -60,16 +60,14 @@ def courses(
             first = mine.iloc[0]
             grows = bool(first["spec"]["candidate"]["recipe"].get("early_sizes"))
             a_picture = None if grows else (macs or {}).get(candidate, PASSES * int(first["macs"]))
-            found.append(_course(candidate, mine, spent, curves, a_picture))
+            shown, _ = runs_shown(mine, came_far)
+            found.append(_course(candidate, spent[spent["run_id"].isin(shown)], curves, a_picture))
     return found
 
 
-def _course(
-    candidate: str, runs: pd.DataFrame, spent: pd.DataFrame, curves: Mapping[str, Curve], macs: int | None
-) -> Course:
+def _course(candidate: str, spent: pd.DataFrame, curves: Mapping[str, Curve], macs: int | None) -> Course:
     longest = max(curves.values(), key=lambda curve: len(curve.epochs))
-    records = spent[spent["run_id"].isin(runs_shown(runs, spent)[0])]
-    means = records[records["epoch"].isin(longest.epochs)].groupby("epoch")[["seconds", "pictures"]].mean()
+    means = spent[spent["epoch"].isin(longest.epochs)].groupby("epoch")[["seconds", "pictures"]].mean()
     return Course(
         candidate_id=candidate,
         runs=longest.runs,
