@@ -258,7 +258,7 @@ def test_errors_that_another_version_found_stay_where_nothing_can_be_asked_anew(
         page_of(study.reading(), Looked(classes=(), pictures=Pictures())).count(said) == 2
     )  # its findings.json has it too
     assert said in audit_report(study.findings(), found_before=said)[0].plain
-    assert whole.reading().said.found_before == ""
+    assert whole.reading().audit_result.found_before == ""
     # Nor where `bakeoff audit` cannot measure: the pictures are gone.
     monkeypatch.setattr(auditing, "plan_folder", lambda *_, **__: _gone())
     audited = audit_folder(study.folder)
