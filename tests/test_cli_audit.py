@@ -50,7 +50,7 @@ def test_a_clean_study_ends_with_exit_code_0_and_counts_what_passed(
     assert "error" not in said
     assert "warning" not in said
     assert "not run  H2" in said
-    assert "rules passed, 1 could not be asked" in said
+    assert "rules passed, 1 not run" in said
 
 
 def test_an_open_error_ends_with_exit_code_1_and_names_candidate_threshold_and_claim(

@@ -26,7 +26,7 @@ def test_only_what_fires_is_told_at_a_runs_end_and_the_rest_is_counted() -> None
     assert lines == [
         "error D1 about D1: was seen Do this.",
         "warning S1 about S1: was seen",
-        "audit: 1 note, 2 rules passed, 1 could not be asked; `bakeoff audit` tells all",
+        "audit: 1 note, 2 rules passed, 1 not run; `bakeoff audit` tells all",
     ]
 
 
@@ -39,7 +39,7 @@ def test_the_whole_audit_tells_thresholds_blocked_claims_and_why_rules_were_not_
 
 def test_a_rule_that_fires_for_one_candidate_counts_neither_as_passed_nor_as_not_asked() -> None:
     lines = said(found("P4"), found("P4", State.NOT_RUN), found("P4", State.PASS))
-    assert lines[-1].startswith("audit: 0 rules passed, 0 could not be asked")
+    assert lines[-1].startswith("audit: 0 rules passed, 0 not run")
 
 
 def test_a_silenced_finding_is_told_with_its_reason() -> None:

@@ -32,7 +32,7 @@ def audit_report(findings: Sequence[Finding], *, whole: bool = False, found_befo
     counted = [
         *([f"{plural(notes, 'note')}"] if notes and not whole else []),
         f"{plural(_rules(findings, State.PASS), 'rule')} passed",
-        f"{_rules(findings, State.NOT_RUN)} could not be asked",
+        f"{_rules(findings, State.NOT_RUN)} not run",
     ]
     more = "" if whole or not (notes or not_run) else "; `bakeoff audit` tells all"
     return [*lines, Text(f"audit: {', '.join(counted)}{more}")]
