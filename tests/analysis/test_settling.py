@@ -34,23 +34,19 @@ def test_a_verdict_asks_for_five_seeds_or_three_for_a_wide_gap() -> None:
 
 def test_with_pictures_without_number_the_seeds_are_those_of_the_power_of_welchs_test() -> None:
     # Then only the seeds' own interval can ask for more than Welch's test does.
-    found = ask(gap(0.006, sd=0.005, floor=0.0), smallest=0.001)
+    found = ask(gap(0.006, sd=0.005, floor=0.0))
     needed = seeds_needed(0.006, 0.005)
     assert needed is not None
     assert needed <= found.seeds <= needed + 3
     assert found.further == found.seeds - 3
 
 
-def test_a_gap_little_above_the_smallest_takes_the_seeds_that_likely_keep_it_there() -> None:
-    # Of two means over k seeds a fifth lies 0.8416 * 0.005 * sqrt(2 / k) or more below: at most 0.001 from k = 35.4 on.
-    assert ask(gap(0.006, sd=0.005, floor=0.0)).seeds == 36
-
-
-def test_a_gap_that_no_worthwhile_number_of_seeds_keeps_above_the_smallest_is_out_of_reach() -> None:
-    found = ask(gap(0.0051, sd=0.004, floor=0.0005), seeds=5)
-    assert (found.seeds, found.pictures, found.out_of_reach, found.near) == (None, None, True, True)
-    fewer = ask(gap(0.00502, sd=0.0005, floor=0.0001), seeds=3)  # those that a verdict asks for may do
-    assert (fewer.seeds, fewer.further, fewer.near) == (5, 2, True)
+def test_a_gap_that_seeds_may_bring_below_the_smallest_is_told_as_that_near() -> None:
+    # Of two means over k seeds a fifth lies 0.8416 * sd * sqrt(2 / k) or more below.
+    for value, sd, near in ((0.0051, 0.004, True), (0.0502, 0.002, False), (0.006, 0.003, True)):
+        found = ask(gap(value, sd=sd, floor=0.0))
+        assert found.seeds is not None
+        assert found.near == near == (value - 0.8416 * sd * math.sqrt(2 / found.seeds) < 0.005)
 
 
 def test_seeds_that_lie_wildly_apart_are_no_fault_of_the_pictures() -> None:
@@ -84,7 +80,7 @@ def test_what_takes_more_seeds_than_are_worthwhile_is_out_of_reach_and_no_fault_
     assert needed > WORTHWHILE_SEEDS
     found = ask(gap(0.006, sd=0.02, floor=0.0))
     assert (found.seeds, found.further, found.pictures, found.out_of_reach) == (None, None, None, True)
-    near = ask(gap(0.006, sd=0.009, floor=0.0), smallest=0.001)
+    near = ask(gap(0.006, sd=0.009, floor=0.0))
     assert near.seeds is not None
     assert not near.out_of_reach
 
@@ -98,8 +94,8 @@ def test_a_small_gap_is_settled_as_equivalent() -> None:
 def test_a_gap_of_exactly_the_smallest_difference_is_one_that_counts_however_it_is_rounded() -> None:
     for right in (9037, 9185, 9000):
         exact = (right + 50) / 10_000 - right / 10_000  # 0.00499999... or 0.00500000...
-        assert ask(gap(exact, sd=0.0, floor=0.001)).seeds == ask(gap(0.005, sd=0.0, floor=0.001)).seeds == 5
-        assert ask(gap(exact, sd=0.005, floor=0.0), seeds=5) == ask(gap(0.005, sd=0.005, floor=0.0), seeds=5)
+        assert ask(gap(exact, sd=0.005, floor=0.0)) == ask(gap(0.005, sd=0.005, floor=0.0))
+        assert ask(gap(exact, sd=0.005, floor=0.0)).seeds is not None
 
 
 @pytest.mark.parametrize(("value", "smallest"), [(0.004_999_9, 0.005), (0.0, 1e-200), (math.nan, 0.005)])

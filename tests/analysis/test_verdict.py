@@ -340,5 +340,8 @@ def test_a_gap_at_the_smallest_difference_that_counts_is_told_as_that_near() -> 
     first, second = contender("a", bits(0.93, seeds=3)), contender("b", bits(0.915, seeds=3, seed=2))
     gap = float(first.test.mean() - second.test.mean())
     words = said(judge([first, second], smallest_difference=gap))
-    assert "A verdict on a gap of this size asks for 5 seeds of each: 2 more seeds of each may settle it, so near" in words
+    assert (
+        "A verdict on a gap of this size asks for 5 seeds of each: about 2 more seeds of each may settle it, so near"
+        in words
+    )
     assert "differ too little" not in words

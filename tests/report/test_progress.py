@@ -49,7 +49,9 @@ def test_without_a_terminal_each_epoch_and_each_end_is_one_plain_line() -> None:
     lines = written(shown).splitlines()
     assert len(lines) == 5
     assert lines[0] == "2 runs to train"
-    assert lines[1].startswith("alpha seed 0: epoch 1/2, train 1.0000 50.00 %, validation 1.2500 60.00 %, 51.2 images/s")
+    assert lines[1].startswith(
+        "alpha seed 0: epoch 1/2, train 1.0000 50.00 %, validation 1.2500 60.00 %, 51.2 images/s"
+    )
     assert "validation" not in lines[2]
     assert lines[3] == "alpha seed 0: done, test 90.00 % (1 of 2 runs)"
     assert lines[4] == "beta seed 0: failed (no more memory)"

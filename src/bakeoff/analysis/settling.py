@@ -48,7 +48,8 @@ class Settling:
     """Whether seeds would settle it, but more of them than are worthwhile."""
 
     near: bool = False
-    """Whether the gap lies so near the smallest difference that counts that further seeds may bring it to either side."""
+    """Whether the gap lies so near the smallest difference that counts that these seeds may bring it to either side, so that
+    they settle it with a lower chance."""
 
     pictures: int | None = None
     """Test pictures that would settle it with seeds without number, where seeds do not; None if none would."""
@@ -75,40 +76,37 @@ def settling(
         asked = max(seeds_asked(gap), fewest)
         return Settling(seeds=asked, further=asked - fewest, at_least=True)
     start = max(fewest + 1, seeds_asked(gap))
-    found = [
-        first_that_holds(
-            lambda k: _seen(gap, on_new_pictures, k, smallest, alpha / pairs), start=start, most=SEEDS_TRIED
+    better = None
+    if gap >= smallest - ROUNDING:
+        better = first_that_holds(
+            lambda k: _seen(gap, on_new_pictures, k, alpha / pairs), start=start, most=SEEDS_TRIED
         )
-        if gap >= smallest - ROUNDING
-        else None,
-        first_that_holds(
-            lambda k: _ruled_out(gap, on_new_pictures, k, smallest, alpha),
-            start=max(start, seeds_asked(0)),
-            most=SEEDS_TRIED,
-        ),
-    ]
-    settled = min((one for one in found if one is not None), default=None)
+    equivalent = first_that_holds(
+        lambda k: _ruled_out(gap, on_new_pictures, k, smallest, alpha),
+        start=max(start, seeds_asked(0)),
+        most=SEEDS_TRIED,
+    )
+    settled = min((one for one in (better, equivalent) if one is not None), default=None)
     if settled is not None and settled <= max(WORTHWHILE_SEEDS, start):
-        return Settling(seeds=settled, further=settled - fewest)
-    if gap >= smallest - ROUNDING and _seen(gap, on_new_pictures, max(WORTHWHILE_SEEDS, start), 0, alpha / pairs):
-        asked = max(seeds_asked(gap), fewest)  # by which it may be settled, though that is not likely enough to promise
-        if asked > fewest:
-            return Settling(seeds=asked, further=asked - fewest, near=True)
-        return Settling(seeds=None, further=None, out_of_reach=True, near=True)
+        near = settled == better and _lower_end(gap, on_new_pictures, settled) < smallest - ROUNDING
+        return Settling(seeds=settled, further=settled - fewest, near=near)
     if settled is not None or _pictures_suffice(gap, on_new_pictures, smallest, alpha, pairs):
         return Settling(seeds=None, further=None, out_of_reach=True)
     return Settling(seeds=None, further=None, pictures=_pictures(gap, on_new_pictures, smallest, alpha, pairs))
 
 
-def _seen(gap: float, known: Gap, seeds: int, smallest: float, level: float) -> bool:
-    """Return whether so many seeds likely show a gap that counts, with both tests' p values below a level."""
-    by_seeds = _seed_variance(known) / seeds
-    reach = scipy.special.ndtri(1 - level / 2) * math.sqrt(known.floor_variance + by_seeds)
-    likely = gap - scipy.special.ndtri(POWER) * math.sqrt(by_seeds)
-    if likely <= reach or likely < smallest - ROUNDING:
+def _seen(gap: float, known: Gap, seeds: int, level: float) -> bool:
+    """Return whether so many seeds likely bring both tests' p values below a level."""
+    reach = scipy.special.ndtri(1 - level / 2) * math.sqrt(known.floor_variance + _seed_variance(known) / seeds)
+    if _lower_end(gap, known, seeds) <= reach:
         return False
     spread = math.sqrt(_seed_variance(known) / 2)
     return spread == 0 or power(seeds, gap, spread, alpha=level) >= POWER
+
+
+def _lower_end(gap: float, known: Gap, seeds: int) -> float:
+    """Return what the gap of so many seeds exceeds with a chance of 80 %."""
+    return gap - float(scipy.special.ndtri(POWER)) * math.sqrt(_seed_variance(known) / seeds)
 
 
 def _ruled_out(gap: float, known: Gap, seeds: int, smallest: float, alpha: float) -> bool:

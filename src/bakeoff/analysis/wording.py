@@ -205,11 +205,6 @@ def open_words(pair: Pair) -> str:
             "Nothing follows for other seeds: one network of a candidate says little of the next. "
             f"A verdict asks for at least {_more_seeds(pair)}."
         )
-    if needed.out_of_reach and needed.near:
-        return (
-            f"They differ, but by so little more than the smallest difference that counts that {WORTHWHILE_SEEDS} seeds of each may not "
-            "show it. Treat them as a tie, and choose by cost."
-        )
     if needed.out_of_reach:
         return (
             f"It would take more than {WORTHWHILE_SEEDS} seeds of each to settle it, which is out of reach: beside what a seed changes, "
@@ -218,7 +213,9 @@ def open_words(pair: Pair) -> str:
     if needed.further is not None:
         asked, more = seeds_asked(pair.comparison.gap), f"about {_more_seeds(pair)} would settle it"
         if needed.near:
-            more = f"{_more_seeds(pair)} may settle it, so near does it lie to the smallest difference that counts"
+            more = (
+                f"about {_more_seeds(pair)} may settle it, so near does it lie to the smallest difference that counts"
+            )
         if min(pair.comparison.seeds) < asked:
             enough = min(pair.comparison.seeds) + needed.further <= asked
             return f"A verdict on a gap of this size asks for {asked} seeds of each{'' if enough else ', and this one for more'}: {more}."
