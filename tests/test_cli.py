@@ -385,6 +385,7 @@ def test_settling_ends_with_the_table(folder: Path, tmp_path: Path, capsys: pyte
         (["run", "--epochs", "5-3"], ["--epochs takes ranges from low to high", "'5-3'; give 3-5"]),
         (["run", "--optimizers", ","], ["--optimizers takes words", "','", "leave it out"]),
         (["run", "--only", ""], ["--only takes words", "''"]),
+        (["run", "--dry-run", "--out", __file__], ["--out takes a folder for a study", "is a file"]),
         (["run", "--seeds", "5--3"], ["--seeds takes ranges from low to high", "'5--3'"]),
         (["run", "--seeds", "0-99999999999999999999"], ["at most 10,000 numbers"]),
         (["run", "--models", "timm/resnet18.bogus"], ["timm knows of resnet18", "'bogus'", "leave it out"]),

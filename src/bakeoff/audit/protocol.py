@@ -229,7 +229,9 @@ def implausibly_low(
         yield from _below_linear(candidate, labels, reached, baseline, chance)
         yield from _below_published(candidate, labels, reached, data, study, chance)
     if unfinished:
-        yield implausibly_low.not_run("no run of it has finished", candidates=unfinished)
+        yield implausibly_low.not_run(
+            f"no run of {named(unfinished, study, labels)} has finished", candidates=unfinished
+        )
 
 
 def _accuracies(runs: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, dict[str, float]]:

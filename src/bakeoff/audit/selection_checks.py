@@ -41,7 +41,7 @@ def s6_winners_curse(
     threshold = "validation - test <= 3 SE + what the best of all gains by luck, test - validation <= 3 SE"
     finished = {one: values for one, values in test.items() if len(values)}
     if not finished:
-        return asking.not_run("no seed has finished")
+        return asking.not_run("no candidate has a finished seed that may be judged")
     if validation is None:
         return asking.not_run("there is no validation split to hold the test accuracy against")
     if test_pictures is None or validation_pictures is None:

@@ -56,7 +56,7 @@ def s1_seeds(
     """
     threshold = f"an error with 1 seed, a warning below {SEEDS_FOR_A_VERDICT}"
     if seeds is None or len(seeds) < 2:
-        return asking.not_run("there are not two candidates to compare")
+        return asking.not_run("there are not two candidates with seeds to compare")
     few = {one: count for one, count in seeds.items() if count < SEEDS_FOR_A_VERDICT}
     evidence = {"fewest_seeds": min(seeds.values()), "candidates_short_of_seeds": len(few)}
     if not few:

@@ -110,6 +110,10 @@ def run(
     from bakeoff.report.progress import StudyProgress
 
     check_folder(out, "a study", "results/mine")
+    if out is not None and out.exists() and not out.is_dir():
+        raise SpecError(
+            f"--out takes a folder for a study, but '{out}' is a file; give another name, such as 'results/mine'"
+        )
     flags = {
         "data": data,
         "models": word_list(models, "--models"),
