@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test install lint clean
 
-demo: install ## The three networks on handwritten digits: a ranked table in about three minutes
+demo: install ## The three networks on handwritten digits: a ranked table in a few minutes
 	$(BIN)/bakeoff run studies/demo.toml
 
 # A file a core, in the order of conftest.py. Freed memory is kept, as in bakeoff's own workers: AlexNet's tests take three quarters of the time.
