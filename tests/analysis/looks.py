@@ -1,6 +1,6 @@
 """Studies to which seeds are added until they are settled, simulated: `python -m tests.analysis.looks` makes the record.
 
-It takes some twenty minutes on two cores; docs/statistics.md has the table.
+It takes a quarter of an hour on two cores; docs/statistics.md has the table.
 """
 
 from __future__ import annotations
