@@ -30,6 +30,10 @@ MOST_DRIFT = 0.10
 MOST_BUSY = 0.5
 """Share of the machine's processor time that others may take."""
 
+INTERRUPTED = 2.0
+"""How many medians a call may take on average where others took much of the processors, or calls are few; chosen here:
+whoever gets half of a processor takes twice as long."""
+
 TOO_CLOSE = 0.10
 """Costs that differ by less are not told apart."""
 
@@ -61,7 +65,7 @@ def lengthened(cost: Cost) -> float:
     spread = noise.latency_spread + abs(noise.latency_drift)
     return max(
         1.0,
-        2.0 if busy(cost) or cost.latency_calls < CALLS_FOR_P95 else 1.0,
+        INTERRUPTED if busy(cost) or cost.latency_calls < CALLS_FOR_P95 else 1.0,
         1 + spread if noise.latency_spread > MOST_SPREAD or abs(noise.latency_drift) > MOST_DRIFT else 1.0,
         cost.latency_p95 / cost.latency_p50 if cost.latency_p95 > MOST_TAIL * cost.latency_p50 else 1.0,
     )

@@ -44,7 +44,9 @@ def _on_the_test(verdict: Verdict) -> list[str]:
     """Say that the evidence chose, too, where no validation split did."""
     if verdict.ranked_by != "test" or len(verdict.contending) < 2:
         return []
-    return ["The test set both chose and judged, as there is no validation split: accuracies of the best are too high."]
+    return [
+        "The test set both chose and judged, as there is no validation split: the best accuracies tend to be too high."
+    ]
 
 
 def _on_looks(verdict: Verdict) -> list[str]:
