@@ -32,8 +32,7 @@ from bakeoff.data.cache import cache_root
 from bakeoff.records import Numerics
 from bakeoff.spec import RunSpec, StudySpec
 from bakeoff.study import facts_of
-from bakeoff.training.convolution import choose, layers_of, tune
-from bakeoff.training.kernels import normalization
+from bakeoff.training.convolution import choose, joined, layers_of, tune
 from bakeoff.training.setup import build_network
 from bakeoff.training.trainer import Hooks, Trainer
 
@@ -291,7 +290,7 @@ def bakeoff(work: Work, dataset: Dataset, gate: Gate) -> None:
         channels_last=True,
         micro_batch=work.batch,
         convolutions=choose(tune(layers, cache_root(None) / "convolutions")) if work.tuned else {},
-        normalization="compiled" if work.tuned and normalization.unavailable() is None else "library",
+        normalization="joined" if work.tuned and joined.unavailable() is None else "library",
     )
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(run, dataset, numerics, work.batch, None, Path(folder), Hooks())

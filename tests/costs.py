@@ -64,7 +64,7 @@ def a_cost(**changes: Any) -> Cost:
             "precision": "float32",
             "memory_format": "channels_last",
             "compiled": False,
-            "normalization": "compiled",
+            "normalization": "joined",
             "chosen_layers": 3,
             "optimizer": "adam",
             "batch_size": 64,

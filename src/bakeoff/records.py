@@ -55,7 +55,8 @@ class Numerics:
     """By layer, the algorithms of its forward pass, its input's and its weight's gradient; the library's where none are named."""
 
     normalization: str = "library"
-    """Batch normalisation by PyTorch's `library`, or `compiled`: by bakeoff's kernels, with the activation after it."""
+    """Batch normalisation by PyTorch's `library`, `compiled`: by bakeoff's kernels, with the activation after it, or
+    `joined`: also in one go with a depthwise convolution before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from bakeoff.execution.tuner import Job, Tuned
 from bakeoff.study import tuning
 from bakeoff.study.planned import compiled_normalization
 from bakeoff.study.tuning import choose_algorithms
+from bakeoff.training.convolution import joined
 from bakeoff.training.kernels import native, normalization
 
 JOB = Job(model="alexnet", classes=4, stem="small", size=8, batch=2, precision="float32")
@@ -35,7 +36,7 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def forget() -> None:
     """Be another process, as far as compiled kernels are concerned."""
-    for cached in (native.load, normalization._kernels, normalization.unavailable):
+    for cached in (native.load, normalization._kernels, normalization.unavailable, joined._kernels, joined.unavailable):
         cached.cache_clear()
 
 

@@ -183,7 +183,7 @@ def profile(
     changes = [_changes(run.candidate, classes, size) for run in runs]
     device, threads = resolve_device(device), threads or usable_cores()
     chosen = _algorithms(runs, classes, size, threads, on_stage) if tune and device == "cpu" else [{} for _ in runs]
-    normalization = "compiled" if tune and compiled_normalization(device, cache_root(None)) else "library"
+    normalization = "joined" if tune and compiled_normalization(device, cache_root(None)) else "library"
     numerics = [
         Numerics(
             device=device,

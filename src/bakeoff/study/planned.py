@@ -70,7 +70,7 @@ class Plan:
             channels_last=True,
             micro_batch=run.candidate.recipe.batch_size,
             convolutions=convolutions or {},
-            normalization="compiled" if self.tune and compiled_normalization(self.device, self.cache) else "library",
+            normalization="joined" if self.tune and compiled_normalization(self.device, self.cache) else "library",
         )
 
     def remarks(self) -> list[str]:
@@ -191,16 +191,17 @@ def compiled_normalization(device: str, cache: Path) -> bool:
     if device != "cpu":
         return False
     try:
-        key = ["normalization compiled", *native.made_with()]
+        key = ["normalization joined", *native.made_with()]
     except native.UnavailableError:
         return False
     remembered = Remembered(cache)
     known = remembered.recall(list[str], key)
     if known and set(known) <= set(native.whole()):
         return True
+    from bakeoff.training.convolution import joined
     from bakeoff.training.kernels import normalization
 
-    if normalization.unavailable() is not None:
+    if normalization.unavailable() is not None or joined.unavailable() is not None:
         return False
     remembered.keep(list[str], key, native.whole())
     return True

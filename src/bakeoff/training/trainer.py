@@ -94,8 +94,10 @@ class Trainer:
         self.network = build_network(run, dataset).to(self.device).to(memory_format=self.layout)
         choices = self._convolutions()
         convolution.install(self.network, choices, self._moving_taps(dataset) if choices else None)
-        if numerics.normalization == "compiled":
+        if numerics.normalization != "library":
             normalization.install(self.network)
+        if numerics.normalization == "joined":
+            convolution.join(self.network)
         self.optimizer = build_optimizer(self.network, self.recipe)
         self.progress = Progress(run_id=run.id, micro_batch=micro_batch)
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)

@@ -311,3 +311,17 @@ def test_taps_that_only_meet_padding_are_trimmed(
     geometry = square(1, 2, 2, size, kernel, stride, padding)
     assert geometry.taps == (taps, taps)
     assert (geometry.trimmed.rows.kernel, geometry.trimmed.rows.padding) == (taps.stop - taps.start, left)
+
+
+def test_the_librarys_gradients_are_made_in_the_layout_of_the_maps() -> None:
+    pixels = Axis(6, 1, 1, 0, 1)
+    geometry = Geometry(2, 24, 8, 1, pixels, pixels, torch.float32)
+    inputs, weight, gradient = (
+        torch.zeros(shape).contiguous(memory_format=torch.channels_last)
+        for shape in (geometry.input_shape, geometry.weight_shape, geometry.output_shape)
+    )
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
+        LIBRARY.input_gradient(gradient, weight, geometry)
+        LIBRARY.weight_gradient(gradient, inputs, geometry)
+    copied = [tuple(event.input_shapes[0]) for event in profile.events() if event.name == "aten::copy_"]
+    assert not {geometry.input_shape, geometry.output_shape} & set(copied)

@@ -32,8 +32,9 @@ class Library:
 
     def input_gradient(self, gradient: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the gradient of the inputs from that of the output."""
-        # Of the inputs only the shape is read, so that any tensor of it will do.
-        inputs = gradient.new_empty(()).expand(geometry.input_shape)
+        # Of the inputs only the shape is read, and nothing is written there. But PyTorch would copy those of another layout,
+        # and where a kernel of 1x1 leaves the layout open, it goes by theirs.
+        inputs = torch.empty(geometry.input_shape, dtype=gradient.dtype, memory_format=self._layout)
         return self._backward(gradient, inputs, weight, geometry, [True, False, False])
 
     def weight_gradient(self, gradient: torch.Tensor, inputs: torch.Tensor, geometry: Geometry) -> torch.Tensor:
@@ -62,7 +63,11 @@ class Library:
         return wanted.contiguous(memory_format=torch.channels_last)
 
     def _laid(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.contiguous(memory_format=torch.channels_last if self._channels_last else torch.contiguous_format)
+        return tensor.contiguous(memory_format=self._layout)
+
+    @property
+    def _layout(self) -> torch.memory_format:
+        return torch.channels_last if self._channels_last else torch.contiguous_format
 
 
 def _settings(geometry: Geometry) -> dict[str, tuple[int, int]]:

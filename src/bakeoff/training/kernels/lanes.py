@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 
 import torch
@@ -10,15 +11,17 @@ VALUES = {torch.float32: "#define VALUE float\n", torch.bfloat16: "#define VALUE
 """How kernels name the numbers of a dtype."""
 
 
-def source(package: str, file: str, dtype: torch.dtype, defined: str = "") -> str:
+def source(files: Mapping[str, str], dtype: torch.dtype, defined: str = "") -> str:
     """Return a kernel's whole C text.
 
     Args:
-        package: That holds it.
-        file: Its name there. It may use all that lanes.c defines.
+        files: Packages, each with the name of the file that it holds, in order. They may use all that lanes.c defines, and
+            later ones what earlier ones do.
         dtype: Of the maps; one of `VALUES`.
         defined: Further definitions to stand before it.
     """
-    lanes = resources.files("bakeoff.training.kernels").joinpath("lanes.c").read_text(encoding="utf-8")
-    kernel = resources.files(package).joinpath(file).read_text(encoding="utf-8")
-    return VALUES[dtype] + defined + lanes + kernel
+    texts = [
+        resources.files(package).joinpath(file).read_text(encoding="utf-8")
+        for package, file in [("bakeoff.training.kernels", "lanes.c"), *files.items()]
+    ]
+    return "".join([VALUES[dtype], defined, *texts])

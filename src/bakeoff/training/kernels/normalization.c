@@ -185,26 +185,46 @@ void apply(const VALUE *inputs, VALUE *outputs, const float *scale, const float 
     }
 }
 
-// Normalise by the batch, and let the running statistics follow it.
-void forward(const VALUE *inputs, VALUE *outputs, const float *weight, const float *bias, float *running_mean,
-             float *running_variance, float *kept, float *partial, Layer s) {
-  const Kept k = kept_at(kept, s);
+// The weight, bias and running statistics of a layer, and what its way back needs: one number for each channel, of kept five.
+typedef struct {
+  const float *weight, *bias;
+  float *running_mean, *running_variance, *kept;
+} Parameters;
+
+// Keep of a channel what decides its outputs, given the sums of x - pivot and of its square over all rows; the running
+// statistics follow.
+static inline void settle(double first, double second, const VALUE *pivots, long channel, Parameters p, Layer s) {
+  const Kept k = kept_at(p.kept, s);
+  const double moved = first / s.rows, mean = widened(read_values(pivots + channel, 1))[0] + moved;
+  double variance = second / s.rows - moved * moved;
+  if (variance < 0) variance = 0;
+  const double inverse = 1 / sqrt(variance + s.epsilon);
+  p.running_mean[channel] += s.momentum * (float)(mean - p.running_mean[channel]);
+  p.running_variance[channel] += s.momentum * (float)(variance * s.rows / (s.rows - 1) - p.running_variance[channel]);
+  k.mean[channel] = mean, k.inverse[channel] = inverse;
+  k.scale[channel] = p.weight[channel] * inverse;
+  const double lost = k.mean[channel] - mean;
+  k.lost[channel] = lost, k.bias[channel] = p.bias[channel] + lost * p.weight[channel] * inverse;
+}
+
+// Measure the whole batch and settle each channel.
+static void settle_by(const VALUE *inputs, float *partial, Parameters p, Layer s) {
   measure(inputs, partial, s);
   for (long channel = 0; channel < s.channels; channel++) {
     double first, second;
     add_up(partial, channel, s, &first, &second);
-    const double moved = first / s.rows, mean = widened(read_values(inputs + channel, 1))[0] + moved;
-    double variance = second / s.rows - moved * moved;
-    if (variance < 0) variance = 0;
-    const double inverse = 1 / sqrt(variance + s.epsilon);
-    running_mean[channel] += s.momentum * (float)(mean - running_mean[channel]);
-    running_variance[channel] += s.momentum * (float)(variance * s.rows / (s.rows - 1) - running_variance[channel]);
-    k.mean[channel] = mean, k.inverse[channel] = inverse;
-    k.scale[channel] = weight[channel] * inverse;
-    const double lost = k.mean[channel] - mean;
-    k.lost[channel] = lost, k.bias[channel] = bias[channel] + lost * weight[channel] * inverse;
+    settle(first, second, inputs, channel, p, s);
   }
+}
+
+static inline void apply_kept(const VALUE *inputs, VALUE *outputs, Kept k, Layer s) {
   apply(inputs, outputs, k.scale, k.mean, k.bias, s);
+}
+
+// Normalise by the batch, and let the running statistics follow it.
+void forward(const VALUE *inputs, VALUE *outputs, float *partial, Parameters p, Layer s) {
+  settle_by(inputs, partial, p, s);
+  apply_kept(inputs, outputs, kept_at(p.kept, s), s);
 }
 
 // The sums of the gradient that passes the activation, and of its product with x - mean, over some rows; lines as above. What
@@ -246,36 +266,64 @@ static void measure_gradient(const VALUE *inputs, const VALUE *gradients, VALUE 
   }
 }
 
-// The gradients of inputs, weight and bias. An input moves its own normalised value, and the batch's mean and deviation
-// with it: to_inputs = passed gradient * scale + (inputs - mean) * slope + constant.
-void backward(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, float *to_weight, float *to_bias,
-              float *kept, float *partial, Layer s) {
-  const Kept k = kept_at(kept, s);
-  measure_gradient(inputs, gradients, to_inputs, k, partial, s);
-  float *slope = partial, *constant = partial + s.channels; // no chunk's sums of a channel are read after its own
+// The gradients of a layer's weight and bias, and what those of its inputs are made of: passed gradient * scale +
+// (inputs - mean) * slope + constant, as an input moves its own normalised value, and the batch's mean and deviation with it.
+// One number for each channel.
+typedef struct {
+  float *to_weight, *to_bias, *slope, *constant;
+} Gradients;
+
+// Settle a channel's, given the sums of the gradient that passes and of its product with x - mean over all rows.
+static inline void settle_gradient(double first, double second, long channel, Kept k, Gradients g, Layer s) {
+  second += k.lost[channel] * first;
+  g.to_bias[channel] = first, g.to_weight[channel] = second * k.inverse[channel];
+  const double steepness = -(double)k.scale[channel] * k.inverse[channel] * k.inverse[channel] * second / s.rows;
+  g.slope[channel] = steepness;
+  g.constant[channel] = -(double)k.scale[channel] * first / s.rows + k.lost[channel] * steepness;
+}
+
+// Measure the gradients of the whole batch and settle each channel. What passes a curve is written to passing.
+static void settle_gradient_by(const VALUE *inputs, const VALUE *gradients, VALUE *passing, float *partial, Kept k,
+                               Gradients g, Layer s) {
+  measure_gradient(inputs, gradients, passing, k, partial, s);
   for (long channel = 0; channel < s.channels; channel++) {
     double first, second;
     add_up(partial, channel, s, &first, &second);
-    second += k.lost[channel] * first;
-    to_bias[channel] = first, to_weight[channel] = second * k.inverse[channel];
-    const double steepness = -(double)k.scale[channel] * k.inverse[channel] * k.inverse[channel] * second / s.rows;
-    slope[channel] = steepness;
-    constant[channel] = -(double)k.scale[channel] * first / s.rows + k.lost[channel] * steepness;
+    settle_gradient(first, second, channel, k, g, s);
   }
+}
+
+// The gradient of one row's inputs at some channels; gradients are those of the outputs, after a curve what passed it.
+static inline lanes to_input(const VALUE *inputs, const VALUE *gradients, Kept k, Gradients g, long channel, long count,
+                             Layer s) {
+  const lanes centred = load(inputs, count) - load_floats(k.mean + channel, count);
+  const lanes scale = load_floats(k.scale + channel, count);
+#ifdef CURVE
+  const lanes gradient = load(gradients, count);
+#else
+  const lanes normalised = centred * scale + load_floats(k.bias + channel, count);
+  const lanes gradient = passed(load(gradients, count), normalised, s);
+#endif
+  return gradient * scale + centred * load_floats(g.slope + channel, count) + load_floats(g.constant + channel, count);
+}
+
+// The gradients of all inputs. They may take the place of the gradients they are made of.
+static void to_inputs_of(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, Kept k, Gradients g, Layer s) {
 #pragma omp parallel for schedule(static)
   for (long row = 0; row < s.rows; row++)
     for (long channel = 0; channel < s.channels; channel += LANES) {
-      const long count = s.channels - channel < LANES ? s.channels - channel : LANES;
-      const lanes centred = load(inputs + row * s.channels + channel, count) - load_floats(k.mean + channel, count);
-      const lanes scale = load_floats(k.scale + channel, count);
-#ifdef CURVE
-      const lanes gradient = load(to_inputs + row * s.channels + channel, count);
-#else
-      const lanes normalised = centred * scale + load_floats(k.bias + channel, count);
-      const lanes gradient = passed(load(gradients + row * s.channels + channel, count), normalised, s);
-#endif
-      const lanes value =
-          gradient * scale + centred * load_floats(slope + channel, count) + load_floats(constant + channel, count);
-      write_values(to_inputs + row * s.channels + channel, narrowed(value), count);
+      const long count = s.channels - channel < LANES ? s.channels - channel : LANES, at = row * s.channels + channel;
+      write_values(to_inputs + at, narrowed(to_input(inputs + at, gradients + at, k, g, channel, count, s)), count);
     }
+}
+
+// The gradients of inputs, weight and bias.
+void backward(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, float *kept, float *partial, Gradients g,
+              Layer s) {
+  const Kept k = kept_at(kept, s);
+  settle_gradient_by(inputs, gradients, to_inputs, partial, k, g, s);
+#ifdef CURVE
+  gradients = to_inputs;
+#endif
+  to_inputs_of(inputs, gradients, to_inputs, k, g, s);
 }

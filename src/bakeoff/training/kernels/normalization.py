@@ -27,6 +27,9 @@ from bakeoff.training.kernels.lanes import VALUES, source
 CHUNK = 512
 """Rows that the kernels sum in float32: as in normalization.c."""
 
+KEPT = 5
+"""Numbers for each channel that the way back needs: as in `Kept` of normalization.c."""
+
 
 Curve = Literal["gelu", "silu"]
 
@@ -70,7 +73,7 @@ class Activation:
 NONE = Activation()
 
 
-class _Layer(ctypes.Structure):
+class Layer(ctypes.Structure):
     """`Layer` of normalization.c."""
 
     _fields_ = [
@@ -83,12 +86,28 @@ class _Layer(ctypes.Structure):
     ]
 
 
+class Parameters(ctypes.Structure):
+    """`Parameters` of normalization.c."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("weight", "bias", "running_mean", "running_variance", "kept")]
+
+
+class Gradients(ctypes.Structure):
+    """`Gradients` of normalization.c, with the tensors that it points into."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("to_weight", "to_bias", "slope", "constant")]
+
+    def __init__(self, channels: int) -> None:
+        self.tensors = torch.empty(4, channels)
+        super().__init__(*(tensor.data_ptr() for tensor in self.tensors))
+
+
 @cache
 def _kernels(dtype: torch.dtype, curve: Curve | None) -> ctypes.CDLL:
     defined = "" if curve is None else f"#define {curve.upper()}\n"
-    library = native.load(source("bakeoff.training.kernels", "normalization.c", dtype, defined))
-    for name, pointers in (("forward", 8), ("apply", 5), ("backward", 7)):
-        getattr(library, name).argtypes = [ctypes.c_void_p] * pointers + [_Layer]
+    library = native.load(source({"bakeoff.training.kernels": "normalization.c"}, dtype, defined))
+    for name, pointers, structures in (("forward", 3, [Parameters]), ("apply", 5, []), ("backward", 5, [Gradients])):
+        getattr(library, name).argtypes = [ctypes.c_void_p] * pointers + [*structures, Layer]
         getattr(library, name).restype = None
     return library
 
@@ -148,10 +167,26 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
         """Return the kernels for maps of a dtype and this layer's activation."""
         return _kernels(dtype, self.activation.curve)
 
-    def settings(self, inputs: torch.Tensor) -> _Layer:
+    def settings(self, inputs: torch.Tensor) -> Layer:
         """Return what the kernels must know of this layer for such inputs."""
         channels, low, high = inputs.shape[1], self.activation.low, self.activation.high
-        return _Layer(inputs.numel() // channels, channels, low, high, self.momentum, self.eps)
+        return Layer(inputs.numel() // channels, channels, low, high, self.momentum, self.eps)
+
+    def parameters_with(self, kept: torch.Tensor) -> Parameters:
+        """Return where the kernels find this layer's parameters and statistics, and may keep what the way back needs.
+
+        Args:
+            kept: Shape (`KEPT`, channels).
+        """
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        tensors = (self.weight, self.bias, self.running_mean, self.running_var, kept)
+        return Parameters(*(tensor.data_ptr() for tensor in tensors))
+
+    def count_batch(self) -> None:
+        """Note that a batch was seen in training."""
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
 
 
 class _Normalization(torch.autograd.Function):
@@ -159,14 +194,12 @@ class _Normalization(torch.autograd.Function):
     def forward(
         ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, layer: FusedBatchNorm2d
     ) -> torch.Tensor:
-        assert layer.running_mean is not None
-        assert layer.running_var is not None
-        assert layer.num_batches_tracked is not None
         settings, output = layer.settings(inputs), torch.empty_like(inputs)
-        kept = torch.empty(5, settings.channels)
-        tensors = (inputs, output, weight, bias, layer.running_mean, layer.running_var, kept, _partial(settings))
-        layer.kernels(inputs.dtype).forward(*(tensor.data_ptr() for tensor in tensors), settings)
-        layer.num_batches_tracked.add_(1)
+        kept = torch.empty(KEPT, settings.channels)
+        tensors = (inputs, output, partial_sums(settings))
+        pointers = (tensor.data_ptr() for tensor in tensors)
+        layer.kernels(inputs.dtype).forward(*pointers, layer.parameters_with(kept), settings)
+        layer.count_batch()
         ctx.save_for_backward(inputs, kept)
         ctx.kernels, ctx.settings = layer.kernels(inputs.dtype), settings
         return output
@@ -176,14 +209,15 @@ class _Normalization(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         inputs, kept = ctx.saved_tensors
         gradient, settings = gradient.contiguous(memory_format=torch.channels_last), ctx.settings
-        to_inputs, to_weight, to_bias = torch.empty_like(inputs), *torch.empty(2, settings.channels)
-        tensors = (inputs, gradient, to_inputs, to_weight, to_bias, kept, _partial(settings))
-        ctx.kernels.backward(*(tensor.data_ptr() for tensor in tensors), settings)
+        to_inputs, found = torch.empty_like(inputs), Gradients(settings.channels)
+        tensors = (inputs, gradient, to_inputs, kept, partial_sums(settings))
+        ctx.kernels.backward(*(tensor.data_ptr() for tensor in tensors), found, settings)
+        to_weight, to_bias, *_ = found.tensors
         needed = ctx.needs_input_grad
         return to_inputs, to_weight if needed[1] else None, to_bias if needed[2] else None, None
 
 
-def _partial(settings: _Layer) -> torch.Tensor:
+def partial_sums(settings: Layer) -> torch.Tensor:
     """Return room for the sums over each chunk of rows."""
     return torch.empty(2 * -(-settings.rows // CHUNK), settings.channels)
 
@@ -211,6 +245,14 @@ def _own_activation(layer: nn.Module) -> Activation | None:
     return NONE if type(activation) is nn.Identity else Activation.of(activation)
 
 
+def needs_compiler(reason: str) -> str:
+    """Return what to say where a run began with kernels that cannot be had now."""
+    return (
+        f"this run began with compiled batch normalisation, and goes on as it began, but {reason}; provide a C compiler, or "
+        "train anew with --no-tune"
+    )
+
+
 def install(network: nn.Module) -> None:
     """Normalise a network's maps by these kernels, with the activation that follows one directly in a `Sequential`.
 
@@ -222,10 +264,7 @@ def install(network: nn.Module) -> None:
         RunError: If this machine cannot compute this way.
     """
     if (reason := unavailable()) is not None:
-        raise RunError(
-            f"this run began with compiled batch normalisation, and goes on as it began, but {reason}; provide a C "
-            "compiler, or train anew with --no-tune"
-        )
+        raise RunError(needs_compiler(reason))
     for parent in list(network.modules()):
         names = list(parent._modules)
         for name, follower in itertools.zip_longest(names, names[1:]):
