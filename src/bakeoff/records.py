@@ -56,7 +56,7 @@ class Numerics:
 
     normalization: str = "library"
     """Batch normalisation by PyTorch's `library`, `compiled`: by bakeoff's kernels, with the activation after it, or
-    `joined`: also in one go with a depthwise convolution before it."""
+    `joined`: also two of them in one go with a depthwise convolution in between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,12 @@ USUAL = ("library", "planar", "matmul", "dense", "winograd")
 MOBILE = ("library", "planar", "matmul", "spread", "depthwise", "winograd")
 
 
-def shown(width: int, algorithms: Sequence[str] = USUAL, used: Sequence[str] = ("winograd", "library", "dense")) -> str:
+def shown(
+    width: int,
+    algorithms: Sequence[str] = USUAL,
+    used: Sequence[str] = ("winograd", "library", "dense"),
+    joined: Sequence[str] = (),
+) -> str:
     known = {
         task: {name: 100.04 + 10 * place for place, name in enumerate(algorithms)}
         for task in ("forward", "input_gradient", "weight_gradient")
@@ -22,7 +27,7 @@ def shown(width: int, algorithms: Sequence[str] = USUAL, used: Sequence[str] = (
     layers = [(f"features.{place}.block.convolution", "512>512 3x3 at 14", 10**9, known) for place in range(2)]
     choices = {"features.0.block.convolution": used}
     console = Console(file=io.StringIO(), width=width, force_terminal=False, legacy_windows=False)
-    console.print(tuning_table("what", layers, choices, peak=1e11))
+    console.print(tuning_table("what", layers, choices, joined, peak=1e11))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -49,3 +54,17 @@ def test_layers_of_one_shape_are_counted_and_summed() -> None:
     text = " ".join(shown(120).split())
     assert "x2" in text
     assert "600 ms library, 740 ms chosen, 60 ms at peak" in text
+
+
+def test_a_layer_that_training_joins_with_others_is_told_apart() -> None:
+    text = " ".join(shown(120, joined=["features.0.block.convolution"]).split())
+    assert "140+" in text  # its forward pass, which evaluation needs
+    assert "130+" not in text
+    assert "100*" in text  # of the other layer of the shape
+    assert "x2" not in text
+    assert (
+        "+ is what evaluation uses of a layer that training computes in one go with the normalisations around it"
+        in text
+    )
+    assert "All other convolutions of a step: 300 ms library, 300 ms chosen, 30 ms at peak" in text
+    assert "evaluation" not in shown(120)

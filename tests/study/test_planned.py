@@ -65,7 +65,7 @@ def test_a_choice_is_made_anew_where_a_compiled_kernel_is_gone(
     def tune(jobs: list[Job], **_: object) -> list[Tuned]:
         native.load("int one(void) { return 1; }\n")
         asked.extend(jobs)
-        return [Tuned(layers=[], choices={"features.0": ["winograd"] * 3}, peak=None) for _ in jobs]
+        return [Tuned(layers=[], choices={"features.0": ["winograd"] * 3}, joined=[], peak=None) for _ in jobs]
 
     monkeypatch.setattr(tuning, "tune", tune)
     for _ in range(2):

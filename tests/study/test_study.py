@@ -300,7 +300,9 @@ def test_convolutions_are_measured_with_batches_that_occur_and_fit(
 ) -> None:
     asked: list[Job] = []
     monkeypatch.setattr(
-        tuning, "tune", lambda jobs, **_: asked.extend(jobs) or [Tuned(layers=[], choices={}, peak=None) for _ in jobs]
+        tuning,
+        "tune",
+        lambda jobs, **_: asked.extend(jobs) or [Tuned(layers=[], choices={}, joined=[], peak=None) for _ in jobs],
     )
     for batch_size, limit in ((35, 160), (100_000, 160), (100_000, None)):
         changes = {"recipe": {"batch_size": batch_size}, "data": {"source": "digits", "limit": limit or 1437}}

@@ -70,7 +70,7 @@ def tune(
         int | None, typer.Option(min=1, help="Threads, as a worker would have. Default: all cores.")
     ] = None,
 ) -> None:
-    """Show how fast each algorithm computes each convolution of a network here, and which one training would use.
+    """Show how fast each algorithm computes each convolution of a network here, and which one a run would use.
 
     \b
     Examples:
@@ -96,6 +96,7 @@ def tune(
             f"{model} at {size} pixels, batches of {batch_size}, {precision}",
             [(layer.name, layer.shape, layer.macs, layer.milliseconds) for layer in tuned.layers],
             tuned.choices,
+            tuned.joined,
             tuned.peak or math.nan,
             tuned.remark,
         )

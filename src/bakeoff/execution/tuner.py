@@ -23,6 +23,8 @@ from bakeoff.execution.program import command
 from bakeoff.spec import PrecisionName
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from bakeoff.training.convolution import Layer, Timings
 
 PEAK_SIDE = 2048
@@ -66,6 +68,9 @@ class Tuned:
     choices: dict[str, list[str]]
     """By layer, the algorithms of its passes, where one is faster than the library."""
 
+    joined: list[str]
+    """Layers that training computes in one go with the normalisations around them, if the peak was asked for, too."""
+
     peak: float | None
     """Multiply-accumulates a second of a large matrix product in the same precision, if it was asked for."""
 
@@ -102,6 +107,7 @@ def tune(
         Tuned(
             layers=[TunedLayer(**layer) for layer in job["layers"]],
             choices=job["choices"],
+            joined=job["joined"],
             peak=job["peak"],
             remark=job["remark"],
         )
@@ -173,7 +179,8 @@ def _tuned(jobs: list[Job], folder: Path, *, measure_peak: bool) -> list[Tuned]:
 
         timings = convolution.tune(layers, folder, tell)
         before += len(layers)
-        found.append(_told(layers, timings, _peak(job.precision) if measure_peak else None))
+        joined = convolution.joinable(_network(job)) if measure_peak else []
+        found.append(_told(layers, joined, timings, _peak(job.precision) if measure_peak else None))
     return found
 
 
@@ -187,22 +194,28 @@ def _recalled(jobs: list[Job], folder: Path, threads: int) -> list[Tuned] | None
         timings = convolution.recall(layers, folder, threads)
         if timings is None:
             return None
-        found.append(_told(layers, timings, None))
+        found.append(_told(layers, [], timings, None))
     return found
+
+
+def _network(job: Job) -> nn.Module:
+    import torch
+
+    from bakeoff import models
+
+    with torch.random.fork_rng(devices=[]):  # the weights are of no importance
+        return models.build(job.model, classes=job.classes, stem=job.stem, size=job.size).module
 
 
 def _layers(job: Job) -> list[Layer]:
     import torch
 
-    from bakeoff import models
     from bakeoff.training import convolution
 
-    with torch.random.fork_rng(devices=[]):  # the weights are of no importance
-        network = models.build(job.model, classes=job.classes, stem=job.stem, size=job.size).module
-    return convolution.layers_of(network, batch=job.batch, size=job.size, dtype=getattr(torch, job.precision))
+    return convolution.layers_of(_network(job), batch=job.batch, size=job.size, dtype=getattr(torch, job.precision))
 
 
-def _told(layers: list[Layer], timings: dict[str, Timings], peak: float | None) -> Tuned:
+def _told(layers: list[Layer], joined: list[str], timings: dict[str, Timings], peak: float | None) -> Tuned:
     from bakeoff.training import convolution
 
     return Tuned(
@@ -216,6 +229,7 @@ def _told(layers: list[Layer], timings: dict[str, Timings], peak: float | None) 
             for layer in layers
         ],
         choices=convolution.choose(timings),
+        joined=joined,
         peak=peak,
         remark=convolution.remark(),
     )

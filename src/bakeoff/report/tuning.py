@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -18,6 +18,11 @@ LIBRARY = "library"
 LAYER_WIDTH = 18
 """Characters that layers' names have at least: a shape such as `256>256 3x3 at 2`."""
 
+USED, JOINED = "*", "+"
+"""What marks the algorithm that training uses, and one that only evaluation does."""
+
+IN_ONE_GO = "in one go with the normalisations around it"
+
 PASSES = {"forward": "forward", "input_gradient": "to input", "weight_gradient": "to weight"}
 """The passes as the table calls them, in the order of a choice: the gradients flow to the input and to the weight."""
 
@@ -25,8 +30,8 @@ Milliseconds = Mapping[str, float]
 """By algorithm."""
 
 
-Row = tuple[str, str, Milliseconds, str, str]
-"""What stands in the first column, the pass, milliseconds by algorithm, which is used, the share of peak."""
+Row = tuple[str, str, Milliseconds, str, str, str]
+"""What stands in the first column, the pass, milliseconds by algorithm, which is used, its mark, the share of peak."""
 
 
 class TuningTable:
@@ -39,7 +44,7 @@ class TuningTable:
         self._caption = caption
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        used = {LIBRARY, *(picked for *_, picked, _ in self._rows)}
+        used = {LIBRARY, *(picked for *_, picked, _, _ in self._rows)}
         ways = (
             self._shown(self._algorithms, 1),
             self._shown(self._algorithms, 0),
@@ -64,8 +69,8 @@ class TuningTable:
         shown.add_column("pass", no_wrap=True)
         for header in (*algorithms, "of peak"):
             shown.add_column(header, justify="right", no_wrap=True)
-        for heading, task, timing, picked, share in self._rows:
-            cells = [_cell(timing.get(name), marked=name == picked) for name in algorithms]
+        for heading, task, timing, picked, mark, share in self._rows:
+            cells = [_cell(timing.get(name), mark if name == picked else "") for name in algorithms]
             shown.add_row(Text(heading), task, *cells, share)
         return shown
 
@@ -74,6 +79,7 @@ def tuning_table(
     title: str,
     layers: Sequence[tuple[str, str, int, Mapping[str, Milliseconds]]],
     choices: Mapping[str, Sequence[str]],
+    joined: Collection[str],
     peak: float,
     remark: str | None = None,
 ) -> TuningTable:
@@ -83,28 +89,33 @@ def tuning_table(
         title: Of the table.
         layers: Name, shape, multiply-accumulates of a pass over the batch, milliseconds by pass and algorithm.
         choices: By layer, the algorithms chosen for the forward pass, the input's and the weight's gradient.
+        joined: Layers that training computes in one go with the normalisations around them.
         peak: Multiply-accumulates a second of a large matrix product.
         remark: What else the user should know.
     """
     algorithms = list(dict.fromkeys(name for *_, known in layers for timing in known.values() for name in timing))
     rows: list[Row] = []
     totals = dict.fromkeys((LIBRARY, "chosen", "at peak"), 0.0)
-    groups: dict[str, list[tuple[str, str, int, Mapping[str, Milliseconds]]]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, str, int, Mapping[str, Milliseconds]]]] = {}
     for layer in layers:
-        groups.setdefault(layer[1], []).append(layer)
-    for shape, group in groups.items():
+        groups.setdefault((layer[1], JOINED if layer[0] in joined else USED), []).append(layer)
+    for (shape, mark), group in groups.items():
         name, _, macs, known = group[0]
         for number, (task, timing) in enumerate(known.items()):
             picked = _picked(choices.get(name), task)
             share = macs / (timing[picked] / 1e3) / peak
-            totals[LIBRARY] += len(group) * timing[LIBRARY]
-            totals["chosen"] += len(group) * timing[picked]
-            totals["at peak"] += len(group) * 1e3 * macs / peak
+            if mark == USED:
+                totals[LIBRARY] += len(group) * timing[LIBRARY]
+                totals["chosen"] += len(group) * timing[picked]
+                totals["at peak"] += len(group) * 1e3 * macs / peak
             times = f" x{len(group)}" if len(group) > 1 else ""
             heading = (clean(name) + times, shape, "")[number]
-            rows.append((heading, PASSES[task], timing, picked, f"{100 * share:.0f} %"))
+            shown = mark if mark == USED or task == "forward" else ""
+            rows.append((heading, PASSES[task], timing, picked, shown, f"{100 * share:.0f} %"))
     caption = (
-        "Milliseconds a pass over a batch; * is what training uses. All convolutions of a step: "
+        f"Milliseconds a pass over a batch; {USED} is what training uses. "
+        + (f"{JOINED} is what evaluation uses of a layer that training computes {IN_ONE_GO}. " if joined else "")
+        + f"All {'other ' if joined else ''}convolutions of a step: "
         + ", ".join(f"{total:,.0f} ms {words}" for words, total in totals.items())
         + f" ({2 * peak / 1e9:,.0f} GFLOP/s). Over 100 % where an algorithm needs fewer multiplications: dead taps left out, "
         "or Winograd's." + ("" if remark is None else f" {clean(remark)}.")
@@ -116,8 +127,8 @@ def _picked(chosen: Sequence[str] | None, task: str) -> str:
     return LIBRARY if chosen is None else chosen[list(PASSES).index(task)]
 
 
-def _cell(milliseconds: float | None, *, marked: bool) -> Text:
+def _cell(milliseconds: float | None, mark: str) -> Text:
     if milliseconds is None:
         return Text("")
     digits = f"{milliseconds:.2f}" if milliseconds < 100 else f"{milliseconds:,.0f}"
-    return Text(f"{digits}{'*' if marked else ' '}", style="bold" if marked else "")
+    return Text(f"{digits}{mark or ' '}", style="bold" if mark else "")

@@ -179,7 +179,7 @@ def imitated(precision: PrecisionName, device: str, cache: Path) -> bool:
 
 
 def compiled_normalization(device: str, cache: Path) -> bool:
-    """Whether batch normalisation can be compiled for a device.
+    """Whether batch normalisation can be compiled for a device, by itself and joined with depthwise convolutions.
 
     Args:
         device: What is trained on.

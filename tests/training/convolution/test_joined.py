@@ -14,8 +14,9 @@ from bakeoff import models
 from bakeoff.errors import RunError
 from bakeoff.training import convolution
 from bakeoff.training.convolution import joined
-from bakeoff.training.convolution.joined import Joined, JoiningSequential, join
+from bakeoff.training.convolution.joined import Joined, JoiningSequential, join, joinable
 from bakeoff.training.kernels import normalization
+from bakeoff.training.threads import torch_threads
 
 TOLERANCE = {torch.float32: 2e-5, torch.bfloat16: 2e-2}
 """Of the largest value, against float64."""
@@ -168,11 +169,10 @@ def test_values_gradients_and_running_statistics_are_pytorchs(
 
 def test_the_numbers_do_not_depend_on_the_threads() -> None:
     inputs, gradient = maps((5, 40, 15, 15)), maps((5, 40, 8, 8), seed=3)
-    before, found = torch.get_num_threads(), []
+    found = []
     for threads in (1, 2, 3):
-        torch.set_num_threads(threads)
-        found.append(trained(joined_twin(block(40, stride=2)), inputs, gradient))
-    torch.set_num_threads(before)
+        with torch_threads(threads):
+            found.append(trained(joined_twin(block(40, stride=2)), inputs, gradient))
     for other in found[1:]:
         assert all(torch.equal(value, other[name]) for name, value in found[0].items())
 
@@ -193,11 +193,11 @@ def test_networks_keep_their_state_dict_and_join_their_depthwise_layers() -> Non
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_a_residual_network_has_nothing_to_join() -> None:
-    network = models.build("resnet18", classes=4, stem="original", size=32).module
-    normalization.install(network)
-    join(network)
-    assert not any(isinstance(layer, JoiningSequential) for layer in network.modules())
+def test_the_convolutions_that_are_joined_can_be_asked_for() -> None:
+    names = joinable(models.build("mobilenet_v2", classes=4, stem="original", size=32).module)
+    assert names[:2] == ["features.1.conv.0.0", "features.2.conv.1.0"]
+    assert len(names) == 17
+    assert joinable(models.build("resnet18", classes=4, stem="original", size=32).module) == []
 
 
 class Doubling(nn.Conv2d):
@@ -318,9 +318,27 @@ def test_what_is_not_a_number_stays_so() -> None:
     assert torch.isnan(twin(inputs)).any(dim=(0, 2, 3)).nonzero().flatten().tolist() == [5]
 
 
-def test_a_single_value_a_channel_is_refused_as_by_pytorch() -> None:
+@pytest.mark.parametrize(
+    ("layers", "size"),
+    [(block(before=False, stride=2), 2), (block(padding=2), 1)],  # one output of each channel; one input, nine outputs
+)
+def test_a_single_value_a_channel_is_refused_as_by_pytorch(layers: nn.Sequential, size: int) -> None:
     with pytest.raises(ValueError, match="more than 1 value"):
-        joined_twin(block(before=False, stride=2))(maps((1, 24, 2, 2)))
+        joined_twin(layers)(maps((1, 24, size, size)))
+
+
+def test_other_channels_than_a_layer_has_are_refused_as_by_pytorch() -> None:
+    twin = joined_twin(block(before=False))
+    with pytest.raises(RuntimeError, match="to have 24 channels, but got 48 channels instead"):
+        twin(maps((2, 48, 4, 4)))
+
+
+def test_numbers_are_rounded_where_separate_layers_round_them() -> None:
+    layers = block()
+    twin = joined_twin(layers)
+    inputs = maps((3, 24, 7, 7), mean=300.0)  # as bfloat16, of 8 bits, no two of them would differ by less than 2
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(twin(inputs), layers(inputs), rtol=0.05, atol=0.2)
 
 
 def test_a_run_that_began_joined_does_not_go_on_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

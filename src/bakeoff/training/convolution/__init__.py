@@ -7,7 +7,7 @@ the choice into a network under an unchanged `state_dict`. Each algorithm has a 
 from bakeoff.training.convolution.algorithm import remark
 from bakeoff.training.convolution.choice import Layer, Timings, choose, layers_of, recall, tune
 from bakeoff.training.convolution.geometry import Geometry, Pass
-from bakeoff.training.convolution.joined import join
+from bakeoff.training.convolution.joined import join, joinable
 from bakeoff.training.convolution.layer import (
     cut_alike,
     install,
@@ -26,6 +26,7 @@ __all__ = [
     "cut_alike",
     "install",
     "join",
+    "joinable",
     "layers_of",
     "library_for_all",
     "load_state",

@@ -41,10 +41,6 @@ INLINE void add(lanes sums[PLACES][2], const VALUE *from, const float *tap, long
   }
 }
 
-INLINE long least(long one, long other) { return one < other ? one : other; }
-INLINE long most(long one, long other) { return one > other ? one : other; }
-INLINE long rounded_up(long value, long by) { return value <= 0 ? 0 : (value + by - 1) / by; }
-
 // The outputs of one line, for one block of channels.
 INLINE void forward_line(const VALUE *picture, const float *taps, VALUE *line_out, long down, Maps s, const int lines) {
   for (long across = 0; across < s.output_width; across += PLACES) {

@@ -90,7 +90,7 @@ def _taps(weight: torch.Tensor) -> torch.Tensor:
 
 @cache
 def _kernels(dtype: torch.dtype) -> ctypes.CDLL:
-    library = native.load(source({"bakeoff.training.convolution": "depthwise.c"}, dtype))
+    library = native.load(source(dtype, ("bakeoff.training.convolution", "depthwise.c")))
     for name, pointers in (("forward", 3), ("input_gradient", 3), ("weight_gradient", 4)):
         function = getattr(library, name)
         function.argtypes, function.restype = [ctypes.c_void_p] * pointers + [_Maps], None

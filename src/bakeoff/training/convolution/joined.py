@@ -9,6 +9,7 @@ The kernels need a C compiler.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import itertools
 from collections.abc import Iterator
@@ -21,11 +22,13 @@ import torch
 from torch import nn
 
 from bakeoff.errors import RunError
+from bakeoff.training.convolution.depthwise import LEAST_CHANNELS
 from bakeoff.training.convolution.layer import ChosenConv2d
-from bakeoff.training.kernels import native
+from bakeoff.training.kernels import native, normalization
 from bakeoff.training.kernels.lanes import VALUES, source
 from bakeoff.training.kernels.normalization import (
     KEPT,
+    SOURCE,
     Curve,
     FusedBatchNorm2d,
     Gradients,
@@ -42,9 +45,6 @@ STRIDES = (1, 2)
 CURVES: tuple[Curve | None, ...] = (None, "silu")
 """Activations that are served beside those that clip."""
 
-LEAST_CHANNELS = 16
-"""Channels of the narrowest layer that is served: what the widest registers hold of float32."""
-
 
 class _Maps(ctypes.Structure):
     """`Maps` of joined.c."""
@@ -54,21 +54,21 @@ class _Maps(ctypes.Structure):
         for name in ("batch", "channels", "height", "width", "output_height", "output_width", "stride", "padding")
     ]
 
-    @property
-    def several_outputs(self) -> bool:
-        """Whether there is more than one value of each channel, as a normalisation needs."""
+    def can_be_normalised(self, *, inputs: bool) -> bool:
+        """Whether there is more than one output of each channel, and more than one input where that is asked."""
         down, across = self.output_height, self.output_width
-        return bool(down > 0 and across > 0 and self.batch * down * across > 1)
+        several = down > 0 and across > 0 and self.batch * down * across > 1
+        return bool(several and (not inputs or self.batch * self.height * self.width > 1))
 
 
 @cache
 def _kernels(dtype: torch.dtype, curve: Curve | None, taps: int) -> ctypes.CDLL:
     defined = f"#define TAPS {taps}\n" + ("" if curve is None else f"#define {curve.upper()}\n")
-    files = {"bakeoff.training.kernels": "normalization.c", "bakeoff.training.convolution": "joined.c"}
-    library = native.load(source(files, dtype, defined))
+    own = ("bakeoff.training.convolution", "joined.c")
+    library = native.load(source(dtype, SOURCE, own, defined=defined))
     pointer, number = ctypes.c_void_p, ctypes.c_long
     layers = [_Maps, Layer, Layer]
-    library.room.argtypes, library.room.restype = [_Maps], number
+    library.scratch_length.argtypes, library.scratch_length.restype = [_Maps], number
     library.joined_forward.argtypes = [*[pointer] * 8, number, Parameters, Parameters, *layers]
     library.joined_backward.argtypes = [*[pointer] * 13, number, Gradients, Gradients, *layers]
     library.joined_forward.restype = library.joined_backward.restype = None
@@ -79,7 +79,7 @@ def _kernels(dtype: torch.dtype, curve: Curve | None, taps: int) -> ctypes.CDLL:
 def unavailable() -> str | None:
     """Return why this machine cannot compute this way, or None if it can."""
     variants = list(itertools.product(VALUES, CURVES, SIZES))
-    with ThreadPoolExecutor() as pool:  # compilers are processes of their own
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # compilers are processes of their own
         for variant in [pool.submit(_kernels, *one) for one in variants]:
             try:
                 variant.result()
@@ -105,12 +105,11 @@ class Joined:
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return what the layers make of inputs of shape (batch, channels, height, width)."""
-        if torch.is_autocast_enabled(inputs.device.type):
-            inputs = inputs.to(torch.get_autocast_dtype(inputs.device.type))
         if not self._serves(inputs):
             for layer in self.layers:
                 inputs = layer(inputs)
             return inputs
+        inputs = inputs.to(_dtype_of_convolutions(inputs))
         before = (None, None) if self.before is None else (self.before.weight, self.before.bias)
         after = (self.after.weight, self.after.bias)
         output: torch.Tensor = _Joined.apply(inputs, *before, self.convolution.weight, *after, self)
@@ -118,12 +117,15 @@ class Joined:
 
     def _serves(self, inputs: torch.Tensor) -> bool:
         """Whether such inputs are computed in one go: in training, on the CPU, where nobody watches a single layer."""
+        dtype = _dtype_of_convolutions(inputs)
         return (
             inputs.device.type == "cpu"
-            and inputs.dtype in VALUES
+            and dtype in VALUES
+            and (self.before is None or inputs.dtype is dtype)
+            and inputs.shape[1] == self.convolution.in_channels
             and torch.is_grad_enabled()
             and all(layer.training and not _is_watched(layer) for layer in self.layers)
-            and self.maps(inputs).several_outputs
+            and self.maps(inputs).can_be_normalised(inputs=self.before is not None)
         )
 
     def maps(self, inputs: torch.Tensor) -> _Maps:
@@ -140,7 +142,15 @@ class Joined:
         return _kernels(dtype, self.after.activation.curve, self.convolution.kernel_size[0])
 
 
+def _dtype_of_convolutions(inputs: torch.Tensor) -> torch.dtype:
+    """Return the dtype in which a convolution would compute on some inputs."""
+    kind = inputs.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else inputs.dtype
+
+
 class _Joined(torch.autograd.Function):
+    """The layers of a `Joined` as one operation: of maps, both normalisations' weights and biases, and the filters."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -153,7 +163,8 @@ class _Joined(torch.autograd.Function):
         joined: Joined,
     ) -> torch.Tensor:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        kernels, maps, threads = joined.kernels(inputs.dtype), joined.maps(inputs), torch.get_num_threads()
+        kernels, maps = joined.kernels(inputs.dtype), joined.maps(inputs)
+        threads = min(torch.get_num_threads(), maps.batch)
         shape = (maps.batch, maps.channels, maps.output_height, maps.output_width)
         middle, output = (torch.empty(shape, dtype=inputs.dtype, memory_format=torch.channels_last) for _ in range(2))
         taps = weight.to(inputs.dtype).flatten(1).t().float().contiguous()
@@ -163,7 +174,7 @@ class _Joined(torch.autograd.Function):
         kept_before, kept_after = torch.empty(2, KEPT, maps.channels)
         tensors = (
             inputs, middle, output, taps, torch.zeros(maps.channels, dtype=inputs.dtype), partial_sums(first),
-            torch.empty(maps.batch, 2, maps.channels, dtype=torch.float64), torch.zeros(threads, kernels.room(maps)),
+            _sums(maps), torch.zeros(threads, kernels.scratch_length(maps)),
         )  # fmt: skip
         kernels.joined_forward(
             *(tensor.data_ptr() for tensor in tensors),
@@ -186,7 +197,7 @@ class _Joined(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         inputs, middle, taps, kept_before, kept_after = ctx.saved_tensors
         joined, maps, second = ctx.joined, ctx.maps, ctx.second
-        kernels, threads = joined.kernels(inputs.dtype), torch.get_num_threads()
+        kernels, threads = joined.kernels(inputs.dtype), min(torch.get_num_threads(), maps.batch)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         curved = joined.after.activation.curve is not None
         to_inputs, to_taps = torch.empty_like(inputs), torch.empty_like(taps)
@@ -194,19 +205,19 @@ class _Joined(torch.autograd.Function):
         tensors = (
             inputs, middle, gradient, torch.empty_like(gradient) if curved else gradient, to_inputs, taps, to_taps,
             torch.zeros(maps.batch, len(taps), -(-maps.channels // LEAST_CHANNELS) * LEAST_CHANNELS),
-            kept_before, kept_after, partial_sums(second),
-            torch.zeros(maps.batch, 2, maps.channels, dtype=torch.float64), torch.zeros(threads, kernels.room(maps)),
+            None if joined.before is None else kept_before, kept_after, partial_sums(second),
+            _sums(maps), torch.zeros(threads, kernels.scratch_length(maps)),
         )  # fmt: skip
-        pointers = [tensor.data_ptr() for tensor in tensors]
-        if joined.before is None:
-            pointers[8] = None
+        pointers = (None if tensor is None else tensor.data_ptr() for tensor in tensors)
         kernels.joined_backward(*pointers, threads, before, after, maps, ctx.first, second)
         to_weight = to_taps.t().reshape(maps.channels, 1, *joined.convolution.kernel_size)
-        found = (
-            to_inputs, None if joined.before is None else before.tensors[0],
-            None if joined.before is None else before.tensors[1], to_weight, *after.tensors[:2],
-        )  # fmt: skip
+        found = (to_inputs, *before.tensors[:2], to_weight, *after.tensors[:2])
         return *(value if needed else None for value, needed in zip(found, ctx.needs_input_grad, strict=False)), None
+
+
+def _sums(maps: _Maps) -> torch.Tensor:
+    """Return room for two sums of each channel over each picture."""
+    return torch.zeros(maps.batch, 2, maps.channels, dtype=torch.float64)
 
 
 class JoiningSequential(nn.Sequential):
@@ -273,6 +284,8 @@ def _joined_at_start(layers: list[nn.Module]) -> Joined | None:
     curve = after.activation.curve
     if curve not in CURVES or (before is not None and before.activation.curve != curve):
         return None
+    if any(layer.num_features != convolution.in_channels for layer in (before, after) if layer is not None):
+        return None
     return Joined(before, convolution, after)
 
 
@@ -292,8 +305,23 @@ def _filters(layer: nn.Module) -> bool:
     )
 
 
+def joinable(network: nn.Module) -> list[str]:
+    """Return the names of the convolutions that `join` computes with the normalisations around them, in order.
+
+    The network itself stays as it is.
+    """
+    if normalization.unavailable() is not None or unavailable() is not None:
+        return []
+    network = copy.deepcopy(network)
+    names = {id(layer): name for name, layer in network.named_modules()}
+    normalization.install(network)
+    join(network)
+    sequences = [layer for layer in network.modules() if isinstance(layer, JoiningSequential)]
+    return [names[id(step.convolution)] for layers in sequences for step in _steps(layers) if isinstance(step, Joined)]
+
+
 def join(network: nn.Module) -> None:
-    """Join what can be of a network's layers, wherever they follow each other in a `Sequential`.
+    """Join what can be of a network's layers, wherever they follow each other in a `Sequential` within it.
 
     Its convolutions and normalisations must have been put in place before. Its `state_dict` stays as it is.
 
@@ -303,7 +331,7 @@ def join(network: nn.Module) -> None:
     for name, layer in list(network._modules.items()):
         if layer is None:
             continue
-        if _is_sequential(layer) and any(isinstance(step, Joined) for step in _steps(layer)):
+        if type(layer) is nn.Sequential and any(isinstance(step, Joined) for step in _steps(layer)):
             if (reason := unavailable()) is not None:
                 raise RunError(needs_compiler(reason))
             network._modules[name] = layer = JoiningSequential.of(layer)

@@ -34,7 +34,9 @@ class Library:
         """Return the gradient of the inputs from that of the output."""
         # Of the inputs only the shape is read, and nothing is written there. But PyTorch would copy those of another layout,
         # and where a kernel of 1x1 leaves the layout open, it goes by theirs.
-        inputs = torch.empty(geometry.input_shape, dtype=gradient.dtype, memory_format=self._layout)
+        inputs = torch.empty(
+            geometry.input_shape, dtype=gradient.dtype, device=gradient.device, memory_format=self._layout
+        )
         return self._backward(gradient, inputs, weight, geometry, [True, False, False])
 
     def weight_gradient(self, gradient: torch.Tensor, inputs: torch.Tensor, geometry: Geometry) -> torch.Tensor:

@@ -16,6 +16,10 @@
 // For what is made anew for each of several constants.
 #define INLINE static inline __attribute__((always_inline))
 
+INLINE long least(long one, long other) { return one < other ? one : other; }
+INLINE long most(long one, long other) { return one > other ? one : other; }
+INLINE long rounded_up(long value, long by) { return value <= 0 ? 0 : (value + by - 1) / by; } // of a quotient
+
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
 typedef int32_t bits __attribute__((vector_size(LANES * sizeof(int32_t)), aligned(4)));
 typedef uint32_t words __attribute__((vector_size(LANES * sizeof(uint32_t)), aligned(4)));

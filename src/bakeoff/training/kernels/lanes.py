@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import resources
 
 import torch
@@ -11,17 +10,17 @@ VALUES = {torch.float32: "#define VALUE float\n", torch.bfloat16: "#define VALUE
 """How kernels name the numbers of a dtype."""
 
 
-def source(files: Mapping[str, str], dtype: torch.dtype, defined: str = "") -> str:
+def source(dtype: torch.dtype, *files: tuple[str, str], defined: str = "") -> str:
     """Return a kernel's whole C text.
 
     Args:
-        files: Packages, each with the name of the file that it holds, in order. They may use all that lanes.c defines, and
-            later ones what earlier ones do.
         dtype: Of the maps; one of `VALUES`.
-        defined: Further definitions to stand before it.
+        files: Packages, each with the name of a file in it. They may use all that lanes.c defines, and later ones what earlier
+            ones do.
+        defined: Further definitions to stand before them.
     """
     texts = [
         resources.files(package).joinpath(file).read_text(encoding="utf-8")
-        for package, file in [("bakeoff.training.kernels", "lanes.c"), *files.items()]
+        for package, file in [("bakeoff.training.kernels", "lanes.c"), *files]
     ]
     return "".join([VALUES[dtype], defined, *texts])

@@ -27,6 +27,9 @@ from bakeoff.training.kernels.lanes import VALUES, source
 CHUNK = 512
 """Rows that the kernels sum in float32: as in normalization.c."""
 
+SOURCE = ("bakeoff.training.kernels", "normalization.c")
+"""Where the kernels' text is, for kernels that build on them."""
+
 KEPT = 5
 """Numbers for each channel that the way back needs: as in `Kept` of normalization.c."""
 
@@ -105,7 +108,7 @@ class Gradients(ctypes.Structure):
 @cache
 def _kernels(dtype: torch.dtype, curve: Curve | None) -> ctypes.CDLL:
     defined = "" if curve is None else f"#define {curve.upper()}\n"
-    library = native.load(source({"bakeoff.training.kernels": "normalization.c"}, dtype, defined))
+    library = native.load(source(dtype, SOURCE, defined=defined))
     for name, pointers, structures in (("forward", 3, [Parameters]), ("apply", 5, []), ("backward", 5, [Gradients])):
         getattr(library, name).argtypes = [ctypes.c_void_p] * pointers + [*structures, Layer]
         getattr(library, name).restype = None
