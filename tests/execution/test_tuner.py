@@ -41,7 +41,7 @@ def program(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 
 @pytest.mark.timeout(60)
 def test_many_warnings_hold_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = '{"tuned": [{"layers": [], "choices": {}, "peak": 1.0, "remark": null}]}'
+    told = '{"tuned": [{"layers": [], "choices": {}, "joined": [], "peak": 1.0, "remark": null}]}'
     program(monkeypatch, f"import sys; sys.stdin.read(); sys.stderr.write('a warning\\n' * 50_000); print('{told}')")
     (found,) = tune([JOB], threads=1, folder=tmp_path, peak=True)
     assert found.peak == 1.0

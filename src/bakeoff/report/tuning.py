@@ -21,8 +21,6 @@ LAYER_WIDTH = 18
 USED, JOINED = "*", "+"
 """What marks the algorithm that training uses, and one that only evaluation does."""
 
-IN_ONE_GO = "in one go with the normalisations around it"
-
 PASSES = {"forward": "forward", "input_gradient": "to input", "weight_gradient": "to weight"}
 """The passes as the table calls them, in the order of a choice: the gradients flow to the input and to the weight."""
 
@@ -112,9 +110,10 @@ def tuning_table(
             heading = (clean(name) + times, shape, "")[number]
             shown = mark if mark == USED or task == "forward" else ""
             rows.append((heading, PASSES[task], timing, picked, shown, f"{100 * share:.0f} %"))
+    in_one_go = "in one go with the normalisations around it"
     caption = (
         f"Milliseconds a pass over a batch; {USED} is what training uses. "
-        + (f"{JOINED} is what evaluation uses of a layer that training computes {IN_ONE_GO}. " if joined else "")
+        + (f"{JOINED} is what evaluation uses of a layer that training computes {in_one_go}. " if joined else "")
         + f"All {'other ' if joined else ''}convolutions of a step: "
         + ", ".join(f"{total:,.0f} ms {words}" for words, total in totals.items())
         + f" ({2 * peak / 1e9:,.0f} GFLOP/s). Over 100 % where an algorithm needs fewer multiplications: dead taps left out, "
