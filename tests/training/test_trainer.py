@@ -36,7 +36,7 @@ def _compiler() -> None:
 @pytest.mark.parametrize(
     ("normalization", "compiled", "joining"), [("library", 0, 0), ("compiled", 3, 0), ("joined", 3, 1)]
 )
-def test_a_run_goes_on_with_the_kernels_that_it_began_with(
+def test_a_network_gets_the_kernels_that_its_numerics_name(
     normalization: str, compiled: int, joining: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_network(monkeypatch, separable_network)

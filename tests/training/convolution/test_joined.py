@@ -17,6 +17,7 @@ from bakeoff.training.convolution import joined
 from bakeoff.training.convolution.joined import Joined, JoiningSequential, join, joinable
 from bakeoff.training.kernels import normalization
 from bakeoff.training.threads import torch_threads
+from tests.training.maps import maps, normalization_of, trained
 
 TOLERANCE = {torch.float32: 2e-5, torch.bfloat16: 2e-2}
 """Of the largest value, against float64."""
@@ -29,14 +30,6 @@ BOUNDS = {nn.ReLU: (0.0,), nn.ReLU6: (0.0, 6.0)}
 def _compiler() -> None:
     if (reason := joined.unavailable()) is not None:
         pytest.skip(reason)
-
-
-def normalization_of(channels: int, draws: torch.Generator) -> nn.BatchNorm2d:
-    layer = nn.BatchNorm2d(channels, momentum=0.3)
-    with torch.no_grad():
-        layer.weight.copy_(torch.rand(channels, generator=draws) + 0.5)
-        layer.bias.copy_(torch.randn(channels, generator=draws))
-    return layer
 
 
 def block(
@@ -66,22 +59,6 @@ def joined_twin(layers: nn.Sequential) -> nn.Sequential:
     join(twin)
     assert isinstance(twin[0], JoiningSequential)
     return twin
-
-
-def maps(shape: tuple[int, ...], dtype: torch.dtype = torch.float32, seed: int = 2, mean: float = 0.0) -> torch.Tensor:
-    draws = torch.Generator().manual_seed(seed)
-    return (2 * torch.randn(shape, generator=draws) + mean).to(dtype).to(memory_format=torch.channels_last)
-
-
-def trained(layers: nn.Module, inputs: torch.Tensor, gradient: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return all that a step leaves behind, by name."""
-    inputs = inputs.clone().requires_grad_()
-    output = layers(inputs)
-    output.backward(gradient)
-    assert inputs.grad is not None
-    found = {"output": output.detach(), "inputs": inputs.grad}
-    found |= {name: parameter.grad for name, parameter in layers.named_parameters()}
-    return found | dict(layers.named_buffers())
 
 
 def seen(layers: nn.Sequential, inputs: torch.Tensor) -> list[torch.Tensor]:

@@ -13,6 +13,7 @@ from torch import nn
 from bakeoff import models
 from bakeoff.training.kernels import normalization
 from bakeoff.training.kernels.normalization import FusedBatchNorm2d, fusable, install
+from tests.training.maps import maps, normalization_of, trained
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 """Of the largest value, against float64."""
@@ -28,27 +29,7 @@ def _compiler() -> None:
 
 
 def layers(channels: int, activation: type[nn.Module], seed: int) -> nn.Sequential:
-    draws = torch.Generator().manual_seed(seed)
-    norm = nn.BatchNorm2d(channels, momentum=0.3)
-    with torch.no_grad():
-        norm.weight.copy_(torch.rand(channels, generator=draws) + 0.5)
-        norm.bias.copy_(torch.randn(channels, generator=draws))
-    return nn.Sequential(norm, activation())
-
-
-def maps(shape: tuple[int, ...], dtype: torch.dtype, seed: int, mean: float = 0.0) -> torch.Tensor:
-    draws = torch.Generator().manual_seed(seed)
-    return (2 * torch.randn(shape, generator=draws) + mean).to(dtype).to(memory_format=torch.channels_last)
-
-
-def trained(module: nn.Module, inputs: torch.Tensor, gradient: torch.Tensor) -> dict[str, torch.Tensor]:
-    inputs = inputs.clone().requires_grad_()
-    output = module(inputs)
-    output.backward(gradient)
-    assert inputs.grad is not None
-    found = {"output": output.detach(), "inputs": inputs.grad}
-    found |= {name: parameter.grad for name, parameter in module.named_parameters()}
-    return found | dict(module.named_buffers())
+    return nn.Sequential(normalization_of(channels, torch.Generator().manual_seed(seed)), activation())
 
 
 @settings(max_examples=60)
