@@ -33,6 +33,9 @@ REALS = {torch.float32: "float", torch.float64: "double"}
 WORKING_SET = 2**23
 """Bytes of transformed inputs and outputs at once: pictures are taken in parts that stay in the processor's cache."""
 
+KERNELS_EACH_TIME = 4
+"""Times the bytes of the transformed kernels that a part has at least: all of them are fetched anew for each part."""
+
 LEAST_SIDE = 3
 """Pixels of a map's side below which a tile is mostly empty."""
 
@@ -58,23 +61,26 @@ class Winograd:
     def forward(self, inputs: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the output, without a bias."""
         padding = geometry.rows.padding, geometry.columns.padding
-        return _convolved(inputs, weight, padding, geometry.output_shape)
+        transform = _transforms(geometry.rows.kernel, inputs.dtype).kernel
+        kernels = _evaluated(weight, transform)
+        return _convolved(inputs, kernels.transpose(1, 2), padding, geometry, geometry.output_shape)
 
     def input_gradient(self, gradient: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the gradient of the inputs from that of the output: a convolution with the kernel turned round."""
         padding = tuple(axis.kernel - 1 - axis.padding for axis in (geometry.rows, geometry.columns))
-        return _convolved(gradient, weight.flip(2, 3).transpose(0, 1), padding, geometry.input_shape)
+        turned = _transforms(geometry.rows.kernel, gradient.dtype).kernel.flip(1)
+        return _convolved(gradient, _evaluated(weight, turned), padding, geometry, geometry.input_shape)
 
     def weight_gradient(self, gradient: torch.Tensor, inputs: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the gradient of the weight from that of the output."""
         tiling = _Tiling.of(geometry.weight_shape[2], geometry.output_shape, geometry.dtype)
         padding = geometry.rows.padding, geometry.columns.padding
         points, channels, outputs = tiling.transforms.points**2, geometry.channels, geometry.outputs
-        values = gradient.new_zeros(points, outputs, channels)
-        for part in tiling.parts(geometry.batch, channels + outputs):
-            of_gradient = tiling.cut("cut_gradients", gradient[part], (0, 0))
+        values = gradient.new_empty(points, outputs, channels)
+        for part in tiling.parts(geometry):
+            of_gradient = tiling.cut("cut_gradients", gradient[part], (0, 0)).transpose(1, 2)
             of_inputs = tiling.cut("cut_inputs", inputs[part], padding)
-            values.baddbmm_(of_gradient.transpose(1, 2), of_inputs)
+            torch.baddbmm(values, of_gradient, of_inputs, beta=0 if part.start == 0 else 1, out=values)
         taps = tiling.transforms.taps
         kernels = tiling.transforms.kernel.t() @ values.view(points, -1)
         return (
@@ -161,11 +167,13 @@ class _Tiling:
         down, across = (-(-side // transforms.tile) for side in output[2:])
         return cls(transforms, down, across, dtype.itemsize)
 
-    def parts(self, batch: int, channels: int) -> list[slice]:
-        """Return slices of the batch whose transformed maps, of so many channels in all, stay in the cache."""
-        picture = self.down * self.across * self.transforms.points**2 * channels * self.size
-        step = max(1, WORKING_SET // picture)
-        return [slice(start, min(start + step, batch)) for start in range(0, batch, step)]
+    def parts(self, geometry: Geometry) -> list[slice]:
+        """Return slices of the batch whose transformed maps stay in the cache, or are much larger than the kernels."""
+        point = self.transforms.points**2 * self.size
+        picture = point * self.down * self.across * (geometry.channels + geometry.outputs)
+        kernels = point * geometry.channels * geometry.outputs
+        step = max(1, max(WORKING_SET, KERNELS_EACH_TIME * kernels) // picture)
+        return [slice(start, min(start + step, geometry.batch)) for start in range(0, geometry.batch, step)]
 
     def cut(self, function: str, maps: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
         """Return the transformed tiles of maps, shape (points x points, tiles, channels)."""
@@ -182,17 +190,24 @@ class _Tiling:
         self.transforms.library.join_outputs(planes.data_ptr(), pixels.data_ptr(), shape)
 
 
-def _convolved(
-    inputs: torch.Tensor, weight: torch.Tensor, padding: tuple[int, ...], output: tuple[int, int, int, int]
-) -> torch.Tensor:
-    """Convolve inputs with a weight of shape (outputs, channels, taps, taps)."""
+def _evaluated(weight: torch.Tensor, transform: torch.Tensor) -> torch.Tensor:
+    """Return the kernels of shape (outputs, channels, taps, taps) at all points: (points x points, outputs, channels)."""
     outputs, channels, taps, _ = weight.shape
-    tiling = _Tiling.of(taps, output, inputs.dtype)
-    kernels = tiling.transforms.kernel @ weight.permute(2, 3, 1, 0).reshape(taps**2, -1)
-    kernels = kernels.view(-1, channels, outputs)
-    pixels = inputs.new_empty(output[0], *output[2:], outputs)
-    for part in tiling.parts(output[0], channels + outputs):
-        values = torch.bmm(tiling.cut("cut_inputs", inputs[part], (padding[0], padding[1])), kernels)
+    return (transform @ weight.permute(2, 3, 0, 1).reshape(taps**2, -1)).view(-1, outputs, channels)
+
+
+def _convolved(
+    maps: torch.Tensor,
+    kernels: torch.Tensor,
+    padding: tuple[int, ...],
+    geometry: Geometry,
+    shape: tuple[int, int, int, int],
+) -> torch.Tensor:
+    """Return maps of a shape that kernels, of shape (points x points, channels, outputs), make of others."""
+    tiling = _Tiling.of(geometry.rows.kernel, shape, maps.dtype)
+    pixels = maps.new_empty(shape[0], *shape[2:], shape[1])
+    for part in tiling.parts(geometry):
+        values = torch.bmm(tiling.cut("cut_inputs", maps[part], (padding[0], padding[1])), kernels)
         tiling.join(values, pixels[part])
     return pixels.permute(0, 3, 1, 2)
 
