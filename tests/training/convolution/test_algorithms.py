@@ -16,6 +16,7 @@ from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorith
 from bakeoff.training.convolution.depthwise import DEPTHWISE, LEAST_CHANNELS
 from bakeoff.training.convolution.geometry import Axis, Geometry, Pass
 from bakeoff.training.convolution.library import Library
+from bakeoff.training.convolution.tilewise import TILEWISE
 from bakeoff.training.convolution.winograd import WINOGRAD
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2}
@@ -140,21 +141,38 @@ def test_winograd_conforms_to_pytorch(geometry: Geometry) -> None:
     assert_conforms(geometry)
 
 
+@st.composite
+def tilewise_geometries(draw: st.DrawFn) -> Geometry:
+    """Those of whole registers of channels, with tiles that do not fill the last few."""
+    geometry = draw(winograd_geometries())
+    channels, outputs = (16 * draw(st.integers(1, 4)) for _ in range(2))
+    return replace(geometry, batch=draw(st.integers(1, 9)), channels=channels, outputs=outputs)
+
+
 @pytest.mark.usefixtures("_compiler")
-def test_winograd_rounds_as_float32_does_within_a_factor() -> None:
+@given(tilewise_geometries())
+def test_winograd_tile_by_tile_conforms_to_pytorch(geometry: Geometry) -> None:
+    assert all(TILEWISE in serving(geometry, task) for task in Pass)
+    assert_conforms(geometry, [TILEWISE])
+
+
+@pytest.mark.usefixtures("_compiler")
+@pytest.mark.parametrize("algorithm", [WINOGRAD, TILEWISE], ids=lambda algorithm: algorithm.name)
+def test_winograd_rounds_as_float32_does_within_a_factor(algorithm: Algorithm) -> None:
     """Held against the format's own step: the library's error is half as large on one processor as on another."""
     geometry = square(16, 64, 64, 16, 3, 1, 1)
     for task, expected in reference(geometry).items():
-        error = (computed(WINOGRAD, geometry, task).double() - expected).square().mean().sqrt()
+        error = (computed(algorithm, geometry, task).double() - expected).square().mean().sqrt()
         assert error < 32 * torch.finfo(torch.float32).eps * expected.square().mean().sqrt(), task
 
 
 @pytest.mark.usefixtures("_compiler")
-def test_winograd_hides_no_number_that_is_none() -> None:
-    geometry = square(2, 4, 4, 8, 3, 1, 1)
+@pytest.mark.parametrize("algorithm", [WINOGRAD, TILEWISE], ids=lambda algorithm: algorithm.name)
+def test_winograd_hides_no_number_that_is_none(algorithm: Algorithm) -> None:
+    geometry = square(2, 16, 16, 8, 3, 1, 1)
     inputs, weight, _ = tensors(geometry)
     inputs[1, 2, 3, 3] = torch.nan
-    output = WINOGRAD.forward(inputs, weight, geometry)
+    output = algorithm.forward(inputs, weight, geometry)
     assert output[1, :, 2:5, 2:5].isnan().all()
     assert output[0].isfinite().all()
 
@@ -196,13 +214,14 @@ def test_depthwise_conforms_to_pytorch(geometry: Geometry, whole: bool) -> None:
 
 
 @pytest.mark.usefixtures("_compiler")
-def test_depthwise_gives_the_same_bits_with_any_number_of_threads() -> None:
-    geometry = square(20, 40, 40, 9, 5, 2, 2, groups=40)
+@pytest.mark.parametrize("algorithm", [DEPTHWISE, TILEWISE], ids=lambda algorithm: algorithm.name)
+def test_compiled_sums_are_the_same_bits_with_any_number_of_threads(algorithm: Algorithm) -> None:
+    geometry = square(20, 40, 40, 9, 5, 2, 2, groups=40) if algorithm is DEPTHWISE else square(20, 48, 32, 9, 5, 1, 2)
     threads, outputs = torch.get_num_threads(), []
     try:
         for number in (1, 2, 3):
             torch.set_num_threads(number)
-            outputs.append([computed(DEPTHWISE, geometry, task) for task in Pass])
+            outputs.append([computed(algorithm, geometry, task) for task in Pass])
     finally:
         torch.set_num_threads(threads)
     for others in outputs[1:]:
@@ -260,7 +279,7 @@ def test_each_algorithm_serves_a_geometry_it_is_made_for() -> None:
     ]
     assert "spread" in [algorithm.name for algorithm in serving(strided, Pass.INPUT_GRADIENT)]
     assert "spread" not in [algorithm.name for algorithm in serving(strided, Pass.FORWARD)]
-    assert len(ALGORITHMS) == 7
+    assert len(ALGORITHMS) == 8
 
 
 @pytest.mark.parametrize(

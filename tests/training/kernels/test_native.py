@@ -25,7 +25,7 @@ def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     caches = (
         native.load,
         native._version,
-        winograd._transforms,
+        winograd.transforms_of,
         winograd.unavailable,
         depthwise._kernels,
         depthwise.unavailable,
@@ -145,7 +145,10 @@ def test_without_a_compiler_the_other_algorithms_serve() -> None:
     axis = Axis(8, 3, 1, 1, 1)
     geometry = Geometry(2, 4, 4, 1, axis, axis, torch.float32)
     assert "winograd" not in [one.name for one in algorithm.serving(geometry, Pass.FORWARD)]
-    assert algorithm.remark() == "depthwise and winograd are left out: there is no C compiler: tried no-such-compiler"
+    assert (
+        algorithm.remark()
+        == "depthwise, winograd and tilewise are left out: there is no C compiler: tried no-such-compiler"
+    )
 
 
 @pytest.mark.usefixtures("_no_compiler")

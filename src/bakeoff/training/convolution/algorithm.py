@@ -14,6 +14,7 @@ from bakeoff.training.convolution.geometry import Geometry, Pass
 from bakeoff.training.convolution.library import CHANNELS_LAST, PLANAR
 from bakeoff.training.convolution.matmul import MATMUL
 from bakeoff.training.convolution.spread import SPREAD
+from bakeoff.training.convolution.tilewise import TILEWISE
 from bakeoff.training.convolution.winograd import WINOGRAD
 
 
@@ -47,7 +48,7 @@ LIBRARY: Algorithm = CHANNELS_LAST
 """What PyTorch would do: it serves everything, and stays where nothing else is clearly faster."""
 
 ALGORITHMS: dict[str, Algorithm] = {
-    algorithm.name: algorithm for algorithm in (LIBRARY, PLANAR, MATMUL, DENSE, SPREAD, DEPTHWISE, WINOGRAD)
+    algorithm.name: algorithm for algorithm in (LIBRARY, PLANAR, MATMUL, DENSE, SPREAD, DEPTHWISE, WINOGRAD, TILEWISE)
 }
 
 
@@ -59,6 +60,7 @@ def serving(geometry: Geometry, task: Pass) -> list[Algorithm]:
 COMPILED: dict[str, Callable[[], str | None]] = {
     DEPTHWISE.name: depthwise.unavailable,
     WINOGRAD.name: winograd.unavailable,
+    TILEWISE.name: winograd.unavailable,
 }
 """The algorithms that need a compiler, each with what says why it cannot be had here; asking compiles it."""
 
@@ -75,7 +77,7 @@ def remark() -> str | None:
     for name, reason in missing().items():
         by_reason.setdefault(reason, []).append(name)
     said = [
-        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {reason}"
+        f"{', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]} {'is' if len(names) == 1 else 'are'} left out: {reason}"
         for reason, names in by_reason.items()
     ]
     return "; ".join(said) or None

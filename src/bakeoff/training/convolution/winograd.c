@@ -57,50 +57,57 @@ typedef struct {
   long above, before;                 // pixels that the first tile begins before the map
 } Maps;
 
-// Cut tiles of SIDE x SIDE pixels, TILE apart, zero outside the map, and write POINTS x POINTS planes.
+// Cut a tile of SIDE x SIDE pixels, TILE apart from the next, zero outside the map, and write it to POINTS x POINTS rows of
+// channels, `step` apart.
 #define CUT(NAME, TRANSFORM, SIDE)                                                                                     \
+  static inline void NAME##_tile(const REAL *maps, REAL *rows, long step, long tile, Maps m) {                         \
+    const long picture = tile / (m.down * m.across);                                                                   \
+    const long top = tile / m.across % m.down * TILE - m.above, left = tile % m.across * TILE - m.before;               \
+    for (long channel = 0; channel < m.channels; channel += LANES) {                                                   \
+      const long count = m.channels - channel < LANES ? m.channels - channel : LANES;                                  \
+      lanes from[SIDE * SIDE], to[POINTS * POINTS];                                                                    \
+      for (int i = 0; i < SIDE; i++)                                                                                   \
+        for (int j = 0; j < SIDE; j++) {                                                                               \
+          const long y = top + i, x = left + j;                                                                        \
+          const int inside = 0 <= y && y < m.height && 0 <= x && x < m.width;                                          \
+          const REAL *pixel = maps + ((picture * m.height + y) * m.width + x) * m.channels + channel;                  \
+          from[i * SIDE + j] = inside ? load(pixel, count) : (lanes){0};                                               \
+        }                                                                                                              \
+      TRANSFORM(from, to);                                                                                             \
+      for (int k = 0; k < POINTS * POINTS; k++) store(rows + k * step + channel, to[k], count);                        \
+    }                                                                                                                  \
+  }                                                                                                                    \
+                                                                                                                       \
+  /* All tiles, to POINTS x POINTS planes of shape (tiles, channels). */                                               \
   void NAME(const REAL *maps, REAL *planes, Maps m) {                                                                  \
     const long tiles = m.batch * m.down * m.across;                                                                    \
-    _Pragma("omp parallel for schedule(static)") for (long tile = 0; tile < tiles; tile++) {                           \
-      const long picture = tile / (m.down * m.across);                                                                 \
-      const long top = tile / m.across % m.down * TILE - m.above, left = tile % m.across * TILE - m.before;             \
-      for (long channel = 0; channel < m.channels; channel += LANES) {                                                 \
-        const long count = m.channels - channel < LANES ? m.channels - channel : LANES;                                \
-        lanes from[SIDE * SIDE], to[POINTS * POINTS];                                                                  \
-        for (int i = 0; i < SIDE; i++)                                                                                 \
-          for (int j = 0; j < SIDE; j++) {                                                                             \
-            const long y = top + i, x = left + j;                                                                      \
-            const int inside = 0 <= y && y < m.height && 0 <= x && x < m.width;                                        \
-            const REAL *pixel = maps + ((picture * m.height + y) * m.width + x) * m.channels + channel;                \
-            from[i * SIDE + j] = inside ? load(pixel, count) : (lanes){0};                                             \
-          }                                                                                                            \
-        TRANSFORM(from, to);                                                                                           \
-        for (int k = 0; k < POINTS * POINTS; k++)                                                                      \
-          store(planes + (k * tiles + tile) * m.channels + channel, to[k], count);                                     \
-      }                                                                                                                \
-    }                                                                                                                  \
+    _Pragma("omp parallel for schedule(static)") for (long tile = 0; tile < tiles; tile++)                             \
+      NAME##_tile(maps, planes + tile * m.channels, tiles * m.channels, tile, m);                                      \
   }
 
 CUT(cut_inputs, input_tile, POINTS)
 CUT(cut_gradients, gradient_tile, TILE)
 
-// Turn POINTS x POINTS planes back into maps; what tiles reach beyond the map is dropped.
+// Turn POINTS x POINTS rows of channels, `step` apart, back into a tile of maps; what reaches beyond the map is dropped.
+static inline void join_tile(const REAL *rows, long step, REAL *maps, long tile, Maps m) {
+  const long picture = tile / (m.down * m.across);
+  const long top = tile / m.across % m.down * TILE, left = tile % m.across * TILE;
+  for (long channel = 0; channel < m.channels; channel += LANES) {
+    const long count = m.channels - channel < LANES ? m.channels - channel : LANES;
+    lanes from[POINTS * POINTS], to[TILE * TILE];
+    for (int k = 0; k < POINTS * POINTS; k++) from[k] = load(rows + k * step + channel, count);
+    output_tile(from, to);
+    for (int i = 0; i < TILE && top + i < m.height; i++)
+      for (int j = 0; j < TILE && left + j < m.width; j++)
+        store(maps + ((picture * m.height + top + i) * m.width + left + j) * m.channels + channel, to[i * TILE + j],
+              count);
+  }
+}
+
+// All tiles, from POINTS x POINTS planes of shape (tiles, channels).
 void join_outputs(const REAL *planes, REAL *maps, Maps m) {
   const long tiles = m.batch * m.down * m.across;
 #pragma omp parallel for schedule(static)
-  for (long tile = 0; tile < tiles; tile++) {
-    const long picture = tile / (m.down * m.across);
-    const long top = tile / m.across % m.down * TILE, left = tile % m.across * TILE;
-    for (long channel = 0; channel < m.channels; channel += LANES) {
-      const long count = m.channels - channel < LANES ? m.channels - channel : LANES;
-      lanes from[POINTS * POINTS], to[TILE * TILE];
-      for (int k = 0; k < POINTS * POINTS; k++)
-        from[k] = load(planes + (k * tiles + tile) * m.channels + channel, count);
-      output_tile(from, to);
-      for (int i = 0; i < TILE && top + i < m.height; i++)
-        for (int j = 0; j < TILE && left + j < m.width; j++)
-          store(maps + ((picture * m.height + top + i) * m.width + left + j) * m.channels + channel, to[i * TILE + j],
-                count);
-    }
-  }
+  for (long tile = 0; tile < tiles; tile++)
+    join_tile(planes + tile * m.channels, tiles * m.channels, maps, tile, m);
 }

@@ -28,6 +28,13 @@ and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", ta
 TILES = {3: 4, 5: 2}
 """Outputs a side of a tile by taps a side of the kernel: the points are the same."""
 
+SOURCES = (
+    ("bakeoff.training.convolution", "winograd.c"),
+    ("bakeoff.training.kernels", "products.c"),
+    ("bakeoff.training.convolution", "tilewise.c"),
+)
+"""Where the kernels' text is, in order."""
+
 REALS = {torch.float32: "float", torch.float64: "double"}
 
 WORKING_SET = 2**23
@@ -61,15 +68,15 @@ class Winograd:
     def forward(self, inputs: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the output, without a bias."""
         padding = geometry.rows.padding, geometry.columns.padding
-        transform = _transforms(geometry.rows.kernel, inputs.dtype).kernel
-        kernels = _evaluated(weight, transform)
+        transform = transforms_of(geometry.rows.kernel, inputs.dtype).kernel
+        kernels = evaluated(weight, transform)
         return _convolved(inputs, kernels.transpose(1, 2), padding, geometry, geometry.output_shape)
 
     def input_gradient(self, gradient: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the gradient of the inputs from that of the output: a convolution with the kernel turned round."""
         padding = tuple(axis.kernel - 1 - axis.padding for axis in (geometry.rows, geometry.columns))
-        turned = _transforms(geometry.rows.kernel, gradient.dtype).kernel.flip(1)
-        return _convolved(gradient, _evaluated(weight, turned), padding, geometry, geometry.input_shape)
+        turned = transforms_of(geometry.rows.kernel, gradient.dtype).kernel.flip(1)
+        return _convolved(gradient, evaluated(weight, turned), padding, geometry, geometry.input_shape)
 
     def weight_gradient(self, gradient: torch.Tensor, inputs: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the gradient of the weight from that of the output."""
@@ -94,13 +101,13 @@ class Winograd:
 def unavailable(dtype: torch.dtype = torch.float32) -> str | None:
     """Return why this machine cannot compute this way, or None if it can."""
     try:
-        _transforms(3, dtype)
+        transforms_of(3, dtype)
     except native.UnavailableError as error:
         return str(error)
     return None
 
 
-class _Maps(ctypes.Structure):
+class Maps(ctypes.Structure):
     """`Maps` of winograd.c."""
 
     _fields_ = [
@@ -109,12 +116,16 @@ class _Maps(ctypes.Structure):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Transforms:
+class Transforms:
     """The transforms of one kernel size in one dtype."""
 
     tile: int
+    """Outputs a side of a tile."""
+
     taps: int
     points: int
+    """A side of a tile once it is transformed."""
+
     kernel: torch.Tensor
     """Evaluates a kernel at all points: shape (points x points, taps x taps)."""
 
@@ -122,7 +133,12 @@ class _Transforms:
 
 
 @cache
-def _transforms(taps: int, dtype: torch.dtype) -> _Transforms:
+def transforms_of(taps: int, dtype: torch.dtype) -> Transforms:
+    """Return the transforms of kernels of so many taps a side.
+
+    Raises:
+        native.UnavailableError: If they cannot be compiled here.
+    """
     tile = TILES[taps]
     points = tile + taps - 1
     outputs, kernel = _evaluation(points, tile), _evaluation(points, taps)
@@ -131,11 +147,16 @@ def _transforms(taps: int, dtype: torch.dtype) -> _Transforms:
     for name, matrix in (("INPUT", inputs), ("OUTPUT", outputs.t()), ("GRADIENT", outputs)):
         rows = ", ".join("{" + ", ".join(map(_number, row)) + "}" for row in matrix.tolist())
         lines.append(f"static const REAL {name}[{matrix.shape[0]}][{matrix.shape[1]}] = {{{rows}}};")
-    source = resources.files(__package__).joinpath("winograd.c").read_text(encoding="utf-8")
-    library = native.load("\n".join(lines) + "\n" + source)
+    texts = [resources.files(package).joinpath(name).read_text(encoding="utf-8") for package, name in SOURCES]
+    library = native.load("\n".join([*lines, *texts]))
+    pointer, number = ctypes.c_void_p, ctypes.c_long
     for function in (library.cut_inputs, library.cut_gradients, library.join_outputs):
-        function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_void_p, _Maps], None
-    return _Transforms(tile, taps, points, torch.kron(kernel, kernel).to(dtype), library)
+        function.argtypes, function.restype = [pointer, pointer, Maps], None
+    for function, numbers in ((library.pack_kernels, 4), (library.unpack_kernels, 2)):
+        function.argtypes, function.restype = [pointer, pointer, *[number] * numbers], None
+    for function, numbers in ((library.convolve, 2), (library.gather, 3)):
+        function.argtypes, function.restype = [*[pointer] * 4, *[number] * numbers, Maps, Maps], None
+    return Transforms(tile, taps, points, torch.kron(kernel, kernel).to(dtype), library)
 
 
 def _number(value: float) -> str:
@@ -155,7 +176,7 @@ def _evaluation(points: int, coefficients: int) -> torch.Tensor:
 class _Tiling:
     """How output maps are divided into tiles."""
 
-    transforms: _Transforms
+    transforms: Transforms
     down: int
     across: int
     size: int
@@ -163,7 +184,7 @@ class _Tiling:
 
     @classmethod
     def of(cls, taps: int, output: tuple[int, int, int, int], dtype: torch.dtype) -> _Tiling:
-        transforms = _transforms(taps, dtype)
+        transforms = transforms_of(taps, dtype)
         down, across = (-(-side // transforms.tile) for side in output[2:])
         return cls(transforms, down, across, dtype.itemsize)
 
@@ -180,17 +201,17 @@ class _Tiling:
         pixels = maps.permute(0, 2, 3, 1).contiguous()
         batch, _, _, channels = pixels.shape
         planes = pixels.new_empty(self.transforms.points**2, batch * self.down * self.across, channels)
-        shape = _Maps(*pixels.shape, self.down, self.across, *padding)
+        shape = Maps(*pixels.shape, self.down, self.across, *padding)
         getattr(self.transforms.library, function)(pixels.data_ptr(), planes.data_ptr(), shape)
         return planes
 
     def join(self, planes: torch.Tensor, pixels: torch.Tensor) -> None:
         """Write what transformed tiles stand for into maps of shape (batch, height, width, channels)."""
-        shape = _Maps(*pixels.shape, self.down, self.across, 0, 0)
+        shape = Maps(*pixels.shape, self.down, self.across, 0, 0)
         self.transforms.library.join_outputs(planes.data_ptr(), pixels.data_ptr(), shape)
 
 
-def _evaluated(weight: torch.Tensor, transform: torch.Tensor) -> torch.Tensor:
+def evaluated(weight: torch.Tensor, transform: torch.Tensor) -> torch.Tensor:
     """Return the kernels of shape (outputs, channels, taps, taps) at all points: (points x points, outputs, channels)."""
     outputs, channels, taps, _ = weight.shape
     return (transform @ weight.permute(2, 3, 0, 1).reshape(taps**2, -1)).view(-1, outputs, channels)
