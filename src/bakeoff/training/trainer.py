@@ -95,7 +95,7 @@ class Trainer:
         choices = self._convolutions()
         convolution.install(self.network, choices, self._moving_taps(dataset) if choices else None)
         if numerics.normalization != "library":
-            normalization.install(self.network)
+            normalization.install(self.network, waits=numerics.normalization == "joined")
         if numerics.normalization == "joined":
             convolution.join(self.network)
         self.optimizer = build_optimizer(self.network, self.recipe)

@@ -200,7 +200,7 @@ void joined_forward(const VALUE *inputs, VALUE *middle, VALUE *outputs, const fl
     add_pictures(channel, p, &first, &second);
     settle(first, second, pivots, channel, after, t);
   }
-  apply_kept(middle, outputs, p.after, t);
+  apply_kept(middle, NULL, outputs, p.after, t);
 }
 
 // Make the next line of the gradients of the convolution's outputs.
@@ -351,7 +351,7 @@ void joined_backward(const VALUE *inputs, const VALUE *middle, const VALUE *grad
                      float *partial, double *sums, float *scratch, long threads, Gradients before, Gradients after,
                      Maps m, Layer s, Layer t) {
   const Pass p = {m, s, t, kept_at(kept_before, s), kept_at(kept_after, t), taps, sums, scratch, threads};
-  settle_gradient_by(middle, gradients, passing, partial, p.after, after, t);
+  settle_gradient_by(middle, NULL, gradients, passing, partial, p.after, after, t);
 #ifdef CURVE
   gradients = passing;
 #endif

@@ -25,11 +25,11 @@ from bakeoff.errors import RunError
 from bakeoff.training.convolution.depthwise import LEAST_CHANNELS
 from bakeoff.training.convolution.layer import ChosenConv2d
 from bakeoff.training.kernels import native, normalization
+from bakeoff.training.kernels.activation import Curve
 from bakeoff.training.kernels.lanes import VALUES, source
 from bakeoff.training.kernels.normalization import (
     KEPT,
     SOURCE,
-    Curve,
     FusedBatchNorm2d,
     Gradients,
     Layer,
@@ -37,6 +37,7 @@ from bakeoff.training.kernels.normalization import (
     needs_compiler,
     partial_sums,
 )
+from bakeoff.training.kernels.pending import settled
 
 SIZES = (3, 5)
 """Taps in a row of the kernels that are served."""
@@ -105,6 +106,7 @@ class Joined:
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return what the layers make of inputs of shape (batch, channels, height, width)."""
+        inputs = settled(inputs)
         if not self._serves(inputs):
             for layer in self.layers:
                 inputs = layer(inputs)
@@ -169,8 +171,8 @@ class _Joined(torch.autograd.Function):
         middle, output = (torch.empty(shape, dtype=inputs.dtype, memory_format=torch.channels_last) for _ in range(2))
         taps = weight.to(inputs.dtype).flatten(1).t().float().contiguous()
         before, after = joined.before, joined.after
-        first = Layer(channels=maps.channels) if before is None else before.settings(inputs)
-        second = after.settings(output)
+        first = Layer(channels=maps.channels) if before is None else before.settings(inputs, before.activation)
+        second = after.settings(output, after.activation)
         kept_before, kept_after = torch.empty(2, KEPT, maps.channels)
         tensors = (
             inputs, middle, output, taps, torch.zeros(maps.channels, dtype=inputs.dtype), partial_sums(first),

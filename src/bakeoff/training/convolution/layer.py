@@ -12,6 +12,7 @@ from torch import nn
 from bakeoff.errors import RunError
 from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorithm, missing
 from bakeoff.training.convolution.geometry import DTYPES, Geometry, Pass, Taps
+from bakeoff.training.kernels.pending import settled
 
 
 class ChosenConv2d(nn.Conv2d):
@@ -76,6 +77,7 @@ class ChosenConv2d(nn.Conv2d):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Convolve inputs of shape (batch, channels, height, width)."""
+        inputs = settled(inputs)
         geometry = self._geometry(inputs.shape, inputs.dtype)
         weight = self._read(geometry.taps)
         if torch.is_autocast_enabled(inputs.device.type):

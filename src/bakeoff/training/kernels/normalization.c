@@ -11,6 +11,9 @@
 
 #if defined(GELU) || defined(SILU)
 #define CURVE
+#define PASSED 1 // what passes the activation is written once, and read again
+#else
+#define PASSED 0
 #endif
 
 // value where which is set, else other
@@ -173,16 +176,25 @@ static inline lanes passed(lanes gradient, lanes value, Layer s) {
 }
 #endif
 
-// outputs = activation((inputs - mean) * scale + bias)
-void apply(const VALUE *inputs, VALUE *outputs, const float *scale, const float *mean, const float *bias, Layer s) {
+// outputs = activation((inputs - mean) * scale + bias + added)
+INLINE void apply_adding(const VALUE *inputs, const VALUE *added, VALUE *outputs, const float *scale, const float *mean,
+                         const float *bias, const int adding, Layer s) {
 #pragma omp parallel for schedule(static)
   for (long row = 0; row < s.rows; row++)
     for (long channel = 0; channel < s.channels; channel += LANES) {
-      const long count = s.channels - channel < LANES ? s.channels - channel : LANES;
-      const lanes centred = load(inputs + row * s.channels + channel, count) - load_floats(mean + channel, count);
-      const lanes value = centred * load_floats(scale + channel, count) + load_floats(bias + channel, count);
-      write_values(outputs + row * s.channels + channel, narrowed(activated(value, s)), count);
+      const long count = s.channels - channel < LANES ? s.channels - channel : LANES, at = row * s.channels + channel;
+      const lanes centred = load(inputs + at, count) - load_floats(mean + channel, count);
+      lanes value = centred * load_floats(scale + channel, count) + load_floats(bias + channel, count);
+      if (adding) value += load(added + at, count);
+      write_values(outputs + at, narrowed(activated(value, s)), count);
     }
+}
+
+// added may be nothing.
+void apply(const VALUE *inputs, const VALUE *added, VALUE *outputs, const float *scale, const float *mean,
+           const float *bias, Layer s) {
+  if (added) apply_adding(inputs, added, outputs, scale, mean, bias, 1, s);
+  else apply_adding(inputs, NULL, outputs, scale, mean, bias, 0, s);
 }
 
 // The weight, bias and running statistics of a layer, and what its way back needs: one number for each channel, of kept five.
@@ -217,20 +229,22 @@ static void settle_by(const VALUE *inputs, float *partial, Parameters p, Layer s
   }
 }
 
-static inline void apply_kept(const VALUE *inputs, VALUE *outputs, Kept k, Layer s) {
-  apply(inputs, outputs, k.scale, k.mean, k.bias, s);
+static inline void apply_kept(const VALUE *inputs, const VALUE *added, VALUE *outputs, Kept k, Layer s) {
+  apply(inputs, added, outputs, k.scale, k.mean, k.bias, s);
 }
 
-// Normalise by the batch, and let the running statistics follow it.
-void forward(const VALUE *inputs, VALUE *outputs, float *partial, Parameters p, Layer s) {
+// Normalise by the batch, and let the running statistics follow it. added may be nothing.
+void forward(const VALUE *inputs, const VALUE *added, VALUE *outputs, float *partial, Parameters p, Layer s) {
   settle_by(inputs, partial, p, s);
-  apply_kept(inputs, outputs, kept_at(p.kept, s), s);
+  apply_kept(inputs, added, outputs, kept_at(p.kept, s), s);
 }
 
 // The sums of the gradient that passes the activation, and of its product with x - mean, over some rows; lines as above. What
-// passes a curve is written down, since it takes longer to find than to read again.
-INLINE void measure_gradient_block(const VALUE *inputs, const VALUE *gradients, VALUE *passing, Kept k, float *sums,
-                                   long channel, long rows, long count, const int lines, Layer s) {
+// passes is written down after a curve, since it takes longer to find than to read again, and for what was added, since it is
+// the gradient of that.
+INLINE void measure_gradient_block(const VALUE *inputs, const VALUE *added, const VALUE *gradients, VALUE *passing, Kept k,
+                                   float *sums, long channel, long rows, long count, const int lines, const int adding,
+                                   Layer s) {
   lanes scale[4], bias[4], mean[4], first[4] = {0}, second[4] = {0};
   for (int line = 0; line < lines; line++) {
     scale[line] = load_floats(k.scale + channel + line * LANES, count);
@@ -241,11 +255,11 @@ INLINE void measure_gradient_block(const VALUE *inputs, const VALUE *gradients, 
     for (int line = 0; line < lines; line++) {
       const long at = row * s.channels + channel + line * LANES;
       const lanes centred = load(inputs + at, count) - mean[line];
-      const lanes gradient = passed(load(gradients + at, count), centred * scale[line] + bias[line], s);
+      lanes value = centred * scale[line] + bias[line];
+      if (adding) value += load(added + at, count);
+      const lanes gradient = passed(load(gradients + at, count), value, s);
       first[line] += gradient, second[line] += gradient * centred;
-#ifdef CURVE
-      write_values(passing + at, narrowed(gradient), count);
-#endif
+      if (PASSED || adding) write_values(passing + at, narrowed(gradient), count);
     }
   for (int line = 0; line < lines; line++) {
     memcpy(sums + channel + line * LANES, &first[line], count * sizeof(float));
@@ -253,17 +267,24 @@ INLINE void measure_gradient_block(const VALUE *inputs, const VALUE *gradients, 
   }
 }
 
-static void measure_gradient(const VALUE *inputs, const VALUE *gradients, VALUE *passing, Kept k, float *partial,
-                             Layer s) {
+INLINE void measure_gradient_adding(const VALUE *inputs, const VALUE *added, const VALUE *gradients, VALUE *passing,
+                                    Kept k, float *partial, const int adding, Layer s) {
 #pragma omp parallel for schedule(static)
   for (long chunk = 0; chunk < chunks_of(s); chunk++) {
     const long start = chunk * CHUNK, rows = start + CHUNK < s.rows ? CHUNK : s.rows - start, from = start * s.channels;
     float *sums = partial + 2 * chunk * s.channels;
 #define BLOCK(LINES)                                                                                                   \
-  measure_gradient_block(inputs + from, gradients + from, passing + from, k, sums, channel, rows, count, LINES, s)
+  measure_gradient_block(inputs + from, adding ? added + from : NULL, gradients + from, passing + from, k, sums, channel, \
+                         rows, count, LINES, adding, s)
     EACH_BLOCK(BLOCK)
 #undef BLOCK
   }
+}
+
+static void measure_gradient(const VALUE *inputs, const VALUE *added, const VALUE *gradients, VALUE *passing, Kept k,
+                             float *partial, Layer s) {
+  if (added) measure_gradient_adding(inputs, added, gradients, passing, k, partial, 1, s);
+  else measure_gradient_adding(inputs, NULL, gradients, passing, k, partial, 0, s);
 }
 
 // The gradients of a layer's weight and bias, and what those of its inputs are made of: passed gradient * scale +
@@ -282,10 +303,10 @@ static inline void settle_gradient(double first, double second, long channel, Ke
   g.constant[channel] = -(double)k.scale[channel] * first / s.rows + k.lost[channel] * steepness;
 }
 
-// Measure the gradients of the whole batch and settle each channel. What passes a curve is written to passing.
-static void settle_gradient_by(const VALUE *inputs, const VALUE *gradients, VALUE *passing, float *partial, Kept k,
-                               Gradients g, Layer s) {
-  measure_gradient(inputs, gradients, passing, k, partial, s);
+// Measure the gradients of the whole batch and settle each channel.
+static void settle_gradient_by(const VALUE *inputs, const VALUE *added, const VALUE *gradients, VALUE *passing,
+                               float *partial, Kept k, Gradients g, Layer s) {
+  measure_gradient(inputs, added, gradients, passing, k, partial, s);
   for (long channel = 0; channel < s.channels; channel++) {
     double first, second;
     add_up(partial, channel, s, &first, &second);
@@ -293,37 +314,44 @@ static void settle_gradient_by(const VALUE *inputs, const VALUE *gradients, VALU
   }
 }
 
-// The gradient of one row's inputs at some channels; gradients are those of the outputs, after a curve what passed it.
-static inline lanes to_input(const VALUE *inputs, const VALUE *gradients, Kept k, Gradients g, long channel, long count,
-                             Layer s) {
+// The gradient of one row's inputs at some channels; gradients are those of the outputs, or what of them has passed already.
+INLINE lanes to_input_of(const VALUE *inputs, const VALUE *gradients, Kept k, Gradients g, long channel, long count,
+                         const int passed_already, Layer s) {
   const lanes centred = load(inputs, count) - load_floats(k.mean + channel, count);
   const lanes scale = load_floats(k.scale + channel, count);
-#ifdef CURVE
-  const lanes gradient = load(gradients, count);
-#else
-  const lanes normalised = centred * scale + load_floats(k.bias + channel, count);
-  const lanes gradient = passed(load(gradients, count), normalised, s);
-#endif
+  lanes gradient = load(gradients, count);
+  if (!passed_already) gradient = passed(gradient, centred * scale + load_floats(k.bias + channel, count), s);
   return gradient * scale + centred * load_floats(g.slope + channel, count) + load_floats(g.constant + channel, count);
 }
 
-// The gradients of all inputs. They may take the place of the gradients they are made of.
-static void to_inputs_of(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, Kept k, Gradients g, Layer s) {
+// The same; after a curve, gradients are what has passed it.
+static inline lanes to_input(const VALUE *inputs, const VALUE *gradients, Kept k, Gradients g, long channel, long count,
+                             Layer s) {
+  return to_input_of(inputs, gradients, k, g, channel, count, PASSED, s);
+}
+
+INLINE void to_all_inputs(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, Kept k, Gradients g,
+                          const int passed_already, Layer s) {
 #pragma omp parallel for schedule(static)
   for (long row = 0; row < s.rows; row++)
     for (long channel = 0; channel < s.channels; channel += LANES) {
       const long count = s.channels - channel < LANES ? s.channels - channel : LANES, at = row * s.channels + channel;
-      write_values(to_inputs + at, narrowed(to_input(inputs + at, gradients + at, k, g, channel, count, s)), count);
+      const lanes found = to_input_of(inputs + at, gradients + at, k, g, channel, count, passed_already, s);
+      write_values(to_inputs + at, narrowed(found), count);
     }
 }
 
-// The gradients of inputs, weight and bias.
-void backward(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, float *kept, float *partial, Gradients g,
-              Layer s) {
+// The gradients of all inputs. They may take the place of the gradients they are made of.
+static void to_inputs_of(const VALUE *inputs, const VALUE *gradients, VALUE *to_inputs, Kept k, Gradients g, Layer s) {
+  to_all_inputs(inputs, gradients, to_inputs, k, g, PASSED, s);
+}
+
+// The gradients of inputs, weight and bias. What passes is written where measure_gradient_block says: passing may be where the
+// gradients of the inputs come, unless something was added, of which it is the gradient.
+void backward(const VALUE *inputs, const VALUE *added, const VALUE *gradients, VALUE *passing, VALUE *to_inputs,
+              float *kept, float *partial, Gradients g, Layer s) {
   const Kept k = kept_at(kept, s);
-  settle_gradient_by(inputs, gradients, to_inputs, partial, k, g, s);
-#ifdef CURVE
-  gradients = to_inputs;
-#endif
-  to_inputs_of(inputs, gradients, to_inputs, k, g, s);
+  settle_gradient_by(inputs, added, gradients, passing, partial, k, g, s);
+  if (added) to_all_inputs(inputs, passing, to_inputs, k, g, 1, s);
+  else to_inputs_of(inputs, PASSED ? passing : gradients, to_inputs, k, g, s);
 }

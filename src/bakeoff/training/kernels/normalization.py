@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from bakeoff.errors import RunError
 from bakeoff.training.kernels import native
+from bakeoff.training.kernels.activation import NONE, Activation, Curve
 from bakeoff.training.kernels.lanes import VALUES, source
+from bakeoff.training.kernels.pending import Pending, settled, written_meanwhile
 
 CHUNK = 512
 """Rows that the kernels sum in float32: as in normalization.c."""
@@ -32,48 +33,6 @@ SOURCE = ("bakeoff.training.kernels", "normalization.c")
 
 KEPT = 5
 """Numbers for each channel that the way back needs: as in `Kept` of normalization.c."""
-
-
-Curve = Literal["gelu", "silu"]
-
-
-@dataclass(frozen=True, slots=True)
-class Activation:
-    """What follows a normalisation: `low` and `high` clip, or a curve weights.
-
-    That is `gelu`, the Gaussian error linear unit (exact, by erf), or `silu`, the sigmoid linear unit.
-    """
-
-    low: float = -math.inf
-    high: float = math.inf
-    curve: Curve | None = None
-
-    @classmethod
-    def of(cls, layer: nn.Module | None) -> Activation | None:
-        """Return what a layer does, or None if the kernels do not know it."""
-        if type(layer) is nn.ReLU:
-            return cls(low=0.0)
-        if type(layer) is nn.ReLU6:
-            return cls(low=0.0, high=6.0)
-        if type(layer) is nn.GELU and layer.approximate == "none":
-            return cls(curve="gelu")
-        if type(layer) is nn.SiLU:
-            return cls(curve="silu")
-        return None
-
-    @property
-    def clips(self) -> bool:
-        """Whether a value can be lost for good."""
-        return (self.low, self.high) != (-math.inf, math.inf)
-
-    def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        """Activate by PyTorch's own means."""
-        if self.curve is not None:
-            return F.gelu(values) if self.curve == "gelu" else F.silu(values)
-        return F.hardtanh(values, self.low, self.high)
-
-
-NONE = Activation()
 
 
 class Layer(ctypes.Structure):
@@ -109,7 +68,7 @@ class Gradients(ctypes.Structure):
 def _kernels(dtype: torch.dtype, curve: Curve | None) -> ctypes.CDLL:
     defined = "" if curve is None else f"#define {curve.upper()}\n"
     library = native.load(source(dtype, SOURCE, defined=defined))
-    for name, pointers, structures in (("forward", 3, [Parameters]), ("apply", 5, []), ("backward", 5, [Gradients])):
+    for name, pointers, structures in (("forward", 4, [Parameters]), ("apply", 6, []), ("backward", 7, [Gradients])):
         getattr(library, name).argtypes = [ctypes.c_void_p] * pointers + [*structures, Layer]
         getattr(library, name).restype = None
     return library
@@ -132,26 +91,33 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
     activation: Activation
     """What is done to the output."""
 
+    waits: bool
+    """Whether training computes the output once it is known what is done with it: a `Pending`."""
+
     @classmethod
-    def of(cls, layer: nn.BatchNorm2d, activation: Activation) -> FusedBatchNorm2d:
+    def of(cls, layer: nn.BatchNorm2d, activation: Activation, *, waits: bool) -> FusedBatchNorm2d:
         """Return a layer that shares another's parameters and running statistics."""
         fused = cls.__new__(cls)
         fused.__dict__ = layer.__dict__.copy()
         fused._modules = {}  # of timm's, the activation that is done here now
-        fused.activation = activation
+        fused.activation, fused.waits = activation, waits
         return fused
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Normalise inputs of shape (batch, channels, height, width), by the batch in training."""
+        inputs = settled(inputs)
         rows = inputs.numel() // inputs.shape[1]
         served = inputs.device.type == "cpu" and inputs.dtype in VALUES and rows > 1
         if not served or (not self.training and torch.is_grad_enabled()):
             return self._plain(inputs)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        if self.training:
-            output: torch.Tensor = _Normalization.apply(inputs, self.weight, self.bias, self)
-            return output
-        return self._by_running_statistics(inputs)
+        if not self.training:
+            return self._by_running_statistics(inputs)
+        batch = _Batch(self, inputs)
+        waits = self.waits and torch.is_grad_enabled() and not (self._backward_hooks or self._backward_pre_hooks)
+        return (
+            Pending.of(inputs, batch.normalised, self.activation) if waits else batch.normalised(None, self.activation)
+        )
 
     def _plain(self, inputs: torch.Tensor) -> torch.Tensor:
         output = super().forward(inputs)
@@ -162,18 +128,15 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
         assert self.running_var is not None
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         output = torch.empty_like(inputs)
-        tensors = (inputs, output, scale, self.running_mean, self.bias)
-        self.kernels(inputs.dtype).apply(*(tensor.data_ptr() for tensor in tensors), self.settings(inputs))
+        pointers = _pointers(inputs, None, output, scale, self.running_mean, self.bias)
+        _kernels(inputs.dtype, self.activation.curve).apply(*pointers, self.settings(inputs, self.activation))
         return output
 
-    def kernels(self, dtype: torch.dtype) -> ctypes.CDLL:
-        """Return the kernels for maps of a dtype and this layer's activation."""
-        return _kernels(dtype, self.activation.curve)
-
-    def settings(self, inputs: torch.Tensor) -> Layer:
-        """Return what the kernels must know of this layer for such inputs."""
-        channels, low, high = inputs.shape[1], self.activation.low, self.activation.high
-        return Layer(inputs.numel() // channels, channels, low, high, self.momentum, self.eps)
+    def settings(self, inputs: torch.Tensor, activation: Activation) -> Layer:
+        """Return what the kernels must know of this layer for such inputs, and what follows it."""
+        channels = inputs.shape[1]
+        rows = inputs.numel() // channels
+        return Layer(rows, channels, activation.low, activation.high, self.momentum, self.eps)
 
     def parameters_with(self, kept: torch.Tensor) -> Parameters:
         """Return where the kernels find this layer's parameters and statistics, and may keep what the way back needs.
@@ -192,32 +155,76 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
 
 
+@dataclass(slots=True)
+class _Batch:
+    """A batch that a layer is given in training."""
+
+    layer: FusedBatchNorm2d
+    inputs: torch.Tensor
+    version: int = 0
+    counted: bool = False
+    """Whether the running statistics have followed it."""
+
+    def __post_init__(self) -> None:
+        self.version = self.inputs._version
+
+    def normalised(self, added: torch.Tensor | None, activation: Activation) -> torch.Tensor:
+        """Return the batch normalised, with other maps added to it, and activated."""
+        if self.inputs._version != self.version:
+            raise RunError(written_meanwhile("normalised"))
+        layer = self.layer
+        output: torch.Tensor = _Normalization.apply(self.inputs, layer.weight, layer.bias, added, self, activation)
+        self.counted = True
+        return output
+
+
 class _Normalization(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, layer: FusedBatchNorm2d
+        ctx: Any,
+        inputs: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        added: torch.Tensor | None,
+        batch: _Batch,
+        activation: Activation,
     ) -> torch.Tensor:
-        settings, output = layer.settings(inputs), torch.empty_like(inputs)
-        kept = torch.empty(KEPT, settings.channels)
-        tensors = (inputs, output, partial_sums(settings))
-        pointers = (tensor.data_ptr() for tensor in tensors)
-        layer.kernels(inputs.dtype).forward(*pointers, layer.parameters_with(kept), settings)
-        layer.count_batch()
-        ctx.save_for_backward(inputs, kept)
-        ctx.kernels, ctx.settings = layer.kernels(inputs.dtype), settings
+        layer, output = batch.layer, torch.empty_like(inputs)
+        settings, kernels = layer.settings(inputs, activation), _kernels(inputs.dtype, activation.curve)
+        kept, partial = torch.empty(KEPT, settings.channels), partial_sums(settings)
+        if batch.counted:
+            settings.momentum = 0.0
+        else:
+            layer.count_batch()
+        if added is not None:
+            added = added.contiguous(memory_format=torch.channels_last)
+        kernels.forward(*_pointers(inputs, added, output, partial), layer.parameters_with(kept), settings)
+        ctx.save_for_backward(inputs, kept, None if activation == NONE else added)
+        ctx.kernels, ctx.settings, ctx.plain = kernels, settings, activation == NONE
         return output
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        inputs, kept = ctx.saved_tensors
+        inputs, kept, added = ctx.saved_tensors
         gradient, settings = gradient.contiguous(memory_format=torch.channels_last), ctx.settings
         to_inputs, found = torch.empty_like(inputs), Gradients(settings.channels)
-        tensors = (inputs, gradient, to_inputs, kept, partial_sums(settings))
-        ctx.kernels.backward(*(tensor.data_ptr() for tensor in tensors), found, settings)
+        to_added = None if added is None else torch.empty_like(inputs)
+        passing, partial = to_inputs if to_added is None else to_added, partial_sums(settings)
+        pointers = _pointers(inputs, added, gradient, passing, to_inputs, kept, partial)
+        ctx.kernels.backward(*pointers, found, settings)
         to_weight, to_bias, *_ = found.tensors
-        needed = ctx.needs_input_grad
-        return to_inputs, to_weight if needed[1] else None, to_bias if needed[2] else None, None
+        grads = (to_inputs, to_weight, to_bias, gradient if ctx.plain else to_added)
+        return (
+            *(value if needed else None for value, needed in zip(grads, ctx.needs_input_grad, strict=False)),
+            None,
+            None,
+        )
+
+
+def _pointers(*tensors: torch.Tensor | None) -> Iterator[int | None]:
+    """Yield where the kernels find each tensor, which must be kept until they are through; nothing for None."""
+    return (None if tensor is None else tensor.data_ptr() for tensor in tensors)
 
 
 def partial_sums(settings: Layer) -> torch.Tensor:
@@ -256,10 +263,15 @@ def needs_compiler(reason: str) -> str:
     )
 
 
-def install(network: nn.Module) -> None:
+def install(network: nn.Module, *, waits: bool = False) -> None:
     """Normalise a network's maps by these kernels, with the activation that follows one directly in a `Sequential`.
 
     timm's layers that normalise and activate are taken whole.
+
+    Args:
+        network: To be changed.
+        waits: Whether training also computes with a normalisation what is added to it and an activation, wherever they are
+            called.
 
     Its `state_dict` stays as it is.
 
@@ -278,7 +290,9 @@ def install(network: nn.Module) -> None:
             in_order = type(parent).forward is nn.Sequential.forward and type(layer) is nn.BatchNorm2d
             after = parent._modules[follower] if follower is not None and in_order else None
             activation = Activation.of(after)
-            parent._modules[name] = FusedBatchNorm2d.of(layer, activation or _own_activation(layer) or NONE)
+            parent._modules[name] = FusedBatchNorm2d.of(
+                layer, activation or _own_activation(layer) or NONE, waits=waits
+            )
             if activation is not None:
                 assert follower is not None
                 parent._modules[follower] = nn.Identity()

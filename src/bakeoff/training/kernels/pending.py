@@ -1,0 +1,163 @@
+"""Maps that are computed once it is known what is done with them first.
+
+A network adds a shortcut to what a normalisation gives, and clips the sum. As three functions that takes three passes over
+memory; where the normalisation waits for the other two, it takes one. So a normalisation may return a `Pending`: a tensor
+whose values are found when somebody asks for them. An addition or an activation asks for none and is remembered instead.
+
+The network's own code runs as it is, at each step, whichever way it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import torch
+from torch.utils._pytree import tree_map
+
+from bakeoff.errors import RunError
+from bakeoff.training.kernels.activation import NONE, Activation, Call
+
+Compute = Callable[[torch.Tensor | None, Activation], torch.Tensor]
+"""Gives the maps, with others added to them and then activated."""
+
+ADDITIONS = (torch.add, torch.Tensor.add, torch.Tensor.__add__, torch.Tensor.__radd__)
+ADDITIONS_IN_PLACE = (torch.Tensor.add_, torch.Tensor.__iadd__)
+OF_SHAPE = (
+    *(getattr(torch.Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim")),
+    torch.Tensor.size, torch.Tensor.stride, torch.Tensor.dim, torch.Tensor.numel,
+)  # fmt: skip
+"""What can be answered without the values."""
+
+
+class Pending(torch.Tensor):
+    """A tensor without values, until they are asked for.
+
+    Only Python asks. Functions that PyTorch calls past it, as those of `torch.autograd.Function` are, must be given what
+    `settled` returns.
+    """
+
+    _compute: Compute
+    _added: torch.Tensor | None
+    _written: int
+    """Times that what is added had been written to."""
+
+    _activation: Activation
+    _value: torch.Tensor | None
+
+    @staticmethod
+    def of(
+        like: torch.Tensor, compute: Compute, activation: Activation = NONE, added: torch.Tensor | None = None
+    ) -> Pending:
+        """Return maps to be computed.
+
+        Args:
+            like: Has their shape, layout and dtype.
+            compute: Called once.
+            activation: What they end with; if there is one, nothing that comes later is computed with them.
+            added: To be added to them before that.
+        """
+        pending: Pending = torch.Tensor._make_wrapper_subclass(
+            Pending, like.shape, strides=like.stride(), dtype=like.dtype, device=like.device, requires_grad=True
+        )
+        pending._compute, pending._activation, pending._value = compute, activation, None
+        pending._add(None)
+        with torch._C.DisableTorchFunctionSubclass():
+            pending.register_hook(_refuse_gradient)  # type: ignore[no-untyped-call]
+        return pending
+
+    def _add(self, added: torch.Tensor | None) -> None:
+        self._added, self._written = added, 0 if added is None else added._version
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether what is done next may still be computed with it."""
+        return self._value is None and self._activation == NONE
+
+    def _settled(self) -> torch.Tensor:
+        """Return the values."""
+        if self._value is None:
+            if self._added is not None and self._added._version != self._written:
+                raise RunError(written_meanwhile("added to a normalised one"))
+            with torch.enable_grad():
+                self._value = self._compute(self._added, self._activation)
+            del self._compute, self._added
+        return self._value
+
+    def _activated(self, call: Call) -> Pending:
+        result = self if call.inplace else self._copy()
+        result._activation = call.activation
+        return result
+
+    def _plus(self, other: torch.Tensor, inplace: bool) -> Pending:
+        result = self if inplace else self._copy()
+        result._add(other)
+        return result
+
+    def _copy(self) -> Pending:
+        copy = Pending.of(self, self._compute, self._activation)
+        copy._added, copy._written = self._added, self._written
+        return copy
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in OF_SHAPE:
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args, **kwargs)
+        remembered = _addition(func, args, kwargs)
+        if remembered is None:
+            remembered = _activation(func, args, kwargs)
+        return func(*tree_map(settled, args), **tree_map(settled, kwargs)) if remembered is None else remembered
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> NoReturn:  # type: ignore[override]
+        raise RunError(passed_over(str(func)))
+
+
+def settled(value: Any) -> Any:
+    """Return a tensor with its values, if it is a `Pending`; anything else as it is."""
+    return value._settled() if isinstance(value, Pending) else value
+
+
+def _addition(function: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Pending | None:
+    """Return the sum of two maps if one of them can wait for it, else None."""
+    inplace = function in ADDITIONS_IN_PLACE
+    if not (inplace or function in ADDITIONS) or named or len(arguments) != 2:
+        return None
+    for pending, other in (arguments,) if inplace else (arguments, reversed(arguments)):
+        if not isinstance(pending, Pending) or not isinstance(other, torch.Tensor):
+            continue
+        other = settled(other)
+        if pending._is_open and pending._added is None and _are_alike(pending, other):
+            return pending._plus(other, inplace)
+    return None
+
+
+def _are_alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.shape == other.shape and one.dtype is other.dtype and one.device == other.device
+
+
+def _activation(function: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Pending | None:
+    """Return what an activation gives if the maps can wait for it, else None."""
+    call = Call.of(function, arguments, named)
+    if call is None or not arguments or not isinstance(arguments[0], Pending) or not arguments[0]._is_open:
+        return None
+    return arguments[0]._activated(call)
+
+
+def written_meanwhile(what: str) -> str:
+    """Return what to say where maps have changed before they were needed."""
+    return f"the network writes into a map that is {what} before that is computed; train with --no-tune"
+
+
+def passed_over(function: str) -> str:
+    """Return what to say where a function does not ask for values."""
+    return (
+        f"the network gives a map that is normalised only when it is looked at to {function}, which does not look through "
+        "Python; train with --no-tune"
+    )
+
+
+def _refuse_gradient(gradient: torch.Tensor) -> NoReturn:
+    raise RunError(passed_over("a function with a gradient of its own"))
