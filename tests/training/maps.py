@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from bakeoff.training.convolution import named_parameters
+from bakeoff.training.convolution.layer import ChosenConv2d
+
 
 def maps(shape: tuple[int, ...], dtype: torch.dtype = torch.float32, seed: int = 2, mean: float = 0.0) -> torch.Tensor:
     """Return maps with a deviation of 2, the channels innermost."""
@@ -22,11 +25,15 @@ def normalization_of(channels: int, draws: torch.Generator) -> nn.BatchNorm2d:
 
 
 def trained(layers: nn.Module, inputs: torch.Tensor, gradient: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return all that a step leaves behind, by name."""
+    """Return all that a step leaves behind, by name; gradients in the weights' shapes."""
     inputs = inputs.clone().requires_grad_()
     output = layers(inputs)
     output.backward(gradient)
     assert inputs.grad is not None
     found = {"output": output.detach(), "inputs": inputs.grad}
-    found |= {name: parameter.grad for name, parameter in layers.named_parameters()}
+    chosen = {id(layer.kernel): layer for layer in layers.modules() if isinstance(layer, ChosenConv2d)}
+    for name, parameter in named_parameters(layers).items():
+        assert parameter.grad is not None
+        layer = chosen.get(id(parameter))
+        found[name] = parameter.grad if layer is None else layer.whole(parameter.grad, None)
     return found | dict(layers.named_buffers())

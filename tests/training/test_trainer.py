@@ -11,7 +11,7 @@ from torch import nn
 
 from bakeoff.training.checkpoint import load
 from bakeoff.training.convolution import joined
-from bakeoff.training.convolution.joined import JoiningSequential
+from bakeoff.training.convolution.joined import JoiningConv2d
 from bakeoff.training.kernels.normalization import FusedBatchNorm2d
 from bakeoff.training.trainer import Hooks, Interrupted, Trainer
 from tests.builders import numerics, one_run, small_dataset
@@ -44,7 +44,7 @@ def test_a_network_gets_the_kernels_that_its_numerics_name(
     how = numerics(run, normalization=normalization)
     network = Trainer(run, small_dataset(), how, 8, None, tmp_path, Hooks()).network
     assert sum(isinstance(layer, FusedBatchNorm2d) for layer in network.modules()) == compiled
-    assert sum(isinstance(layer, JoiningSequential) for layer in network.modules()) == joining
+    assert sum(isinstance(layer, JoiningConv2d) for layer in network.modules()) == joining
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

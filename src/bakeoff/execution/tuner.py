@@ -179,7 +179,7 @@ def _tuned(jobs: list[Job], folder: Path, *, measure_peak: bool) -> list[Tuned]:
 
         timings = convolution.tune(layers, folder, tell)
         before += len(layers)
-        joined = convolution.joinable(_network(job)) if measure_peak else []
+        joined = convolution.joinable(_network(job), job.size) if measure_peak else []
         found.append(_told(layers, joined, timings, _peak(job.precision) if measure_peak else None))
     return found
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional as F
 
 from bakeoff import models
 from bakeoff.errors import RunError
 from bakeoff.training import convolution
 from bakeoff.training.convolution import joined
-from bakeoff.training.convolution.joined import Joined, JoiningSequential, join, joinable
+from bakeoff.training.convolution.joined import join, joinable
 from bakeoff.training.kernels import normalization
+from bakeoff.training.kernels.pending import settled
 from bakeoff.training.threads import torch_threads
 from tests.training.maps import maps, normalization_of, trained
 
@@ -55,10 +59,24 @@ def block(
 def joined_twin(layers: nn.Sequential) -> nn.Sequential:
     """Return the same layers, joined."""
     twin = copy.deepcopy(layers)
-    normalization.install(twin)
+    normalization.install(twin, waits=True)
     join(twin)
-    assert isinstance(twin[0], JoiningSequential)
     return twin
+
+
+def joined_in(layers: nn.Module, inputs: torch.Tensor) -> list[bool]:
+    """Return of each convolution that a step computes in one go whether a normalisation before it is, too."""
+    found: list[bool] = []
+    apply = joined._Joined.apply
+
+    def noted(*arguments: Any) -> torch.Tensor:
+        found.append(arguments[-1].before is not None)
+        return apply(*arguments)
+
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(joined._Joined, "apply", noted)
+        settled(layers(inputs))
+    return found
 
 
 def seen(layers: nn.Sequential, inputs: torch.Tensor) -> list[torch.Tensor]:
@@ -137,6 +155,7 @@ def test_values_gradients_and_running_statistics_are_pytorchs(
     names = [name for name in expected if "running" in name or name == "output"] if doubtful else list(expected)
     # A gradient that comes to nothing by itself, as of a weight before a normalisation, is a sum of others that do not.
     summed = (batch * height * width) ** 0.5 * float(expected["inputs"].abs().max())
+    assert joined_in(copy.deepcopy(twin), inputs) == [before]
     pytorchs = trained(own, inputs.float(), gradient.float())
     for name in names:
         difference, allowed = (float((one[name].double() - expected[name]).abs().max()) for one in (found, pytorchs))
@@ -158,23 +177,94 @@ def test_networks_keep_their_state_dict_and_join_their_depthwise_layers() -> Non
     network = models.build("mobilenet_v2", classes=4, stem="original", size=32).module
     before = list(network.state_dict())
     convolution.install(network, convolution.library_for_all(network))
-    normalization.install(network)
+    normalization.install(network, waits=True)
     join(network)
     assert list(network.state_dict()) == before
-    sequences = [layer for layer in network.modules() if isinstance(layer, JoiningSequential)]
-    steps = [step for layers in sequences for step in joined._steps(layers) if isinstance(step, Joined)]
-    assert len(steps) == 17  # one in each inverted residual
-    assert [step.before is None for step in steps] == [True] + [False] * 16  # the first widens nothing
     inputs = maps((2, 3, 32, 32))
+    assert joined_in(network, inputs) == [True] * 17  # one in each inverted residual
     network(inputs).sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 def test_the_convolutions_that_are_joined_can_be_asked_for() -> None:
-    names = joinable(models.build("mobilenet_v2", classes=4, stem="original", size=32).module)
+    names = joinable(models.build("mobilenet_v2", classes=4, stem="original", size=32).module, 32)
     assert names[:2] == ["features.1.conv.0.0", "features.2.conv.1.0"]
     assert len(names) == 17
-    assert joinable(models.build("resnet18", classes=4, stem="original", size=32).module) == []
+    assert joinable(models.build("resnet18", classes=4, stem="original", size=32).module, 32) == []
+
+
+def test_timms_blocks_join_their_depthwise_layers() -> None:
+    pytest.importorskip("timm")
+    plain = models.build("timm/efficientnet_b0", classes=4, stem="original", size=32).module.train()
+    twin, inputs = joined_twin(plain), maps((4, 3, 64, 64))
+    assert joined_in(copy.deepcopy(twin), inputs) == [True] * 16
+    outputs = []
+    for network in (plain, twin):
+        torch.manual_seed(1)  # of paths that are dropped
+        outputs.append(settled(network(inputs)))
+    torch.testing.assert_close(*outputs, rtol=1e-3, atol=1e-3)
+
+
+class Block(nn.Module):
+    """An inverted residual in somebody's own words."""
+
+    def __init__(self, look: Callable[[torch.Tensor], object] = lambda maps: None) -> None:
+        super().__init__()
+        draws = torch.Generator().manual_seed(1)
+        self.first, self.second = normalization_of(24, draws), normalization_of(24, draws)
+        self.filtering = depthwise()
+        self.filtering.weight.data = torch.randn(self.filtering.weight.shape, generator=draws)
+        self.look = look
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        widened = F.relu6(self.first(inputs))
+        filtered = self.filtering(widened)
+        self.look(filtered)
+        return F.relu(self.second(filtered) + inputs) if self.look is added else F.relu6(self.second(filtered))
+
+
+def added(maps: torch.Tensor) -> None:
+    """Look at nothing: a shortcut is added to what comes out."""
+
+
+def seen_by_two(maps: torch.Tensor) -> torch.Tensor:
+    return maps.sum()
+
+
+@pytest.mark.parametrize(
+    ("look", "expected"), [(lambda maps: maps.shape, [True]), (added, []), (seen_by_two, [])], ids=str
+)
+def test_layers_find_each_other_in_anybodys_code(look: Callable[[torch.Tensor], object], expected: list[bool]) -> None:
+    plain = Block(look)
+    twin, inputs, gradient = joined_twin(plain), maps((3, 24, 7, 7)), maps((3, 24, 7, 7), seed=3)
+    assert joined_in(copy.deepcopy(twin), inputs) == expected
+    wanted, found = trained(plain, inputs, gradient), trained(twin, inputs, gradient)
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-3)
+
+
+def test_a_map_that_is_used_before_and_after_is_counted_once() -> None:
+    class Twice(Block):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            widened = F.relu6(self.first(inputs))
+            normalised = self.second(self.filtering(widened))
+            return F.relu(normalised) + widened + torch.sigmoid(normalised)
+
+    plain = Twice()
+    twin, inputs, gradient = joined_twin(plain), maps((3, 24, 7, 7)), maps((3, 24, 7, 7), seed=3)
+    wanted, found = trained(plain, inputs, gradient), trained(twin, inputs, gradient)
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-3)
+
+
+def test_what_a_convolution_reads_must_not_be_written_to_meanwhile() -> None:
+    layers = joined_twin(nn.Sequential(depthwise(), nn.BatchNorm2d(24)))
+    inputs = maps((2, 24, 5, 5))
+    waits = layers(inputs)
+    inputs.zero_()
+    with pytest.raises(RunError, match="writes into a map that is filtered before that is computed"):
+        settled(waits)
 
 
 class Doubling(nn.Conv2d):
@@ -215,20 +305,25 @@ def depthwise(**changed: object) -> nn.Conv2d:
     ],
 )
 def test_what_the_kernels_do_not_know_stays_as_it_is(layers: nn.Sequential) -> None:
-    network = nn.Sequential(layers)
-    normalization.install(network)
+    network = nn.Sequential(nn.Conv2d(3, layers[0].in_channels if isinstance(layers[0], nn.Conv2d) else 24, 1), layers)
+    plain, inputs = copy.deepcopy(network), maps((2, 3, 9, 9))
+    normalization.install(network, waits=True)
     join(network)
-    assert not any(isinstance(step, Joined) for step in joined._steps(network))
-    assert network[0] is layers
+    assert joined_in(network, inputs) == []
+    torch.manual_seed(1)
+    expected = plain(inputs)
+    torch.manual_seed(1)
+    torch.testing.assert_close(settled(network(inputs)), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_normalisation_with_another_kind_of_activation_is_not_joined_with_what_follows_it() -> None:
     layers = nn.Sequential(nn.BatchNorm2d(24), nn.ReLU(), depthwise(), nn.BatchNorm2d(24), nn.SiLU())
-    normalization.install(layers)
-    first, second = joined._steps(layers)
-    assert first is layers[0]
-    assert isinstance(second, Joined)
-    assert second.before is None
+    plain, inputs, gradient = copy.deepcopy(layers), maps((3, 24, 7, 7)), maps((3, 24, 7, 7), seed=3)
+    twin = joined_twin(layers)
+    assert joined_in(copy.deepcopy(twin), inputs) == [False]
+    expected, found = trained(plain, inputs, gradient), trained(twin, inputs, gradient)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-3)
 
 
 def test_evaluation_uses_the_running_statistics() -> None:
@@ -320,7 +415,6 @@ def test_numbers_are_rounded_where_separate_layers_round_them() -> None:
 
 def test_a_run_that_began_joined_does_not_go_on_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = block()
-    normalization.install(layers)
     monkeypatch.setattr(joined, "unavailable", lambda: "there is no C compiler")
     with pytest.raises(RunError, match="there is no C compiler; provide a C compiler, or train anew with --no-tune"):
         join(layers)

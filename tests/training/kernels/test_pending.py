@@ -39,13 +39,13 @@ def _compiler() -> None:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool]]:
     """What is computed in one go: whether something was added, and whether it was activated."""
     found: list[tuple[bool, bool]] = []
-    normalised = normalization._Batch.normalised
+    normalised = normalization.Batch.__call__
 
     def noted(batch: Any, added: Any, activation: Any) -> torch.Tensor:
         found.append((added is not None, activation != NONE))
         return normalised(batch, added, activation)
 
-    monkeypatch.setattr(normalization._Batch, "normalised", noted)
+    monkeypatch.setattr(normalization.Batch, "__call__", noted)
     return found
 
 

@@ -4,6 +4,10 @@ Maps of such layers no longer fit into any cache, and there is little to compute
 layers fetch maps from memory sixteen times in a step and write six; joined, they fetch ten and write four, and what the
 convolution reads is not kept.
 
+Layers find each other as the network's own code calls them: a normalisation gives a `Pending`, the convolution that is given
+one gives another, and the normalisation after that computes all three. If anybody else looks at a map in between, each layer
+computes by itself.
+
 The kernels need a C compiler.
 """
 
@@ -12,32 +16,35 @@ from __future__ import annotations
 import copy
 import ctypes
 import itertools
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 from torch import nn
 
 from bakeoff.errors import RunError
+from bakeoff.training.convolution.algorithm import LIBRARY
 from bakeoff.training.convolution.depthwise import LEAST_CHANNELS
-from bakeoff.training.convolution.layer import ChosenConv2d
+from bakeoff.training.convolution.geometry import Pass
+from bakeoff.training.convolution.layer import ChosenConv2d, choosable_layers
 from bakeoff.training.kernels import native, normalization
-from bakeoff.training.kernels.activation import Curve
+from bakeoff.training.kernels.activation import NONE, Activation, Curve
 from bakeoff.training.kernels.lanes import VALUES, source
 from bakeoff.training.kernels.normalization import (
     KEPT,
     SOURCE,
+    Batch,
     FusedBatchNorm2d,
     Gradients,
     Layer,
+    Normalisable,
     Parameters,
     needs_compiler,
     partial_sums,
 )
-from bakeoff.training.kernels.pending import settled
+from bakeoff.training.kernels.pending import Pending, Source, settled, written_meanwhile
 
 SIZES = (3, 5)
 """Taps in a row of the kernels that are served."""
@@ -60,6 +67,21 @@ class _Maps(ctypes.Structure):
         down, across = self.output_height, self.output_width
         several = down > 0 and across > 0 and self.batch * down * across > 1
         return bool(several and (not inputs or self.batch * self.height * self.width > 1))
+
+    @classmethod
+    def of(cls, shape: torch.Size, convolution: nn.Conv2d) -> _Maps:
+        """Return the shapes of inputs, (batch, channels, height, width), and of what a convolution makes of them."""
+        batch, channels, height, width = shape
+        taps, stride, padding = (
+            int(both[0]) for both in (convolution.kernel_size, convolution.stride, convolution.padding)
+        )
+        outputs = ((size + 2 * padding - taps) // stride + 1 for size in (height, width))
+        return cls(batch, channels, height, width, *outputs, stride, padding)
+
+    @property
+    def output_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the outputs."""
+        return self.batch, self.channels, self.output_height, self.output_width
 
 
 @cache
@@ -90,58 +112,144 @@ def unavailable() -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
-    """Layers that follow each other in a network, computed in one go."""
+class _Layers:
+    """What is computed in one go."""
 
     before: FusedBatchNorm2d | None
-    """What normalises and activates the convolution's inputs, if anything does."""
+    """What normalises the convolution's inputs, if anything does."""
 
+    activation_before: Activation
     convolution: nn.Conv2d
     after: FusedBatchNorm2d
-
-    @property
-    def layers(self) -> list[nn.Module]:
-        """The layers in order."""
-        return [layer for layer in (self.before, self.convolution, self.after) if layer is not None]
-
-    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Return what the layers make of inputs of shape (batch, channels, height, width)."""
-        inputs = settled(inputs)
-        if not self._serves(inputs):
-            for layer in self.layers:
-                inputs = layer(inputs)
-            return inputs
-        inputs = inputs.to(_dtype_of_convolutions(inputs))
-        before = (None, None) if self.before is None else (self.before.weight, self.before.bias)
-        after = (self.after.weight, self.after.bias)
-        output: torch.Tensor = _Joined.apply(inputs, *before, self.convolution.weight, *after, self)
-        return output
-
-    def _serves(self, inputs: torch.Tensor) -> bool:
-        """Whether such inputs are computed in one go: in training, on the CPU, where nobody watches a single layer."""
-        dtype = _dtype_of_convolutions(inputs)
-        return (
-            inputs.device.type == "cpu"
-            and dtype in VALUES
-            and (self.before is None or inputs.dtype is dtype)
-            and inputs.shape[1] == self.convolution.in_channels
-            and torch.is_grad_enabled()
-            and all(layer.training and not _is_watched(layer) for layer in self.layers)
-            and self.maps(inputs).can_be_normalised(inputs=self.before is not None)
-        )
-
-    def maps(self, inputs: torch.Tensor) -> _Maps:
-        """Return the shapes of inputs and outputs as the kernels read them."""
-        batch, channels, height, width = inputs.shape
-        taps, stride, padding = (
-            int(both[0]) for both in (self.convolution.kernel_size, self.convolution.stride, self.convolution.padding)
-        )
-        outputs = ((size + 2 * padding - taps) // stride + 1 for size in (height, width))
-        return _Maps(batch, channels, height, width, *outputs, stride, padding)
+    activation_after: Activation
 
     def kernels(self, dtype: torch.dtype) -> ctypes.CDLL:
         """Return the kernels for maps of a dtype and these layers."""
-        return _kernels(dtype, self.after.activation.curve, self.convolution.kernel_size[0])
+        return _kernels(dtype, self.activation_after.curve, self.convolution.kernel_size[0])
+
+
+@dataclass(slots=True)
+class _Filtering(Normalisable):
+    """What a convolution makes of maps, not computed yet."""
+
+    convolution: JoiningConv2d
+    inputs: torch.Tensor
+    """As they were given: they may not be computed yet either."""
+
+    dtype: torch.dtype
+    """In which the convolution computes."""
+
+    maps: _Maps
+    written: int = 0
+    """Times that the inputs had been written to."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.inputs, Pending):
+            self.written = self.inputs._version
+
+    def settled_inputs(self) -> torch.Tensor:
+        """Return the inputs' values.
+
+        Raises:
+            RunError: If they have changed since they were given.
+        """
+        if not isinstance(self.inputs, Pending) and self.inputs._version != self.written:
+            raise RunError(written_meanwhile("filtered"))
+        inputs: torch.Tensor = settled(self.inputs)
+        return inputs
+
+    def __call__(self, added: torch.Tensor | None, activation: Activation) -> torch.Tensor:
+        """Return the maps by themselves; nothing is added to them, and they are not activated."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.dtype is torch.bfloat16):
+            return ChosenConv2d.forward(self.convolution, self.settled_inputs())
+
+    def before(self) -> tuple[Batch, Activation] | None:
+        """Return what normalises the inputs, and how they are activated then, if that may be computed with the convolution."""
+        known = self.inputs.source() if isinstance(self.inputs, Pending) else None
+        if known is None or self.inputs.dtype is not self.dtype:
+            return None
+        source, activation = known
+        return (source, activation) if isinstance(source, Batch) and activation.curve in CURVES else None
+
+    def normalised_by(self, layer: FusedBatchNorm2d, outputs: Pending) -> Source | None:
+        """Return what computes inputs, convolution and a layer in one go, or None if that cannot be done."""
+        served = layer.num_features == self.maps.channels and self.maps.can_be_normalised(
+            inputs=self.before() is not None
+        )
+        return _Joining(self, layer, outputs) if served else None
+
+
+@dataclass(slots=True)
+class _Joining:
+    """What a normalisation makes of a convolution's outputs, neither being computed yet."""
+
+    filtering: _Filtering
+    after: FusedBatchNorm2d
+    outputs: Pending
+    """Of the convolution."""
+
+    counted: bool = False
+    """Whether running statistics have followed the batch."""
+
+    def __call__(self, added: torch.Tensor | None, activation: Activation) -> torch.Tensor:
+        """Return the maps normalised, with others added to them, and activated."""
+        if added is None and activation.curve in CURVES and not self.counted:
+            self.counted = True
+            return self._together(activation)
+        batch = Batch(self.after, settled(self.outputs), counted=self.counted)
+        self.counted = True
+        return batch(added, activation)
+
+    def _together(self, activation: Activation) -> torch.Tensor:
+        known, convolution = self.filtering.before(), self.filtering.convolution
+        if known is not None and known[1].curve == activation.curve and not known[0].counted:
+            batch, activation_before = known
+            batch.check()
+            inputs, before = batch.inputs, batch.layer
+            batch.counted = True
+        else:
+            inputs, before, activation_before = self.filtering.settled_inputs(), None, NONE
+        layers = _Layers(before, activation_before, convolution, self.after, activation)
+        first = (None, None) if before is None else (before.weight, before.bias)
+        second = (self.after.weight, self.after.bias)
+        convolution.joined = True
+        output: torch.Tensor = _Joined.apply(
+            inputs.to(self.filtering.dtype), *first, convolution.weight, *second, layers
+        )
+        return output
+
+
+class JoiningConv2d(ChosenConv2d):
+    """A depthwise convolution that is computed with the normalisations around it, wherever there are any in training."""
+
+    joined: bool
+    """Whether it ever was."""
+
+    @classmethod
+    def taking(cls, layer: nn.Conv2d) -> JoiningConv2d:
+        """Return a layer that takes another's place."""
+        chosen = layer if isinstance(layer, ChosenConv2d) else ChosenConv2d.of(layer, [LIBRARY.name] * len(Pass))
+        joining = cls.__new__(cls)
+        joining.__dict__ = chosen.__dict__.copy()
+        joining.joined = False
+        return joining
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Convolve inputs of shape (batch, channels, height, width)."""
+        dtype = _dtype_of_convolutions(inputs)
+        waits = (
+            self.training
+            and torch.is_grad_enabled()
+            and not (self._backward_hooks or self._backward_pre_hooks)
+            and inputs.device.type == "cpu"
+            and dtype in VALUES
+            and inputs.ndim == 4
+            and inputs.shape[1] == self.in_channels
+        )
+        maps = _Maps.of(inputs.shape, self) if waits else None
+        if maps is None or not maps.can_be_normalised(inputs=False):
+            return super().forward(inputs)
+        return Pending.of(maps.output_shape, dtype, _Filtering(self, inputs, dtype, maps), waits=False)
 
 
 def _dtype_of_convolutions(inputs: torch.Tensor) -> torch.dtype:
@@ -151,7 +259,7 @@ def _dtype_of_convolutions(inputs: torch.Tensor) -> torch.dtype:
 
 
 class _Joined(torch.autograd.Function):
-    """The layers of a `Joined` as one operation: of maps, both normalisations' weights and biases, and the filters."""
+    """Layers as one operation: of maps, both normalisations' weights and biases, and the filters."""
 
     @staticmethod
     def forward(
@@ -162,17 +270,18 @@ class _Joined(torch.autograd.Function):
         weight: torch.Tensor,
         after_weight: torch.Tensor,
         after_bias: torch.Tensor,
-        joined: Joined,
+        layers: _Layers,
     ) -> torch.Tensor:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        kernels, maps = joined.kernels(inputs.dtype), joined.maps(inputs)
+        kernels, maps = layers.kernels(inputs.dtype), _Maps.of(inputs.shape, layers.convolution)
         threads = min(torch.get_num_threads(), maps.batch)
-        shape = (maps.batch, maps.channels, maps.output_height, maps.output_width)
-        middle, output = (torch.empty(shape, dtype=inputs.dtype, memory_format=torch.channels_last) for _ in range(2))
+        middle, output = (
+            torch.empty(maps.output_shape, dtype=inputs.dtype, memory_format=torch.channels_last) for _ in range(2)
+        )
         taps = weight.to(inputs.dtype).flatten(1).t().float().contiguous()
-        before, after = joined.before, joined.after
-        first = Layer(channels=maps.channels) if before is None else before.settings(inputs, before.activation)
-        second = after.settings(output, after.activation)
+        before, after = layers.before, layers.after
+        first = Layer(channels=maps.channels) if before is None else before.settings(inputs, layers.activation_before)
+        second = after.settings(output, layers.activation_after)
         kept_before, kept_after = torch.empty(2, KEPT, maps.channels)
         tensors = (
             inputs, middle, output, taps, torch.zeros(maps.channels, dtype=inputs.dtype), partial_sums(first),
@@ -191,28 +300,28 @@ class _Joined(torch.autograd.Function):
             if layer is not None:
                 layer.count_batch()
         ctx.save_for_backward(inputs, middle, taps, kept_before, kept_after)
-        ctx.joined, ctx.maps, ctx.first, ctx.second = joined, maps, first, second
+        ctx.layers, ctx.maps, ctx.first, ctx.second = layers, maps, first, second
         return output
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         inputs, middle, taps, kept_before, kept_after = ctx.saved_tensors
-        joined, maps, second = ctx.joined, ctx.maps, ctx.second
-        kernels, threads = joined.kernels(inputs.dtype), min(torch.get_num_threads(), maps.batch)
+        layers, maps, second = ctx.layers, ctx.maps, ctx.second
+        kernels, threads = layers.kernels(inputs.dtype), min(torch.get_num_threads(), maps.batch)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        curved = joined.after.activation.curve is not None
+        curved = layers.activation_after.curve is not None
         to_inputs, to_taps = torch.empty_like(inputs), torch.empty_like(taps)
         before, after = Gradients(maps.channels), Gradients(maps.channels)
         tensors = (
             inputs, middle, gradient, torch.empty_like(gradient) if curved else gradient, to_inputs, taps, to_taps,
             torch.zeros(maps.batch, len(taps), -(-maps.channels // LEAST_CHANNELS) * LEAST_CHANNELS),
-            None if joined.before is None else kept_before, kept_after, partial_sums(second),
+            None if layers.before is None else kept_before, kept_after, partial_sums(second),
             _sums(maps), torch.zeros(threads, kernels.scratch_length(maps)),
         )  # fmt: skip
         pointers = (None if tensor is None else tensor.data_ptr() for tensor in tensors)
         kernels.joined_backward(*pointers, threads, before, after, maps, ctx.first, second)
-        to_weight = to_taps.t().reshape(maps.channels, 1, *joined.convolution.kernel_size)
+        to_weight = to_taps.t().reshape(maps.channels, 1, *layers.convolution.kernel_size)
         found = (to_inputs, *before.tensors[:2], to_weight, *after.tensors[:2])
         return *(value if needed else None for value, needed in zip(found, ctx.needs_input_grad, strict=False)), None
 
@@ -220,75 +329,6 @@ class _Joined(torch.autograd.Function):
 def _sums(maps: _Maps) -> torch.Tensor:
     """Return room for two sums of each channel over each picture."""
     return torch.zeros(maps.batch, 2, maps.channels, dtype=torch.float64)
-
-
-class JoiningSequential(nn.Sequential):
-    """A `Sequential` with the same `state_dict` that computes what can be joined in one go, whichever layers it lies in."""
-
-    @classmethod
-    def of(cls, layers: nn.Sequential) -> JoiningSequential:
-        """Return one of another's layers."""
-        joining = cls.__new__(cls)
-        joining.__dict__ = layers.__dict__.copy()
-        return joining
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Apply the layers in order."""
-        for step in _steps(self):
-            inputs = step(inputs)
-        return inputs
-
-
-def _steps(layers: nn.Sequential) -> Iterator[nn.Module | Joined]:
-    """Yield what a `Sequential` does, in order: layers, joined where they can be."""
-    left = list(_in_order(layers))
-    while left:
-        joined = _joined_at_start(left)
-        yield joined or left[0]
-        del left[: 1 if joined is None else len(joined.layers)]
-
-
-def _in_order(layers: nn.Sequential) -> Iterator[nn.Module]:
-    """Yield the layers of a `Sequential` and of those in it, less those that do nothing."""
-    for layer in layers:
-        if _is_sequential(layer) and not _is_watched(layer):
-            yield from _in_order(layer)
-        elif type(layer) is not nn.Identity or _is_watched(layer):
-            yield layer
-
-
-def _is_sequential(layer: nn.Module) -> TypeGuard[nn.Sequential]:
-    return isinstance(layer, nn.Sequential) and type(layer).forward in (
-        nn.Sequential.forward,
-        JoiningSequential.forward,
-    )
-
-
-def _is_watched(layer: nn.Module) -> bool:
-    """Whether somebody is told of each call of a layer by itself."""
-    hooks = (
-        layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks,
-    )  # fmt: skip
-    return any(hooks)
-
-
-def _joined_at_start(layers: list[nn.Module]) -> Joined | None:
-    """Return the first layers joined, if they can be."""
-    first = layers[0]
-    if isinstance(first, FusedBatchNorm2d) and len(layers) > 1:
-        before, (convolution, *rest) = first, layers[1:3]
-    else:
-        before, (convolution, *rest) = None, layers[:2]
-    after = rest[0] if rest else None
-    if not isinstance(after, FusedBatchNorm2d) or not _filters(convolution):
-        return None
-    assert isinstance(convolution, nn.Conv2d)
-    curve = after.activation.curve
-    if curve not in CURVES or (before is not None and before.activation.curve != curve):
-        return None
-    if any(layer.num_features != convolution.in_channels for layer in (before, after) if layer is not None):
-        return None
-    return Joined(before, convolution, after)
 
 
 def _filters(layer: nn.Module) -> bool:
@@ -307,38 +347,38 @@ def _filters(layer: nn.Module) -> bool:
     )
 
 
-def joinable(network: nn.Module) -> list[str]:
-    """Return the names of the convolutions that `join` computes with the normalisations around them, in order.
+def joinable(network: nn.Module, size: int) -> list[str]:
+    """Return the names of the convolutions that training computes with the normalisations around them, in order.
 
-    The network itself stays as it is.
+    The network itself stays as it is; a copy of it takes two blank pictures.
+
+    Args:
+        network: On the processor.
+        size: Side of the pictures in pixels.
     """
     if normalization.unavailable() is not None or unavailable() is not None:
         return []
-    network = copy.deepcopy(network)
-    names = {id(layer): name for name, layer in network.named_modules()}
-    normalization.install(network)
+    network = copy.deepcopy(network).train()
+    normalization.install(network, waits=True)
     join(network)
-    sequences = [layer for layer in network.modules() if isinstance(layer, JoiningSequential)]
-    return [names[id(step.convolution)] for layers in sequences for step in _steps(layers) if isinstance(step, Joined)]
+    with torch.random.fork_rng(devices=[]):
+        settled(network(torch.zeros(2, 3, size, size)))
+    return [name for name, layer in network.named_modules() if isinstance(layer, JoiningConv2d) and layer.joined]
 
 
 def join(network: nn.Module) -> None:
-    """Join what can be of a network's layers, wherever they follow each other in a `Sequential` within it.
+    """Have training compute a network's depthwise convolutions with the normalisations around them.
 
-    Its convolutions and normalisations must have been put in place before. Its `state_dict` stays as it is.
+    Its normalisations must have been told to wait, and its convolutions put in place before. Its `state_dict` stays as it is.
 
     Raises:
-        RunError: If there is something to join, and this machine cannot compute this way.
+        RunError: If there is a convolution that could be joined, and this machine cannot compute this way.
     """
-    for name, layer in list(network._modules.items()):
-        if layer is None:
+    own = choosable_layers(network)
+    for name, layer in list(network.named_modules()):
+        if not _filters(layer) or not (name in own or isinstance(layer, ChosenConv2d)):
             continue
-        if type(layer) is nn.Sequential and any(isinstance(step, Joined) for step in _steps(layer)):
-            if (reason := unavailable()) is not None:
-                raise RunError(needs_compiler(reason))
-            network._modules[name] = layer = JoiningSequential.of(layer)
-            for step in _steps(layer):
-                if isinstance(step, nn.Module):
-                    join(step)
-        else:
-            join(layer)
+        assert isinstance(layer, nn.Conv2d)
+        if (reason := unavailable()) is not None:
+            raise RunError(needs_compiler(reason))
+        network.set_submodule(name, JoiningConv2d.taking(layer))

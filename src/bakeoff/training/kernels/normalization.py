@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +24,7 @@ from bakeoff.errors import RunError
 from bakeoff.training.kernels import native
 from bakeoff.training.kernels.activation import NONE, Activation, Curve
 from bakeoff.training.kernels.lanes import VALUES, source
-from bakeoff.training.kernels.pending import Pending, settled, written_meanwhile
+from bakeoff.training.kernels.pending import Pending, Source, settled, written_meanwhile
 
 CHUNK = 512
 """Rows that the kernels sum in float32: as in normalization.c."""
@@ -85,6 +86,19 @@ def unavailable() -> str | None:
     return None
 
 
+class Normalisable(ABC):
+    """What computes maps that a normalisation follows, and may compute that with them."""
+
+    @abstractmethod
+    def normalised_by(self, layer: FusedBatchNorm2d, outputs: Pending) -> Source | None:
+        """Return what computes maps and normalises them in one go, or None if that cannot be done.
+
+        Args:
+            layer: What takes the maps, in training.
+            outputs: The maps as it is given them, for when they are needed by themselves.
+        """
+
+
 class FusedBatchNorm2d(nn.BatchNorm2d):
     """A `BatchNorm2d` with the same `state_dict`, and perhaps the activation after it."""
 
@@ -105,6 +119,9 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Normalise inputs of shape (batch, channels, height, width), by the batch in training."""
+        waits = self.training and self.waits and not (self._backward_hooks or self._backward_pre_hooks)
+        if waits and (joined := self._with_what_gives(inputs)) is not None:
+            return Pending.of(inputs.shape, inputs.dtype, joined, self.activation)
         inputs = settled(inputs)
         rows = inputs.numel() // inputs.shape[1]
         served = inputs.device.type == "cpu" and inputs.dtype in VALUES and rows > 1
@@ -113,11 +130,17 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         if not self.training:
             return self._by_running_statistics(inputs)
-        batch = _Batch(self, inputs)
-        waits = self.waits and torch.is_grad_enabled() and not (self._backward_hooks or self._backward_pre_hooks)
-        return (
-            Pending.of(inputs, batch.normalised, self.activation) if waits else batch.normalised(None, self.activation)
-        )
+        batch = Batch(self, inputs)
+        if waits and torch.is_grad_enabled():
+            return Pending.of(inputs.shape, inputs.dtype, batch, self.activation)
+        return batch(None, self.activation)
+
+    def _with_what_gives(self, inputs: torch.Tensor) -> Source | None:
+        """Return what computes this layer together with its inputs, if they are not there yet and that can be done."""
+        if not isinstance(inputs, Pending) or (known := inputs.source()) is None:
+            return None
+        source, _ = known
+        return source.normalised_by(self, inputs) if isinstance(source, Normalisable) else None
 
     def _plain(self, inputs: torch.Tensor) -> torch.Tensor:
         output = super().forward(inputs)
@@ -156,7 +179,7 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
 
 
 @dataclass(slots=True)
-class _Batch:
+class Batch:
     """A batch that a layer is given in training."""
 
     layer: FusedBatchNorm2d
@@ -168,10 +191,18 @@ class _Batch:
     def __post_init__(self) -> None:
         self.version = self.inputs._version
 
-    def normalised(self, added: torch.Tensor | None, activation: Activation) -> torch.Tensor:
-        """Return the batch normalised, with other maps added to it, and activated."""
+    def check(self) -> None:
+        """Refuse inputs that have changed since they were given.
+
+        Raises:
+            RunError: If they have.
+        """
         if self.inputs._version != self.version:
             raise RunError(written_meanwhile("normalised"))
+
+    def __call__(self, added: torch.Tensor | None, activation: Activation) -> torch.Tensor:
+        """Return the batch normalised, with other maps added to it, and activated."""
+        self.check()
         layer = self.layer
         output: torch.Tensor = _Normalization.apply(self.inputs, layer.weight, layer.bias, added, self, activation)
         self.counted = True
@@ -186,7 +217,7 @@ class _Normalization(torch.autograd.Function):
         weight: torch.Tensor,
         bias: torch.Tensor,
         added: torch.Tensor | None,
-        batch: _Batch,
+        batch: Batch,
         activation: Activation,
     ) -> torch.Tensor:
         layer, output = batch.layer, torch.empty_like(inputs)

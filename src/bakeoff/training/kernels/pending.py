@@ -9,8 +9,8 @@ The network's own code runs as it is, at each step, whichever way it goes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch.utils._pytree import tree_map
@@ -18,8 +18,17 @@ from torch.utils._pytree import tree_map
 from bakeoff.errors import RunError
 from bakeoff.training.kernels.activation import NONE, Activation, Call
 
-Compute = Callable[[torch.Tensor | None, Activation], torch.Tensor]
-"""Gives the maps, with others added to them and then activated."""
+
+class Source(Protocol):
+    """What maps are computed from."""
+
+    def __call__(self, added: torch.Tensor | None, activation: Activation) -> torch.Tensor:
+        """Return the maps, with others added to them and then activated.
+
+        It is called at most once for each thing that is done with them.
+        """
+        ...
+
 
 ADDITIONS = (torch.add, torch.Tensor.add, torch.Tensor.__add__, torch.Tensor.__radd__)
 ADDITIONS_IN_PLACE = (torch.Tensor.add_, torch.Tensor.__iadd__)
@@ -37,7 +46,8 @@ class Pending(torch.Tensor):
     `settled` returns.
     """
 
-    _compute: Compute
+    _source: Source
+    _waits: bool
     _added: torch.Tensor | None
     _written: int
     """Times that what is added had been written to."""
@@ -47,24 +57,35 @@ class Pending(torch.Tensor):
 
     @staticmethod
     def of(
-        like: torch.Tensor, compute: Compute, activation: Activation = NONE, added: torch.Tensor | None = None
+        shape: Sequence[int], dtype: torch.dtype, source: Source, activation: Activation = NONE, *, waits: bool = True
     ) -> Pending:
-        """Return maps to be computed.
+        """Return maps to be computed, in the processor's memory with the channels innermost.
 
         Args:
-            like: Has their shape, layout and dtype.
-            compute: Called once.
+            shape: (batch, channels, height, width).
+            dtype: Of the values.
+            source: Computes them.
             activation: What they end with; if there is one, nothing that comes later is computed with them.
-            added: To be added to them before that.
+            waits: Whether they wait for an addition and an activation; else, only for what asks for their source.
         """
+        _, channels, height, width = shape
         pending: Pending = torch.Tensor._make_wrapper_subclass(
-            Pending, like.shape, strides=like.stride(), dtype=like.dtype, device=like.device, requires_grad=True
+            Pending,
+            tuple(shape),
+            strides=(height * width * channels, 1, width * channels, channels),
+            dtype=dtype,
+            device=torch.device("cpu"),
+            requires_grad=True,
         )
-        pending._compute, pending._activation, pending._value = compute, activation, None
+        pending._source, pending._activation, pending._waits, pending._value = source, activation, waits, None
         pending._add(None)
         with torch._C.DisableTorchFunctionSubclass():
             pending.register_hook(_refuse_gradient)  # type: ignore[no-untyped-call]
         return pending
+
+    def source(self) -> tuple[Source, Activation] | None:
+        """Return what the values are made of and what they end with, if they are not there yet and nothing is added."""
+        return None if self._value is not None or self._added is not None else (self._source, self._activation)
 
     def _add(self, added: torch.Tensor | None) -> None:
         self._added, self._written = added, 0 if added is None else added._version
@@ -72,7 +93,7 @@ class Pending(torch.Tensor):
     @property
     def _is_open(self) -> bool:
         """Whether what is done next may still be computed with it."""
-        return self._value is None and self._activation == NONE
+        return self._waits and self._value is None and self._activation == NONE
 
     def _settled(self) -> torch.Tensor:
         """Return the values."""
@@ -80,8 +101,8 @@ class Pending(torch.Tensor):
             if self._added is not None and self._added._version != self._written:
                 raise RunError(written_meanwhile("added to a normalised one"))
             with torch.enable_grad():
-                self._value = self._compute(self._added, self._activation)
-            del self._compute, self._added
+                self._value = self._source(self._added, self._activation)
+            del self._source, self._added
         return self._value
 
     def _activated(self, call: Call) -> Pending:
@@ -95,7 +116,7 @@ class Pending(torch.Tensor):
         return result
 
     def _copy(self) -> Pending:
-        copy = Pending.of(self, self._compute, self._activation)
+        copy = Pending.of(self.shape, self.dtype, self._source, self._activation)
         copy._added, copy._written = self._added, self._written
         return copy
 
