@@ -240,9 +240,9 @@ void forward(const VALUE *inputs, const VALUE *added, VALUE *outputs, float *par
 }
 
 // The sums of the gradient that passes the activation, and of its product with x - mean, over some rows; lines as above. What
-// passes is written down after a curve, since it takes longer to find than to read again, and for what was added, since it is
-// the gradient of that.
-INLINE void measure_gradient_block(const VALUE *inputs, const VALUE *added, const VALUE *gradients, VALUE *passing, Kept k,
+// passes is written down after a curve, since it takes longer to find than to read again, and where something was added, since
+// it is the gradient of that. There, `known` tells what passes: what was added to a curve's inputs, the outputs of what clips.
+INLINE void measure_gradient_block(const VALUE *inputs, const VALUE *known, const VALUE *gradients, VALUE *passing, Kept k,
                                    float *sums, long channel, long rows, long count, const int lines, const int adding,
                                    Layer s) {
   lanes scale[4], bias[4], mean[4], first[4] = {0}, second[4] = {0};
@@ -256,7 +256,7 @@ INLINE void measure_gradient_block(const VALUE *inputs, const VALUE *added, cons
       const long at = row * s.channels + channel + line * LANES;
       const lanes centred = load(inputs + at, count) - mean[line];
       lanes value = centred * scale[line] + bias[line];
-      if (adding) value += load(added + at, count);
+      if (adding) value = PASSED ? value + load(known + at, count) : load(known + at, count);
       const lanes gradient = passed(load(gradients + at, count), value, s);
       first[line] += gradient, second[line] += gradient * centred;
       if (PASSED || adding) write_values(passing + at, narrowed(gradient), count);
@@ -267,23 +267,23 @@ INLINE void measure_gradient_block(const VALUE *inputs, const VALUE *added, cons
   }
 }
 
-INLINE void measure_gradient_adding(const VALUE *inputs, const VALUE *added, const VALUE *gradients, VALUE *passing,
+INLINE void measure_gradient_adding(const VALUE *inputs, const VALUE *known, const VALUE *gradients, VALUE *passing,
                                     Kept k, float *partial, const int adding, Layer s) {
 #pragma omp parallel for schedule(static)
   for (long chunk = 0; chunk < chunks_of(s); chunk++) {
     const long start = chunk * CHUNK, rows = start + CHUNK < s.rows ? CHUNK : s.rows - start, from = start * s.channels;
     float *sums = partial + 2 * chunk * s.channels;
 #define BLOCK(LINES)                                                                                                   \
-  measure_gradient_block(inputs + from, adding ? added + from : NULL, gradients + from, passing + from, k, sums, channel, \
+  measure_gradient_block(inputs + from, adding ? known + from : NULL, gradients + from, passing + from, k, sums, channel, \
                          rows, count, LINES, adding, s)
     EACH_BLOCK(BLOCK)
 #undef BLOCK
   }
 }
 
-static void measure_gradient(const VALUE *inputs, const VALUE *added, const VALUE *gradients, VALUE *passing, Kept k,
+static void measure_gradient(const VALUE *inputs, const VALUE *known, const VALUE *gradients, VALUE *passing, Kept k,
                              float *partial, Layer s) {
-  if (added) measure_gradient_adding(inputs, added, gradients, passing, k, partial, 1, s);
+  if (known) measure_gradient_adding(inputs, known, gradients, passing, k, partial, 1, s);
   else measure_gradient_adding(inputs, NULL, gradients, passing, k, partial, 0, s);
 }
 
@@ -304,9 +304,9 @@ static inline void settle_gradient(double first, double second, long channel, Ke
 }
 
 // Measure the gradients of the whole batch and settle each channel.
-static void settle_gradient_by(const VALUE *inputs, const VALUE *added, const VALUE *gradients, VALUE *passing,
+static void settle_gradient_by(const VALUE *inputs, const VALUE *known, const VALUE *gradients, VALUE *passing,
                                float *partial, Kept k, Gradients g, Layer s) {
-  measure_gradient(inputs, added, gradients, passing, k, partial, s);
+  measure_gradient(inputs, known, gradients, passing, k, partial, s);
   for (long channel = 0; channel < s.channels; channel++) {
     double first, second;
     add_up(partial, channel, s, &first, &second);
@@ -348,10 +348,10 @@ static void to_inputs_of(const VALUE *inputs, const VALUE *gradients, VALUE *to_
 
 // The gradients of inputs, weight and bias. What passes is written where measure_gradient_block says: passing may be where the
 // gradients of the inputs come, unless something was added, of which it is the gradient.
-void backward(const VALUE *inputs, const VALUE *added, const VALUE *gradients, VALUE *passing, VALUE *to_inputs,
+void backward(const VALUE *inputs, const VALUE *known, const VALUE *gradients, VALUE *passing, VALUE *to_inputs,
               float *kept, float *partial, Gradients g, Layer s) {
   const Kept k = kept_at(kept, s);
-  settle_gradient_by(inputs, added, gradients, passing, partial, k, g, s);
-  if (added) to_all_inputs(inputs, passing, to_inputs, k, g, 1, s);
+  settle_gradient_by(inputs, known, gradients, passing, partial, k, g, s);
+  if (known) to_all_inputs(inputs, passing, to_inputs, k, g, 1, s);
   else to_inputs_of(inputs, PASSED ? passing : gradients, to_inputs, k, g, s);
 }

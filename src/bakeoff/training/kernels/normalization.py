@@ -230,19 +230,21 @@ class _Normalization(torch.autograd.Function):
         if added is not None:
             added = added.contiguous(memory_format=torch.channels_last)
         kernels.forward(*_pointers(inputs, added, output, partial), layer.parameters_with(kept), settings)
-        ctx.save_for_backward(inputs, kept, None if activation == NONE else added)
+        # What clips has outputs that tell what it lets through, and the next layer keeps them anyway.
+        known = None if added is None or activation == NONE else output if activation.curve is None else added
+        ctx.save_for_backward(inputs, kept, known)
         ctx.kernels, ctx.settings, ctx.plain = kernels, settings, activation == NONE
         return output
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        inputs, kept, added = ctx.saved_tensors
+        inputs, kept, known = ctx.saved_tensors
         gradient, settings = gradient.contiguous(memory_format=torch.channels_last), ctx.settings
         to_inputs, found = torch.empty_like(inputs), Gradients(settings.channels)
-        to_added = None if added is None else torch.empty_like(inputs)
+        to_added = None if known is None else torch.empty_like(inputs)
         passing, partial = to_inputs if to_added is None else to_added, partial_sums(settings)
-        pointers = _pointers(inputs, added, gradient, passing, to_inputs, kept, partial)
+        pointers = _pointers(inputs, known, gradient, passing, to_inputs, kept, partial)
         ctx.kernels.backward(*pointers, found, settings)
         to_weight, to_bias, *_ = found.tensors
         grads = (to_inputs, to_weight, to_bias, gradient if ctx.plain else to_added)
