@@ -232,7 +232,9 @@ def seen_by_two(maps: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("look", "expected"), [(lambda maps: maps.shape, [True]), (added, []), (seen_by_two, [])], ids=str
+    ("look", "expected"),
+    [(lambda maps: maps.shape, [True]), (added, []), (seen_by_two, [])],
+    ids=["its shape", "a shortcut", "its sum"],
 )
 def test_layers_find_each_other_in_anybodys_code(look: Callable[[torch.Tensor], object], expected: list[bool]) -> None:
     plain = Block(look)
@@ -258,13 +260,46 @@ def test_a_map_that_is_used_before_and_after_is_counted_once() -> None:
         torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-3)
 
 
-def test_what_a_convolution_reads_must_not_be_written_to_meanwhile() -> None:
-    layers = joined_twin(nn.Sequential(depthwise(), nn.BatchNorm2d(24)))
-    inputs = maps((2, 24, 5, 5))
-    waits = layers(inputs)
-    inputs.zero_()
+def clipped(maps: torch.Tensor, filtered: torch.Tensor) -> None:
+    F.relu(maps, inplace=True)
+
+
+def doubled(maps: torch.Tensor, filtered: torch.Tensor) -> None:
+    maps.mul_(2)
+
+
+@pytest.mark.parametrize("write", [clipped, doubled])
+@pytest.mark.parametrize("before", [True, False])
+def test_what_a_convolution_reads_must_not_be_written_to_meanwhile(
+    before: bool, write: Callable[[torch.Tensor, torch.Tensor], None]
+) -> None:
+    first = [nn.BatchNorm2d(24)] if before else []
+    layers = joined_twin(nn.Sequential(*first, depthwise(), nn.BatchNorm2d(24)))
+    read = layers[:-2](maps((2, 24, 5, 5)))
+    filtered = layers[-2](read)
+    write(read, filtered)
     with pytest.raises(RunError, match="writes into a map that is filtered before that is computed"):
-        settled(waits)
+        settled(layers[-1](filtered))
+
+
+def test_what_a_normalisation_reads_must_not_be_written_to_meanwhile() -> None:
+    layers = joined_twin(nn.Sequential(depthwise(), nn.BatchNorm2d(24)))
+    filtered = layers[0](maps((2, 24, 5, 5)))
+    normalised = layers[1](filtered)
+    filtered.mul_(2)
+    with pytest.raises(RunError, match="writes into a map that is normalised before that is computed"):
+        settled(normalised)
+    torch.testing.assert_close(layers[1](filtered).mean(), torch.tensor(0.0), rtol=0, atol=1e-4)  # written to before
+
+
+def test_what_is_normalised_without_a_gradient_has_none() -> None:
+    layers = joined_twin(nn.Sequential(depthwise(), nn.BatchNorm2d(24)))
+    filtered = layers[0](maps((2, 24, 5, 5)))
+    with torch.no_grad():
+        normalised = layers[1](filtered)
+    (normalised * filtered).sum().backward()
+    assert layers[0].kernel.grad is not None
+    assert layers[1].weight.grad is None
 
 
 class Doubling(nn.Conv2d):

@@ -94,7 +94,8 @@ WAYS: dict[str, tuple[Rest, tuple[bool, bool]]] = {
     "residual": (as_in_residual_networks, (True, True)),
     "residual, copied": (lambda maps, shortcut: torch.relu(shortcut + maps), (True, True)),
     "ReLU6": (lambda maps, shortcut: F.relu6(maps.add_(shortcut)), (True, True)),
-    "hardtanh": (lambda maps, shortcut: F.hardtanh(maps + shortcut, -0.5, max_val=0.5), (True, True)),
+    "hardtanh": (lambda maps, shortcut: F.hardtanh(maps + shortcut, -0.7, max_val=0.7), (True, True)),
+    "ReLU6, doubled in place": (lambda maps, shortcut: F.relu6(maps + shortcut).mul_(2), (True, True)),
     "SiLU": (lambda maps, shortcut: F.silu(maps + shortcut), (True, True)),
     "GELU": (lambda maps, shortcut: nn.GELU()(maps + shortcut), (True, True)),
     "activation before": (lambda maps, shortcut: maps.relu() + shortcut, (False, True)),
@@ -107,7 +108,7 @@ WAYS: dict[str, tuple[Rest, tuple[bool, bool]]] = {
     "other type": (lambda maps, shortcut: (maps + shortcut.double()).to(maps.dtype), (False, False)),
     "into the shortcut": (lambda maps, shortcut: shortcut.mul(1).add_(maps), (False, False)),
 }
-BOUNDS = (-0.5, 0.0, 0.5, 6.0)
+BOUNDS = (-0.7, 0.0, 0.7, 6.0)
 """Where an activation's gradient jumps."""
 
 
@@ -225,6 +226,56 @@ def test_who_watches_activations_sees_what_they_give() -> None:
             block(maps((2, 24, 9, 9)))
         shares.append(channels.shares())
     assert shares[0] == shares[1] == {"shortcut": pytest.approx(6 / 24)}
+
+
+def test_a_clipped_value_passes_no_gradient_though_a_bound_is_rounded() -> None:
+    twin = waiting(Block(lambda maps, shortcut: F.hardtanh(maps + shortcut, -0.7, 0.7))).bfloat16()  # that is 0.699
+    twin.normalization.float()
+    with torch.no_grad():
+        twin.normalization.bias.copy_(torch.linspace(-30, 30, 24).sign() * 30)
+    inputs = maps((2, 24, 5, 5), torch.bfloat16).requires_grad_()
+    twin(inputs).sum().backward()
+    assert torch.equal(inputs.grad, torch.zeros_like(inputs))
+
+
+def test_what_is_done_without_a_gradient_has_none() -> None:
+    plain = nn.Sequential(normalization_of(24, torch.Generator().manual_seed(1)))
+    found = []
+    for layer in (plain, waiting(plain)):
+        inputs = maps((2, 24, 5, 5)).requires_grad_()
+        normalised = layer(inputs)
+        with torch.no_grad():
+            constant = F.relu(normalised) + (normalised + inputs)
+        (constant * normalised).sum().backward()
+        found.append(inputs.grad)
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
+
+
+def test_inference_mode_may_measure_and_look() -> None:
+    layer, inputs = waiting(nn.Sequential(normalization_of(24, torch.Generator()))), maps((2, 24, 5, 5))
+    with torch.inference_mode():
+        assert not isinstance(layer(maps((2, 24, 5, 5)).clone()), Pending)  # in training: statistics measured anew
+        constant = maps((2, 24, 5, 5)).clone()
+    waits = layer(inputs.requires_grad_())
+    with torch.inference_mode():
+        waits.mean()
+    F.relu(waits).sum().backward()
+    with torch.no_grad():
+        layer(inputs) + constant
+    assert inputs.grad is not None
+
+
+def test_what_was_added_may_be_written_to_afterwards() -> None:
+    plain, found = Block(lambda maps, shortcut: F.silu(maps + shortcut)), []
+    for block in (plain, waiting(plain)):
+        shortcut = maps((2, 24, 5, 5), seed=3)
+        block.shortcut = nn.Identity()
+        block.rest = lambda maps, _, shortcut=shortcut: F.silu(maps + shortcut)
+        output = block(maps((2, 24, 5, 5))) * 2
+        shortcut.zero_()
+        output.sum().backward()
+        found.append(block.normalization.weight.grad)
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
 
 
 class Doubled(torch.autograd.Function):

@@ -13,6 +13,7 @@ The kernels need a C compiler.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import ctypes
 import itertools
@@ -25,6 +26,7 @@ import torch
 from torch import nn
 
 from bakeoff.errors import RunError
+from bakeoff.models.trial import FAILURES
 from bakeoff.training.convolution.algorithm import LIBRARY
 from bakeoff.training.convolution.depthwise import LEAST_CHANNELS
 from bakeoff.training.convolution.geometry import Pass
@@ -44,7 +46,7 @@ from bakeoff.training.kernels.normalization import (
     needs_compiler,
     partial_sums,
 )
-from bakeoff.training.kernels.pending import Pending, Source, settled, written_meanwhile
+from bakeoff.training.kernels.pending import Given, Pending, Source, settled
 
 SIZES = (3, 5)
 """Taps in a row of the kernels that are served."""
@@ -133,50 +135,42 @@ class _Filtering(Normalisable):
     """What a convolution makes of maps, not computed yet."""
 
     convolution: JoiningConv2d
-    inputs: torch.Tensor
-    """As they were given: they may not be computed yet either."""
+    inputs: Given
+    """They may not be computed yet either."""
 
     dtype: torch.dtype
     """In which the convolution computes."""
 
     maps: _Maps
-    written: int = 0
-    """Times that the inputs had been written to."""
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.inputs, Pending):
-            self.written = self.inputs._version
-
-    def settled_inputs(self) -> torch.Tensor:
-        """Return the inputs' values.
+    def values(self) -> torch.Tensor:
+        """Return the inputs.
 
         Raises:
             RunError: If they have changed since they were given.
         """
-        if not isinstance(self.inputs, Pending) and self.inputs._version != self.written:
-            raise RunError(written_meanwhile("filtered"))
-        inputs: torch.Tensor = settled(self.inputs)
-        return inputs
+        return self.inputs.value("filtered")
 
     def __call__(self, added: torch.Tensor | None, activation: Activation) -> torch.Tensor:
         """Return the maps by themselves; nothing is added to them, and they are not activated."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.dtype is torch.bfloat16):
-            return ChosenConv2d.forward(self.convolution, self.settled_inputs())
+            return ChosenConv2d.forward(self.convolution, self.values())
 
     def before(self) -> tuple[Batch, Activation] | None:
         """Return what normalises the inputs, and how they are activated then, if that may be computed with the convolution."""
-        known = self.inputs.source() if isinstance(self.inputs, Pending) else None
-        if known is None or self.inputs.dtype is not self.dtype:
+        inputs = self.inputs.tensor
+        known = inputs.source() if isinstance(inputs, Pending) else None
+        if known is None or inputs.dtype is not self.dtype:
             return None
-        source, activation = known
-        return (source, activation) if isinstance(source, Batch) and activation.curve in CURVES else None
+        giving, activation = known
+        return (giving, activation) if isinstance(giving, Batch) and activation.curve in CURVES else None
 
     def normalised_by(self, layer: FusedBatchNorm2d, outputs: Pending) -> Source | None:
         """Return what computes inputs, convolution and a layer in one go, or None if that cannot be done."""
         served = layer.num_features == self.maps.channels and self.maps.can_be_normalised(
             inputs=self.before() is not None
         )
-        return _Joining(self, layer, outputs) if served else None
+        return _Joining(self, layer, Given(outputs)) if served else None
 
 
 @dataclass(slots=True)
@@ -185,7 +179,7 @@ class _Joining:
 
     filtering: _Filtering
     after: FusedBatchNorm2d
-    outputs: Pending
+    outputs: Given
     """Of the convolution."""
 
     counted: bool = False
@@ -193,22 +187,23 @@ class _Joining:
 
     def __call__(self, added: torch.Tensor | None, activation: Activation) -> torch.Tensor:
         """Return the maps normalised, with others added to them, and activated."""
+        self.outputs.check("normalised")
         if added is None and activation.curve in CURVES and not self.counted:
             self.counted = True
             return self._together(activation)
-        batch = Batch(self.after, settled(self.outputs), counted=self.counted)
+        batch = Batch(self.after, self.outputs, counted=self.counted)
         self.counted = True
         return batch(added, activation)
 
     def _together(self, activation: Activation) -> torch.Tensor:
+        self.filtering.inputs.check("filtered")
         known, convolution = self.filtering.before(), self.filtering.convolution
         if known is not None and known[1].curve == activation.curve and not known[0].counted:
             batch, activation_before = known
-            batch.check()
-            inputs, before = batch.inputs, batch.layer
+            inputs, before = batch.values(), batch.layer
             batch.counted = True
         else:
-            inputs, before, activation_before = self.filtering.settled_inputs(), None, NONE
+            inputs, before, activation_before = self.filtering.values(), None, NONE
         layers = _Layers(before, activation_before, convolution, self.after, activation)
         first = (None, None) if before is None else (before.weight, before.bias)
         second = (self.after.weight, self.after.bias)
@@ -249,7 +244,7 @@ class JoiningConv2d(ChosenConv2d):
         maps = _Maps.of(inputs.shape, self) if waits else None
         if maps is None or not maps.can_be_normalised(inputs=False):
             return super().forward(inputs)
-        return Pending.of(maps.output_shape, dtype, _Filtering(self, inputs, dtype, maps), waits=False)
+        return Pending.of(maps.output_shape, dtype, _Filtering(self, Given(inputs), dtype, maps), waits=False)
 
 
 def _dtype_of_convolutions(inputs: torch.Tensor) -> torch.dtype:
@@ -361,7 +356,8 @@ def joinable(network: nn.Module, size: int) -> list[str]:
     network = copy.deepcopy(network).train()
     normalization.install(network, waits=True)
     join(network)
-    with torch.random.fork_rng(devices=[]):
+    # A network that two blank pictures are too few for, say, is told of where it trains.
+    with torch.random.fork_rng(devices=[]), contextlib.suppress(*FAILURES, RunError):
         settled(network(torch.zeros(2, 3, size, size)))
     return [name for name, layer in network.named_modules() if isinstance(layer, JoiningConv2d) and layer.joined]
 

@@ -68,33 +68,41 @@ class Winograd:
     def forward(self, inputs: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the output, without a bias."""
         padding = geometry.rows.padding, geometry.columns.padding
-        transform = transforms_of(geometry.rows.kernel, inputs.dtype).kernel
-        kernels = evaluated(weight, transform)
-        return _convolved(inputs, kernels.transpose(1, 2), padding, geometry, geometry.output_shape)
+        kernels = _evaluated(weight, transforms_for(geometry).kernel)
+        return self._convolved(inputs, kernels.transpose(1, 2), padding, geometry, geometry.output_shape)
 
     def input_gradient(self, gradient: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the gradient of the inputs from that of the output: a convolution with the kernel turned round."""
-        padding = tuple(axis.kernel - 1 - axis.padding for axis in (geometry.rows, geometry.columns))
-        turned = transforms_of(geometry.rows.kernel, gradient.dtype).kernel.flip(1)
-        return _convolved(gradient, evaluated(weight, turned), padding, geometry, geometry.input_shape)
+        rows, columns = (axis.kernel - 1 - axis.padding for axis in (geometry.rows, geometry.columns))
+        kernels = _evaluated(weight, transforms_for(geometry).kernel.flip(1))
+        return self._convolved(gradient, kernels, (rows, columns), geometry, geometry.input_shape)
 
     def weight_gradient(self, gradient: torch.Tensor, inputs: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the gradient of the weight from that of the output."""
-        tiling = _Tiling.of(geometry.weight_shape[2], geometry.output_shape, geometry.dtype)
+        tiling = _Tiling.of(geometry, geometry.output_shape)
         padding = geometry.rows.padding, geometry.columns.padding
-        points, channels, outputs = tiling.transforms.points**2, geometry.channels, geometry.outputs
-        values = gradient.new_empty(points, outputs, channels)
+        values = gradient.new_empty(tiling.transforms.points**2, geometry.outputs, geometry.channels)
         for part in tiling.parts(geometry):
             of_gradient = tiling.cut("cut_gradients", gradient[part], (0, 0)).transpose(1, 2)
             of_inputs = tiling.cut("cut_inputs", inputs[part], padding)
             torch.baddbmm(values, of_gradient, of_inputs, beta=0 if part.start == 0 else 1, out=values)
-        taps = tiling.transforms.taps
-        kernels = tiling.transforms.kernel.t() @ values.view(points, -1)
-        return (
-            kernels.view(taps, taps, outputs, channels)
-            .permute(2, 3, 0, 1)
-            .contiguous(memory_format=torch.channels_last)
-        )
+        return interpolated(values, tiling.transforms)
+
+    def _convolved(
+        self,
+        maps: torch.Tensor,
+        kernels: torch.Tensor,
+        padding: tuple[int, int],
+        geometry: Geometry,
+        shape: tuple[int, int, int, int],
+    ) -> torch.Tensor:
+        """Return maps of a shape that kernels, of shape (points x points, channels, outputs), make of others."""
+        tiling = _Tiling.of(geometry, shape)
+        pixels = maps.new_empty(shape[0], *shape[2:], shape[1])
+        for part in tiling.parts(geometry):
+            values = torch.bmm(tiling.cut("cut_inputs", maps[part], padding), kernels)
+            tiling.join(values, pixels[part])
+        return pixels.permute(0, 3, 1, 2)
 
 
 @cache
@@ -130,6 +138,15 @@ class Transforms:
     """Evaluates a kernel at all points: shape (points x points, taps x taps)."""
 
     library: ctypes.CDLL
+
+    def tiles(self, shape: tuple[int, int, int, int]) -> tuple[int, int]:
+        """Return how many tiles cover maps of a shape, down and across."""
+        return -(-shape[2] // self.tile), -(-shape[3] // self.tile)
+
+
+def transforms_for(geometry: Geometry) -> Transforms:
+    """Return the transforms for a geometry that is served."""
+    return transforms_of(geometry.rows.kernel, geometry.dtype)
 
 
 @cache
@@ -183,10 +200,9 @@ class _Tiling:
     """Bytes of a number."""
 
     @classmethod
-    def of(cls, taps: int, output: tuple[int, int, int, int], dtype: torch.dtype) -> _Tiling:
-        transforms = transforms_of(taps, dtype)
-        down, across = (-(-side // transforms.tile) for side in output[2:])
-        return cls(transforms, down, across, dtype.itemsize)
+    def of(cls, geometry: Geometry, shape: tuple[int, int, int, int]) -> _Tiling:
+        transforms = transforms_for(geometry)
+        return cls(transforms, *transforms.tiles(shape), geometry.dtype.itemsize)
 
     def parts(self, geometry: Geometry) -> list[slice]:
         """Return slices of the batch whose transformed maps stay in the cache, or are much larger than the kernels."""
@@ -211,26 +227,22 @@ class _Tiling:
         self.transforms.library.join_outputs(planes.data_ptr(), pixels.data_ptr(), shape)
 
 
-def evaluated(weight: torch.Tensor, transform: torch.Tensor) -> torch.Tensor:
+def _evaluated(weight: torch.Tensor, transform: torch.Tensor) -> torch.Tensor:
     """Return the kernels of shape (outputs, channels, taps, taps) at all points: (points x points, outputs, channels)."""
     outputs, channels, taps, _ = weight.shape
     return (transform @ weight.permute(2, 3, 0, 1).reshape(taps**2, -1)).view(-1, outputs, channels)
 
 
-def _convolved(
-    maps: torch.Tensor,
-    kernels: torch.Tensor,
-    padding: tuple[int, ...],
-    geometry: Geometry,
-    shape: tuple[int, int, int, int],
-) -> torch.Tensor:
-    """Return maps of a shape that kernels, of shape (points x points, channels, outputs), make of others."""
-    tiling = _Tiling.of(geometry.rows.kernel, shape, maps.dtype)
-    pixels = maps.new_empty(shape[0], *shape[2:], shape[1])
-    for part in tiling.parts(geometry):
-        values = torch.bmm(tiling.cut("cut_inputs", maps[part], (padding[0], padding[1])), kernels)
-        tiling.join(values, pixels[part])
-    return pixels.permute(0, 3, 1, 2)
+def interpolated(values: torch.Tensor, transforms: Transforms) -> torch.Tensor:
+    """Return the gradient of a weight, shape (outputs, channels, taps, taps), from that of its kernels at all points.
+
+    Args:
+        values: Shape (points x points, outputs, channels).
+        transforms: Of the kernels.
+    """
+    _, outputs, channels = values.shape
+    kernels = (transforms.kernel.t() @ values.flatten(1)).view(transforms.taps, transforms.taps, outputs, channels)
+    return kernels.permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
 
 
 WINOGRAD = Winograd()

@@ -53,6 +53,8 @@ class Activation:
 NONE = Activation()
 """What follows nothing."""
 
+RELU = Activation(low=0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -66,7 +68,7 @@ class Call:
         """Return what a call of a function does to its first argument, or None if the kernels do not know it."""
         if function in (F.relu, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_):
             in_place = function in (torch.relu_, torch.Tensor.relu_) or _given(arguments, named, 1, "inplace", False)
-            return cls(Activation(low=0.0), bool(in_place))
+            return cls(RELU, bool(in_place))
         if function is F.hardtanh:
             low, high = _given(arguments, named, 1, "min_val", -1.0), _given(arguments, named, 2, "max_val", 1.0)
             return cls(Activation(float(low), float(high)), bool(_given(arguments, named, 3, "inplace", False)))

@@ -4,6 +4,9 @@ Networks of depthwise convolutions spend half their time on normalising and clip
 cache. PyTorch does each by itself; here one pass measures, one normalises and clips, and the way back takes two more.
 Whether an activation let a value pass is computed again from the normalisation's input, so that nothing is kept for it.
 
+A network's own code may add maps to the output, and activate the sum. In training a layer may wait for that, and compute it
+in the same passes: pending.py. Its running statistics follow a batch when the output is first looked at.
+
 The kernels need a C compiler; without one, PyTorch's own layers stay.
 """
 
@@ -22,9 +25,9 @@ from torch import nn
 
 from bakeoff.errors import RunError
 from bakeoff.training.kernels import native
-from bakeoff.training.kernels.activation import NONE, Activation, Curve
+from bakeoff.training.kernels.activation import NONE, RELU, Activation, Curve
 from bakeoff.training.kernels.lanes import VALUES, source
-from bakeoff.training.kernels.pending import Pending, Source, settled, written_meanwhile
+from bakeoff.training.kernels.pending import Given, Pending, Source, settled
 
 CHUNK = 512
 """Rows that the kernels sum in float32: as in normalization.c."""
@@ -119,7 +122,8 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Normalise inputs of shape (batch, channels, height, width), by the batch in training."""
-        waits = self.training and self.waits and not (self._backward_hooks or self._backward_pre_hooks)
+        watched = bool(self._backward_hooks or self._backward_pre_hooks)
+        waits = self.training and self.waits and torch.is_grad_enabled() and not watched
         if waits and (joined := self._with_what_gives(inputs)) is not None:
             return Pending.of(inputs.shape, inputs.dtype, joined, self.activation)
         inputs = settled(inputs)
@@ -130,17 +134,15 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         if not self.training:
             return self._by_running_statistics(inputs)
-        batch = Batch(self, inputs)
-        if waits and torch.is_grad_enabled():
-            return Pending.of(inputs.shape, inputs.dtype, batch, self.activation)
-        return batch(None, self.activation)
+        batch = Batch(self, Given(inputs))
+        return Pending.of(inputs.shape, inputs.dtype, batch, self.activation) if waits else batch(None, self.activation)
 
     def _with_what_gives(self, inputs: torch.Tensor) -> Source | None:
         """Return what computes this layer together with its inputs, if they are not there yet and that can be done."""
         if not isinstance(inputs, Pending) or (known := inputs.source()) is None:
             return None
-        source, _ = known
-        return source.normalised_by(self, inputs) if isinstance(source, Normalisable) else None
+        giving, _ = known
+        return giving.normalised_by(self, inputs) if isinstance(giving, Normalisable) else None
 
     def _plain(self, inputs: torch.Tensor) -> torch.Tensor:
         output = super().forward(inputs)
@@ -158,8 +160,8 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
     def settings(self, inputs: torch.Tensor, activation: Activation) -> Layer:
         """Return what the kernels must know of this layer for such inputs, and what follows it."""
         channels = inputs.shape[1]
-        rows = inputs.numel() // channels
-        return Layer(rows, channels, activation.low, activation.high, self.momentum, self.eps)
+        low, high = (_rounded(bound, inputs.dtype) for bound in (activation.low, activation.high))
+        return Layer(inputs.numel() // channels, channels, low, high, self.momentum, self.eps)
 
     def parameters_with(self, kept: torch.Tensor) -> Parameters:
         """Return where the kernels find this layer's parameters and statistics, and may keep what the way back needs.
@@ -183,28 +185,22 @@ class Batch:
     """A batch that a layer is given in training."""
 
     layer: FusedBatchNorm2d
-    inputs: torch.Tensor
-    version: int = 0
+    inputs: Given
     counted: bool = False
     """Whether the running statistics have followed it."""
 
-    def __post_init__(self) -> None:
-        self.version = self.inputs._version
-
-    def check(self) -> None:
-        """Refuse inputs that have changed since they were given.
+    def values(self) -> torch.Tensor:
+        """Return the inputs.
 
         Raises:
-            RunError: If they have.
+            RunError: If they have changed since they were given.
         """
-        if self.inputs._version != self.version:
-            raise RunError(written_meanwhile("normalised"))
+        return self.inputs.value("normalised")
 
     def __call__(self, added: torch.Tensor | None, activation: Activation) -> torch.Tensor:
         """Return the batch normalised, with other maps added to it, and activated."""
-        self.check()
         layer = self.layer
-        output: torch.Tensor = _Normalization.apply(self.inputs, layer.weight, layer.bias, added, self, activation)
+        output: torch.Tensor = _Normalization.apply(self.values(), layer.weight, layer.bias, added, self, activation)
         self.counted = True
         return output
 
@@ -230,9 +226,7 @@ class _Normalization(torch.autograd.Function):
         if added is not None:
             added = added.contiguous(memory_format=torch.channels_last)
         kernels.forward(*_pointers(inputs, added, output, partial), layer.parameters_with(kept), settings)
-        # What clips has outputs that tell what it lets through, and the next layer keeps them anyway.
-        known = None if added is None or activation == NONE else output if activation.curve is None else added
-        ctx.save_for_backward(inputs, kept, known)
+        ctx.save_for_backward(inputs, kept, _told_by(activation, added, output))
         ctx.kernels, ctx.settings, ctx.plain = kernels, settings, activation == NONE
         return output
 
@@ -255,9 +249,28 @@ class _Normalization(torch.autograd.Function):
         )
 
 
+def _told_by(activation: Activation, added: torch.Tensor | None, output: torch.Tensor) -> torch.Tensor | None:
+    """Return what tells which gradient passes where something was added: what clips has outputs that tell it.
+
+    PyTorch keeps the outputs of a ReLU, too, and the next layer most often does, so that nobody writes into them. Of all else
+    a copy is kept.
+    """
+    if added is None or activation == NONE:
+        return None
+    if activation.curve is not None:
+        return added.clone()
+    return output if activation == RELU else output.clone()
+
+
 def _pointers(*tensors: torch.Tensor | None) -> Iterator[int | None]:
     """Yield where the kernels find each tensor, which must be kept until they are through; nothing for None."""
     return (None if tensor is None else tensor.data_ptr() for tensor in tensors)
+
+
+@cache
+def _rounded(value: float, dtype: torch.dtype) -> float:
+    """Return a number as maps of a dtype hold it."""
+    return float(torch.tensor(value, dtype=dtype))
 
 
 def partial_sums(settings: Layer) -> torch.Tensor:

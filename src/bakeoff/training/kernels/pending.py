@@ -48,11 +48,11 @@ class Pending(torch.Tensor):
 
     _source: Source
     _waits: bool
-    _added: torch.Tensor | None
-    _written: int
-    """Times that what is added had been written to."""
-
+    _added: Given | None
     _activation: Activation
+    _writes: int
+    """Times that something was computed in its place, less what the version of its values was when they were found."""
+
     _value: torch.Tensor | None
 
     @staticmethod
@@ -77,8 +77,8 @@ class Pending(torch.Tensor):
             device=torch.device("cpu"),
             requires_grad=True,
         )
-        pending._source, pending._activation, pending._waits, pending._value = source, activation, waits, None
-        pending._add(None)
+        pending._source, pending._waits, pending._added, pending._activation = source, waits, None, activation
+        pending._writes, pending._value = 0, None
         with torch._C.DisableTorchFunctionSubclass():
             pending.register_hook(_refuse_gradient)  # type: ignore[no-untyped-call]
         return pending
@@ -87,37 +87,36 @@ class Pending(torch.Tensor):
         """Return what the values are made of and what they end with, if they are not there yet and nothing is added."""
         return None if self._value is not None or self._added is not None else (self._source, self._activation)
 
-    def _add(self, added: torch.Tensor | None) -> None:
-        self._added, self._written = added, 0 if added is None else added._version
-
     @property
     def _is_open(self) -> bool:
         """Whether what is done next may still be computed with it."""
-        return self._waits and self._value is None and self._activation == NONE
+        return self._waits and self._value is None and self._activation == NONE and torch.is_grad_enabled()
 
     def _settled(self) -> torch.Tensor:
         """Return the values."""
         if self._value is None:
-            if self._added is not None and self._added._version != self._written:
-                raise RunError(written_meanwhile("added to a normalised one"))
-            with torch.enable_grad():
-                self._value = self._source(self._added, self._activation)
+            added = None if self._added is None else self._added.value("added to a normalised one")
+            with torch.inference_mode(False), torch.enable_grad():
+                self._value = self._source(added, self._activation)
+            self._writes -= _version(self._value)
             del self._source, self._added
         return self._value
 
     def _activated(self, call: Call) -> Pending:
         result = self if call.inplace else self._copy()
         result._activation = call.activation
+        result._writes += call.inplace
         return result
 
     def _plus(self, other: torch.Tensor, inplace: bool) -> Pending:
         result = self if inplace else self._copy()
-        result._add(other)
+        result._added = Given(other)
+        result._writes += inplace
         return result
 
     def _copy(self) -> Pending:
         copy = Pending.of(self.shape, self.dtype, self._source, self._activation)
-        copy._added, copy._written = self._added, self._written
+        copy._added = self._added
         return copy
 
     @classmethod
@@ -134,6 +133,45 @@ class Pending(torch.Tensor):
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> NoReturn:  # type: ignore[override]
         raise RunError(passed_over(str(func)))
+
+
+class Given:
+    """A tensor that was given to be read later."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+        self._writes = self._count()
+
+    def _count(self) -> int:
+        """Return how often it has been written to."""
+        if not isinstance(self.tensor, Pending):
+            return _version(self.tensor)
+        values = self.tensor._value
+        return self.tensor._writes + (0 if values is None else _version(values))
+
+    def check(self, what: str) -> None:
+        """Refuse a tensor that was written to since.
+
+        Args:
+            what: Is done with it, for the message.
+
+        Raises:
+            RunError: If it was.
+        """
+        if self._count() != self._writes:
+            raise RunError(
+                f"the network writes into a map that is {what} before that is computed; train with --no-tune"
+            )
+
+    def value(self, what: str) -> torch.Tensor:
+        """Return its values, once `check` has passed."""
+        self.check(what)
+        values: torch.Tensor = settled(self.tensor)
+        return values
+
+
+def _version(tensor: torch.Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def settled(value: Any) -> Any:
@@ -165,11 +203,6 @@ def _activation(function: Any, arguments: tuple[Any, ...], named: dict[str, Any]
     if call is None or not arguments or not isinstance(arguments[0], Pending) or not arguments[0]._is_open:
         return None
     return arguments[0]._activated(call)
-
-
-def written_meanwhile(what: str) -> str:
-    """Return what to say where maps have changed before they were needed."""
-    return f"the network writes into a map that is {what} before that is computed; train with --no-tune"
 
 
 def passed_over(function: str) -> str:

@@ -19,7 +19,7 @@
 
 typedef REAL line __attribute__((vector_size(REGISTER), aligned(sizeof(REAL))));
 
-#define BLOCK static inline __attribute__((always_inline)) void // made anew for each number of rows and lines
+#define EACH static inline __attribute__((always_inline)) void // made anew for each number of rows and lines
 
 // BODY(rows) for some rows at once, from row 0 to `all`, as many as there may be.
 #define EACH_ROWS(ALL, BODY)                                                                                           \
@@ -51,7 +51,7 @@ static inline void pack(const REAL *matrix, REAL *packed, long depth, long colum
   }
 }
 
-BLOCK multiply_block(const REAL *left, const REAL *packed, REAL *product, long depth, long columns, const int rows,
+EACH multiply_block(const REAL *left, const REAL *packed, REAL *product, long depth, long columns, const int rows,
                      const int lines) {
   line sums[MOST_ROWS][2];
   for (int row = 0; row < rows; row++)
@@ -77,7 +77,7 @@ static inline void multiply(const REAL *left, const REAL *packed, REAL *product,
   }
 }
 
-BLOCK accumulate_block(const REAL *left, const REAL *right, REAL *packed, long depth, long all_rows, long columns,
+EACH accumulate_block(const REAL *left, const REAL *right, REAL *packed, long depth, long all_rows, long columns,
                        const int rows, const int lines) {
   line sums[MOST_ROWS][2];
   for (int row = 0; row < rows; row++)
