@@ -110,6 +110,14 @@ def test_evaluation_uses_the_running_statistics(activation: type[nn.Module]) -> 
     torch.testing.assert_close(fused(inputs), plain(inputs))  # and where gradients may be asked for
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_other_channels_than_a_layer_has_are_refused_as_by_pytorch(channels: int) -> None:
+    fused = nn.Sequential(nn.BatchNorm2d(3))
+    install(fused)
+    with pytest.raises(RuntimeError, match="running_mean"):
+        fused(torch.zeros(2, channels, 4, 4))
+
+
 def test_a_single_value_a_channel_is_refused_as_by_pytorch() -> None:
     fused = nn.Sequential(nn.BatchNorm2d(3))
     install(fused)

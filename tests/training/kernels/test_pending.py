@@ -278,6 +278,21 @@ def test_what_was_added_may_be_written_to_afterwards() -> None:
     torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
 
 
+def test_a_shortcut_that_waits_itself_is_added_in_one_go(computed: list[tuple[bool, bool]]) -> None:
+    twin = waiting(nn.Sequential(normalization_of(24, torch.Generator()), normalization_of(24, torch.Generator())))
+    first, second = twin
+    shortcut = F.relu(first(maps((2, 24, 5, 5))))
+    settled(F.relu(shortcut + second(shortcut)))
+    assert computed == [(False, True), (True, True)]
+    assert isinstance(shortcut + second(shortcut), Pending)
+
+
+def test_bounds_the_wrong_way_round_are_refused_as_by_pytorch() -> None:
+    layer = waiting(nn.Sequential(normalization_of(24, torch.Generator())))
+    with pytest.raises(ValueError, match="greater than"):
+        F.hardtanh(layer(maps((2, 24, 5, 5))), 1.0, -1.0)
+
+
 class Doubled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: torch.Tensor) -> torch.Tensor:

@@ -40,7 +40,7 @@ class Activation:
 
     @property
     def clips(self) -> bool:
-        """Whether a value can be lost for good."""
+        """Whether there is a bound."""
         return (self.low, self.high) != (-math.inf, math.inf)
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
@@ -71,6 +71,8 @@ class Call:
             return cls(RELU, bool(in_place))
         if function is F.hardtanh:
             low, high = _given(arguments, named, 1, "min_val", -1.0), _given(arguments, named, 2, "max_val", 1.0)
+            if low > high:
+                return None  # which PyTorch refuses
             return cls(Activation(float(low), float(high)), bool(_given(arguments, named, 3, "inplace", False)))
         if function is F.relu6:
             return cls(Activation(0.0, 6.0), bool(_given(arguments, named, 1, "inplace", False)))

@@ -127,8 +127,13 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
         if waits and (joined := self._with_what_gives(inputs)) is not None:
             return Pending.of(inputs.shape, inputs.dtype, joined, self.activation)
         inputs = settled(inputs)
-        rows = inputs.numel() // inputs.shape[1]
-        served = inputs.device.type == "cpu" and inputs.dtype in VALUES and rows > 1
+        served = (
+            inputs.device.type == "cpu"
+            and inputs.dtype in VALUES
+            and inputs.ndim == 4
+            and inputs.shape[1] == self.num_features
+            and inputs.numel() // self.num_features > 1
+        )
         if not served or (not self.training and torch.is_grad_enabled()):
             return self._plain(inputs)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -252,8 +257,8 @@ class _Normalization(torch.autograd.Function):
 def _told_by(activation: Activation, added: torch.Tensor | None, output: torch.Tensor) -> torch.Tensor | None:
     """Return what tells which gradient passes where something was added: what clips has outputs that tell it.
 
-    PyTorch keeps the outputs of a ReLU, too, and the next layer most often does, so that nobody writes into them. Of all else
-    a copy is kept.
+    PyTorch keeps the outputs of a ReLU, too, and so does most often the next layer: a write into them is refused there as here.
+    Of other outputs, and of what was added before a curve, a copy is kept.
     """
     if added is None or activation == NONE:
         return None

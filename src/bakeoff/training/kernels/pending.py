@@ -25,7 +25,7 @@ class Source(Protocol):
     def __call__(self, added: torch.Tensor | None, activation: Activation) -> torch.Tensor:
         """Return the maps, with others added to them and then activated.
 
-        It is called at most once for each thing that is done with them.
+        It is called once for each thing that is done with them, by copies of a `Pending` that share it.
         """
         ...
 
@@ -43,7 +43,8 @@ class Pending(torch.Tensor):
     """A tensor without values, until they are asked for.
 
     Only Python asks. Functions that PyTorch calls past it, as those of `torch.autograd.Function` are, must be given what
-    `settled` returns.
+    `settled` returns. A gradient that reaches such a tensor is refused, but `torch.autograd.grad`, which asks for chosen
+    gradients alone, does not come by there.
     """
 
     _source: Source
@@ -51,7 +52,7 @@ class Pending(torch.Tensor):
     _added: Given | None
     _activation: Activation
     _writes: int
-    """Times that something was computed in its place, less what the version of its values was when they were found."""
+    """Counts what is computed in its place: as it is before there are values, afterwards with their version added."""
 
     _value: torch.Tensor | None
 
@@ -136,7 +137,7 @@ class Pending(torch.Tensor):
 
 
 class Given:
-    """A tensor that was given to be read later."""
+    """A tensor that was given to be read later. Writes through `.data` are not seen."""
 
     def __init__(self, tensor: torch.Tensor) -> None:
         self.tensor = tensor
@@ -185,11 +186,11 @@ def _addition(function: Any, arguments: tuple[Any, ...], named: dict[str, Any]) 
     if not (inplace or function in ADDITIONS) or named or len(arguments) != 2:
         return None
     for pending, other in (arguments,) if inplace else (arguments, reversed(arguments)):
-        if not isinstance(pending, Pending) or not isinstance(other, torch.Tensor):
+        if not isinstance(pending, Pending) or not isinstance(other, torch.Tensor) or pending is other:
             continue
-        other = settled(other)
         if pending._is_open and pending._added is None and _are_alike(pending, other):
-            return pending._plus(other, inplace)
+            values = settled(other)  # for which the other map may have been needed, too
+            return pending._plus(values, inplace) if pending._is_open and not values.is_inference() else None
     return None
 
 
