@@ -16,6 +16,7 @@ from bakeoff.training.convolution.algorithm import ALGORITHMS, LIBRARY, Algorith
 from bakeoff.training.convolution.depthwise import DEPTHWISE, LEAST_CHANNELS
 from bakeoff.training.convolution.geometry import Axis, Geometry, Pass
 from bakeoff.training.convolution.library import Library
+from bakeoff.training.convolution.phases import PHASES
 from bakeoff.training.convolution.tilewise import TILEWISE
 from bakeoff.training.convolution.winograd import WINOGRAD
 
@@ -120,8 +121,8 @@ def test_every_algorithm_of_ours_conforms_to_pytorch(geometry: Geometry) -> None
 @st.composite
 def winograd_geometries(draw: st.DrawFn) -> Geometry:
     """Those that Winograd's algorithm is for; drawn from all, they would be few."""
-    kernel = draw(st.sampled_from([3, 5]))
-    rows, columns = (Axis(draw(st.integers(3, 14)), kernel, 1, draw(st.integers(0, 5)), 1) for _ in range(2))
+    kernel = draw(st.sampled_from(list(winograd.TILES)))
+    rows, columns = (Axis(draw(st.integers(3, 20)), kernel, 1, draw(st.integers(0, 5)), 1) for _ in range(2))
     assume(min(rows.output, columns.output) >= 3)
     channels, outputs = draw(st.integers(1, 40)), draw(st.integers(1, 40))
     dtype = draw(st.sampled_from([torch.float32, torch.float64]))
@@ -156,11 +157,41 @@ def test_winograd_tile_by_tile_conforms_to_pytorch(geometry: Geometry) -> None:
     assert_conforms(geometry, [TILEWISE])
 
 
+@st.composite
+def strided_geometries(draw: st.DrawFn) -> Geometry:
+    """Those whose kernels reach several blocks of pixels, with pixels before the first block and behind the last."""
+    stride = draw(st.integers(2, 4))
+    kernel = draw(st.integers(stride + 1, 5 * stride))
+    rows, columns = (Axis(draw(st.integers(3, 40)), kernel, stride, draw(st.integers(0, 8)), 1) for _ in range(2))
+    assume(min(rows.output, columns.output) >= 3)
+    channels, outputs = draw(st.integers(1, 6)), draw(st.sampled_from([1, 5, 16, 32]))
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    return Geometry(draw(st.integers(1, 4)), channels, outputs, 1, rows, columns, dtype)
+
+
+@pytest.mark.usefixtures("_compiler")
+@given(strided_geometries())
+def test_winograd_over_the_phases_of_a_stride_conforms_to_pytorch(geometry: Geometry) -> None:
+    assert all(PHASES in serving(geometry, task) for task in Pass)
+    assert_conforms(geometry, [PHASES])
+
+
+TILES = [(taps, tile) for taps, tiles in winograd.TILES.items() for tile in tiles]
+
+
+def has_tile(geometry: Geometry, task: Pass, tile: int) -> bool:
+    return winograd.transforms_for(geometry, task).tile == tile
+
+
 @pytest.mark.usefixtures("_compiler")
 @pytest.mark.parametrize("algorithm", [WINOGRAD, TILEWISE], ids=lambda algorithm: algorithm.name)
-def test_winograd_rounds_as_float32_does_within_a_factor(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize(("taps", "tile"), TILES)
+def test_winograd_rounds_as_float32_does_within_a_factor(algorithm: Algorithm, taps: int, tile: int) -> None:
     """Held against the format's own step: the library's error is half as large on one processor as on another."""
-    geometry = square(16, 64, 64, 16, 3, 1, 1)
+    sizes = (square(16, 64, 64, size, taps, 1, taps // 2) for size in (*range(16, 64), *range(4, 16)))
+    geometry = next(
+        one for one in sizes if has_tile(one, Pass.FORWARD, tile) and has_tile(one, Pass.INPUT_GRADIENT, tile)
+    )
     for task, expected in reference(geometry).items():
         error = (computed(algorithm, geometry, task).double() - expected).square().mean().sqrt()
         assert error < 32 * torch.finfo(torch.float32).eps * expected.square().mean().sqrt(), task
@@ -279,7 +310,7 @@ def test_each_algorithm_serves_a_geometry_it_is_made_for() -> None:
     ]
     assert "spread" in [algorithm.name for algorithm in serving(strided, Pass.INPUT_GRADIENT)]
     assert "spread" not in [algorithm.name for algorithm in serving(strided, Pass.FORWARD)]
-    assert len(ALGORITHMS) == 8
+    assert len(ALGORITHMS) == 9
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from typing import Protocol
 
 import torch
 
-from bakeoff.training.convolution import depthwise, winograd
+from bakeoff.training.convolution import depthwise, phases, winograd
 from bakeoff.training.convolution.dense import DENSE
 from bakeoff.training.convolution.depthwise import DEPTHWISE
 from bakeoff.training.convolution.geometry import Geometry, Pass
 from bakeoff.training.convolution.library import CHANNELS_LAST, PLANAR
 from bakeoff.training.convolution.matmul import MATMUL
+from bakeoff.training.convolution.phases import PHASES
 from bakeoff.training.convolution.spread import SPREAD
 from bakeoff.training.convolution.tilewise import TILEWISE
 from bakeoff.training.convolution.winograd import WINOGRAD
@@ -48,7 +49,8 @@ LIBRARY: Algorithm = CHANNELS_LAST
 """What PyTorch would do: it serves everything, and stays where nothing else is clearly faster."""
 
 ALGORITHMS: dict[str, Algorithm] = {
-    algorithm.name: algorithm for algorithm in (LIBRARY, PLANAR, MATMUL, DENSE, SPREAD, DEPTHWISE, WINOGRAD, TILEWISE)
+    algorithm.name: algorithm
+    for algorithm in (LIBRARY, PLANAR, MATMUL, DENSE, SPREAD, DEPTHWISE, WINOGRAD, TILEWISE, PHASES)
 }
 
 
@@ -61,6 +63,7 @@ COMPILED: dict[str, Callable[[], str | None]] = {
     DEPTHWISE.name: depthwise.unavailable,
     WINOGRAD.name: winograd.unavailable,
     TILEWISE.name: winograd.unavailable,
+    PHASES.name: phases.unavailable,
 }
 """The algorithms that need a compiler, each with what says why it cannot be had here; asking compiles it."""
 

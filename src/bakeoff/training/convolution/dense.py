@@ -46,11 +46,13 @@ class Dense:
             geometry.rows.size * geometry.columns.size,
             channels,
         )
-        gathered = whole.new_zeros(outputs, height * width, channels)
+        gathered = whole.new_zeros(
+            outputs, height * width, channels, dtype=torch.promote_types(whole.dtype, torch.float32)
+        )
         for tap, pairs in enumerate(_pairs(geometry)):
             for place, pixel in pairs:
                 gathered[:, tap] += whole[place, :, pixel]
-        return gathered.view(outputs, height, width, channels).permute(0, 3, 1, 2)
+        return gathered.to(whole.dtype).view(outputs, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _pictures(maps: torch.Tensor) -> torch.Tensor:

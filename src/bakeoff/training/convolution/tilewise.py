@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 from bakeoff.training.convolution.geometry import Geometry, Pass
-from bakeoff.training.convolution.winograd import Maps, Winograd, interpolated, transforms_for
+from bakeoff.training.convolution.winograd import Maps, Transforms, Winograd, interpolated, transforms_for
 
 TILES_AT_ONCE = 36
 """A multiple of the rows of a product that are computed at once."""
@@ -39,17 +39,17 @@ class Tilewise(Winograd):
         return (
             geometry.channels % CHANNELS == geometry.outputs % CHANNELS == 0
             and super().serves(geometry, task)
-            and _bytes_of_kernels(geometry) <= LARGEST_KERNELS
+            and _bytes_of_kernels(geometry, task) <= LARGEST_KERNELS
         )
 
     def weight_gradient(self, gradient: torch.Tensor, inputs: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the gradient of the weight from that of the output."""
-        transforms, slices = transforms_for(geometry), _slices(geometry)
+        transforms, slices = transforms_for(geometry, Pass.WEIGHT_GRADIENT), _slices(geometry)
         threads = min(torch.get_num_threads(), slices)
         sums = gradient.new_zeros(slices, transforms.points**2, geometry.outputs, geometry.channels)
-        tensors = (inputs, gradient, sums, _scratch(gradient, geometry, threads))
+        tensors = (inputs, gradient, sums, _scratch(sums, threads))
         padding = geometry.rows.padding, geometry.columns.padding
-        tiles = _tiles(geometry, geometry.input_shape, padding, geometry.output_shape)
+        tiles = _tiles(transforms, geometry.input_shape, padding, geometry.output_shape)
         transforms.library.gather(*(one.data_ptr() for one in tensors), threads, slices, TILES_AT_ONCE, *tiles)
         packed, values = sums.sum(0), torch.empty_like(sums[0])
         transforms.library.unpack_kernels(packed.data_ptr(), values.data_ptr(), geometry.channels, geometry.outputs)
@@ -60,48 +60,48 @@ class Tilewise(Winograd):
         maps: torch.Tensor,
         kernels: torch.Tensor,
         padding: tuple[int, int],
-        geometry: Geometry,
+        transforms: Transforms,
         shape: tuple[int, int, int, int],
     ) -> torch.Tensor:
-        transforms, threads = transforms_for(geometry), torch.get_num_threads()
+        threads = torch.get_num_threads()
         _, channels, outputs = kernels.shape
         packed = kernels.new_empty(kernels.shape)
         transforms.library.pack_kernels(kernels.data_ptr(), packed.data_ptr(), channels, outputs, *kernels.stride()[1:])
         written = torch.empty(shape, dtype=maps.dtype, memory_format=torch.channels_last)
-        tensors = (maps, packed, written, _scratch(maps, geometry, threads))
-        tiles = _tiles(geometry, (*maps.shape,), padding, shape)
+        tensors = (maps, packed, written, _scratch(packed, threads))
+        tiles = _tiles(transforms, (*maps.shape,), padding, shape)
         transforms.library.convolve(*(one.data_ptr() for one in tensors), threads, TILES_AT_ONCE, *tiles)
         return written
 
 
-def _bytes_of_kernels(geometry: Geometry) -> int:
-    points = transforms_for(geometry).points
+def _bytes_of_kernels(geometry: Geometry, task: Pass) -> int:
+    points = transforms_for(geometry, task).points
     return points**2 * geometry.channels * geometry.outputs * geometry.dtype.itemsize
 
 
 def _slices(geometry: Geometry) -> int:
     """Return in how many parts the weight's gradient is summed."""
     fewest, slices = SLICES
-    while slices > fewest and slices * _bytes_of_kernels(geometry) > BYTES_OF_SUMS:
+    while slices > fewest and slices * _bytes_of_kernels(geometry, Pass.WEIGHT_GRADIENT) > BYTES_OF_SUMS:
         slices //= 2
     return slices
 
 
-def _scratch(like: torch.Tensor, geometry: Geometry, threads: int) -> torch.Tensor:
-    """Return room for the tiles that each thread has under way."""
-    values = transforms_for(geometry).points ** 2
-    return like.new_empty(threads, TILES_AT_ONCE, values, geometry.channels + geometry.outputs)
+def _scratch(kernels: torch.Tensor, threads: int) -> torch.Tensor:
+    """Return room for the tiles that each thread has under way, of kernels of shape (..., points x points, inputs, outputs)."""
+    *_, values, one, other = kernels.shape
+    return kernels.new_empty(threads, TILES_AT_ONCE, values, one + other)
 
 
 def _tiles(
-    geometry: Geometry,
+    transforms: Transforms,
     read: tuple[int, int, int, int],
     padding: tuple[int, int],
     written: tuple[int, int, int, int],
 ) -> tuple[Maps, Maps]:
     """Return how maps that are read and those that are written, by their shapes, are divided into the same tiles."""
     batch, channels, height, width = written
-    tiles = transforms_for(geometry).tiles(written)
+    tiles = transforms.tiles(written)
     return Maps(batch, read[2], read[3], read[1], *tiles, *padding), Maps(batch, height, width, channels, *tiles, 0, 0)
 
 

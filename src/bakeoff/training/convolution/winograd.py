@@ -1,9 +1,12 @@
-"""Winograd's minimal filtering: a 3x3 or 5x5 convolution with 2 to 4 times fewer multiplications.
+"""Winograd's minimal filtering: a convolution of 2x2 to 5x5 taps with 2 to 6 times fewer multiplications.
 
 A tile of TILE x TILE outputs is a small convolution, which is computed as polynomials are multiplied: evaluate inputs
 and kernel at POINTS = TILE + TAPS - 1 points, multiply value by value, interpolate (Lavin & Gray 2016, "Fast Algorithms
 for Convolutional Neural Networks"). Over channels the values become POINTS x POINTS matrix products. The gradients are
 the transposed computations. cuDNN does the same on a GPU.
+
+Larger tiles need fewer multiplications, unless too much of the last ones lies outside the map: which tile is best depends on
+the size of the map.
 
 The price is rounding: a few times the library's error in float32, with points chosen for accuracy. Evaluation and
 interpolation need a C compiler, since as PyTorch calls they would take longer than they save.
@@ -21,12 +24,23 @@ import torch
 from bakeoff.training.convolution.geometry import Geometry, Pass
 from bakeoff.training.kernels import native
 
-EVALUATED_AT = (0.0, 1.0, -1.0, 0.5, -2.0)
-"""The points, besides infinity: among those of small fractions the most accurate (Barabasz et al. 2020, "Error Analysis
-and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", table 1)."""
+EVALUATED_AT = {
+    5: (0.0, 1.0, -3 / 5, -5 / 3),
+    6: (0.0, 2 / 3, -2 / 3, 3 / 2, -3 / 2),
+    7: (0.0, 1.0, 2 / 5, 5 / 2, -3 / 4, -4 / 3),
+}
+"""The points besides infinity, by how many there are in all: among those of small fractions the ones that multiply the rounding
+of the products least on their way to outputs and weights. Which matter is shown by Barabasz et al. 2020, "Error Analysis and
+Improving the Accuracy of Winograd Convolution for Deep Neural Networks"."""
 
-TILES = {3: 4, 5: 2}
-"""Outputs a side of a tile by taps a side of the kernel: the points are the same."""
+TILES = {2: (4,), 3: (3, 4, 5), 4: (3, 4), 5: (2, 3)}
+"""Outputs a side of the tiles there are, by taps a side of the kernel."""
+
+TILES_FOR_WEIGHTS = {**TILES, 5: (2,)}
+"""Those for the gradient of the weight: in that of 5x5 taps the outermost would be rounded twice as much as any with larger ones."""
+
+WORTHWHILE = 0.8
+"""Share of a smaller tile's multiplications that a larger one must keep below, since it rounds more."""
 
 SOURCES = (
     ("bakeoff.training.convolution", "winograd.c"),
@@ -48,7 +62,7 @@ LEAST_SIDE = 3
 
 
 class Winograd:
-    """Convolutions in one group at stride 1 with a square kernel of 3 or 5 taps a side."""
+    """Convolutions in one group at stride 1 with a square kernel of 2 to 5 taps a side."""
 
     name = "winograd"
 
@@ -68,21 +82,23 @@ class Winograd:
     def forward(self, inputs: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the output, without a bias."""
         padding = geometry.rows.padding, geometry.columns.padding
-        kernels = _evaluated(weight, transforms_for(geometry).kernel)
-        return self._convolved(inputs, kernels.transpose(1, 2), padding, geometry, geometry.output_shape)
+        transforms = transforms_for(geometry, Pass.FORWARD)
+        kernels = _evaluated(weight, transforms.kernel)
+        return self._convolved(inputs, kernels.transpose(1, 2), padding, transforms, geometry.output_shape)
 
     def input_gradient(self, gradient: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the gradient of the inputs from that of the output: a convolution with the kernel turned round."""
         rows, columns = (axis.kernel - 1 - axis.padding for axis in (geometry.rows, geometry.columns))
-        kernels = _evaluated(weight, transforms_for(geometry).kernel.flip(1))
-        return self._convolved(gradient, kernels, (rows, columns), geometry, geometry.input_shape)
+        transforms = transforms_for(geometry, Pass.INPUT_GRADIENT)
+        kernels = _evaluated(weight, transforms.kernel.flip(1))
+        return self._convolved(gradient, kernels, (rows, columns), transforms, geometry.input_shape)
 
     def weight_gradient(self, gradient: torch.Tensor, inputs: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return the gradient of the weight from that of the output."""
-        tiling = _Tiling.of(geometry, geometry.output_shape)
+        tiling = _Tiling.of(transforms_for(geometry, Pass.WEIGHT_GRADIENT), geometry.output_shape)
         padding = geometry.rows.padding, geometry.columns.padding
         values = gradient.new_empty(tiling.transforms.points**2, geometry.outputs, geometry.channels)
-        for part in tiling.parts(geometry):
+        for part in tiling.parts(geometry.batch, geometry.channels, geometry.outputs):
             of_gradient = tiling.cut("cut_gradients", gradient[part], (0, 0)).transpose(1, 2)
             of_inputs = tiling.cut("cut_inputs", inputs[part], padding)
             torch.baddbmm(values, of_gradient, of_inputs, beta=0 if part.start == 0 else 1, out=values)
@@ -93,13 +109,13 @@ class Winograd:
         maps: torch.Tensor,
         kernels: torch.Tensor,
         padding: tuple[int, int],
-        geometry: Geometry,
+        transforms: Transforms,
         shape: tuple[int, int, int, int],
     ) -> torch.Tensor:
         """Return maps of a shape that kernels, of shape (points x points, channels, outputs), make of others."""
-        tiling = _Tiling.of(geometry, shape)
+        tiling = _Tiling.of(transforms, shape)
         pixels = maps.new_empty(shape[0], *shape[2:], shape[1])
-        for part in tiling.parts(geometry):
+        for part in tiling.parts(shape[0], *kernels.shape[1:]):
             values = torch.bmm(tiling.cut("cut_inputs", maps[part], padding), kernels)
             tiling.join(values, pixels[part])
         return pixels.permute(0, 3, 1, 2)
@@ -109,7 +125,7 @@ class Winograd:
 def unavailable(dtype: torch.dtype = torch.float32) -> str | None:
     """Return why this machine cannot compute this way, or None if it can."""
     try:
-        transforms_of(3, dtype)
+        transforms_of(3, 4, dtype)
     except native.UnavailableError as error:
         return str(error)
     return None
@@ -144,19 +160,29 @@ class Transforms:
         return -(-shape[2] // self.tile), -(-shape[3] // self.tile)
 
 
-def transforms_for(geometry: Geometry) -> Transforms:
-    """Return the transforms for a geometry that is served."""
-    return transforms_of(geometry.rows.kernel, geometry.dtype)
+def transforms_for(geometry: Geometry, task: Pass) -> Transforms:
+    """Return the transforms by which a pass that is served needs few multiplications."""
+    taps = geometry.rows.kernel
+    written = geometry.input_shape if task is Pass.INPUT_GRADIENT else geometry.output_shape
+    best, *larger = (TILES_FOR_WEIGHTS if task is Pass.WEIGHT_GRADIENT else TILES)[taps]
+    for tile in larger:
+        if _multiplications(tile, taps, written) < WORTHWHILE * _multiplications(best, taps, written):
+            best = tile
+    return transforms_of(taps, best, geometry.dtype)
+
+
+def _multiplications(tile: int, taps: int, shape: tuple[int, int, int, int]) -> int:
+    """Return how many one channel of a map of a shape takes."""
+    return -(-shape[2] // tile) * -(-shape[3] // tile) * (tile + taps - 1) ** 2
 
 
 @cache
-def transforms_of(taps: int, dtype: torch.dtype) -> Transforms:
-    """Return the transforms of kernels of so many taps a side.
+def transforms_of(taps: int, tile: int, dtype: torch.dtype) -> Transforms:
+    """Return the transforms of kernels of so many taps a side, for tiles of so many outputs a side.
 
     Raises:
         native.UnavailableError: If they cannot be compiled here.
     """
-    tile = TILES[taps]
     points = tile + taps - 1
     outputs, kernel = _evaluation(points, tile), _evaluation(points, taps)
     inputs = torch.linalg.inv(_evaluation(points, points)).t()
@@ -183,7 +209,7 @@ def _number(value: float) -> str:
 def _evaluation(points: int, coefficients: int) -> torch.Tensor:
     """Return the matrix that evaluates polynomials at all points, the last being infinity."""
     powers = torch.arange(coefficients, dtype=torch.float64)
-    finite = torch.tensor(EVALUATED_AT[: points - 1], dtype=torch.float64)[:, None] ** powers
+    finite = torch.tensor(EVALUATED_AT[points], dtype=torch.float64)[:, None] ** powers
     infinite = torch.zeros(1, coefficients, dtype=torch.float64)
     infinite[0, -1] = 1
     return torch.cat([finite, infinite])
@@ -196,21 +222,17 @@ class _Tiling:
     transforms: Transforms
     down: int
     across: int
-    size: int
-    """Bytes of a number."""
 
     @classmethod
-    def of(cls, geometry: Geometry, shape: tuple[int, int, int, int]) -> _Tiling:
-        transforms = transforms_for(geometry)
-        return cls(transforms, *transforms.tiles(shape), geometry.dtype.itemsize)
+    def of(cls, transforms: Transforms, shape: tuple[int, int, int, int]) -> _Tiling:
+        return cls(transforms, *transforms.tiles(shape))
 
-    def parts(self, geometry: Geometry) -> list[slice]:
+    def parts(self, batch: int, channels: int, outputs: int) -> list[slice]:
         """Return slices of the batch whose transformed maps stay in the cache, or are much larger than the kernels."""
-        point = self.transforms.points**2 * self.size
-        picture = point * self.down * self.across * (geometry.channels + geometry.outputs)
-        kernels = point * geometry.channels * geometry.outputs
-        step = max(1, max(WORKING_SET, KERNELS_EACH_TIME * kernels) // picture)
-        return [slice(start, min(start + step, geometry.batch)) for start in range(0, geometry.batch, step)]
+        point = self.transforms.points**2 * self.transforms.kernel.itemsize
+        picture = point * self.down * self.across * (channels + outputs)
+        step = max(1, max(WORKING_SET, KERNELS_EACH_TIME * point * channels * outputs) // picture)
+        return [slice(start, min(start + step, batch)) for start in range(0, batch, step)]
 
     def cut(self, function: str, maps: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
         """Return the transformed tiles of maps, shape (points x points, tiles, channels)."""
