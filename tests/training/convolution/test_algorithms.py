@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -112,8 +112,13 @@ def assert_conforms(geometry: Geometry, algorithms: Collection[Algorithm] = tupl
 OURS = [algorithm for algorithm in ALGORITHMS.values() if not isinstance(algorithm, Library)]
 
 
+SUMMED_IN_BFLOAT16 = Geometry(4, 1, 4, 1, Axis(9, 1, 1, 1, 1), Axis(7, 4, 1, 1, 1), torch.bfloat16)
+"""Where `dense` was once further off than one rounding, since it added up a tap's gradient in bfloat16."""
+
+
 @settings(max_examples=200)
 @given(geometries())
+@example(SUMMED_IN_BFLOAT16)
 def test_every_algorithm_of_ours_conforms_to_pytorch(geometry: Geometry) -> None:
     assert_conforms(geometry, OURS)
 

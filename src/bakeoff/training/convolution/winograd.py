@@ -55,7 +55,10 @@ WORKING_SET = 2**23
 """Bytes of transformed inputs and outputs at once: pictures are taken in parts that stay in the processor's cache."""
 
 KERNELS_EACH_TIME = 4
-"""Times the bytes of the transformed kernels that a part has at least: all of them are fetched anew for each part."""
+"""Times the bytes of the transformed kernels that a part may have: all of them are fetched anew for each part."""
+
+LARGEST_PART = 2**27
+"""Bytes that a part may have at most, whatever its kernels have."""
 
 LEAST_SIDE = 3
 """Pixels of a map's side below which a tile is mostly empty."""
@@ -231,7 +234,8 @@ class _Tiling:
         """Return slices of the batch whose transformed maps stay in the cache, or are much larger than the kernels."""
         point = self.transforms.points**2 * self.transforms.kernel.itemsize
         picture = point * self.down * self.across * (channels + outputs)
-        step = max(1, max(WORKING_SET, KERNELS_EACH_TIME * point * channels * outputs) // picture)
+        room = max(WORKING_SET, min(LARGEST_PART, KERNELS_EACH_TIME * point * channels * outputs))
+        step = max(1, room // picture)
         return [slice(start, min(start + step, batch)) for start in range(0, batch, step)]
 
     def cut(self, function: str, maps: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
