@@ -55,6 +55,13 @@ def tensors(geometry: Geometry) -> tuple[torch.Tensor, torch.Tensor, torch.Tenso
     return inputs, weight, gradient
 
 
+def square(
+    batch: int, inputs: int, outputs: int, size: int, kernel: int, stride: int, padding: int, groups: int = 1
+) -> Geometry:
+    axis = Axis(size, kernel, stride, padding, 1)
+    return Geometry(batch, inputs, outputs, groups, axis, axis, torch.float32)
+
+
 def reference(geometry: Geometry) -> dict[Pass, torch.Tensor]:
     """What PyTorch gives in float64, through its own autograd."""
     inputs, weight, gradient = (tensor.double() for tensor in tensors(geometry))
@@ -165,38 +172,66 @@ def test_winograd_tile_by_tile_conforms_to_pytorch(geometry: Geometry) -> None:
 @st.composite
 def strided_geometries(draw: st.DrawFn) -> Geometry:
     """Those whose kernels reach several blocks of pixels, with pixels before the first block and behind the last."""
-    stride = draw(st.integers(2, 4))
-    kernel = draw(st.integers(stride + 1, 5 * stride))
-    rows, columns = (Axis(draw(st.integers(3, 40)), kernel, stride, draw(st.integers(0, 8)), 1) for _ in range(2))
+    stride, reached = draw(st.integers(2, 5)), draw(st.sampled_from(list(winograd.TILES)))
+    kernels = st.integers((reached - 1) * stride + 1, reached * stride)
+    rows, columns = (
+        Axis(draw(st.integers(3, 40)), draw(kernels), stride, draw(st.integers(0, 8)), 1) for _ in range(2)
+    )
     assume(min(rows.output, columns.output) >= 3)
-    channels, outputs = draw(st.integers(1, 6)), draw(st.sampled_from([1, 5, 16, 32]))
+    channels, outputs = draw(st.integers(1, 17)), draw(st.sampled_from([1, 5, 16, 32]))
     dtype = draw(st.sampled_from([torch.float32, torch.float64]))
     return Geometry(draw(st.integers(1, 4)), channels, outputs, 1, rows, columns, dtype)
 
 
+OF_ANOTHER_WIDTH = Geometry(2, 3, 16, 1, Axis(9, 3, 2, 1, 1), Axis(10, 4, 2, 1, 1), torch.float32)
+"""A kernel that fills its last blocks in one direction alone."""
+
+
 @pytest.mark.usefixtures("_compiler")
 @given(strided_geometries())
+@example(OF_ANOTHER_WIDTH)
 def test_winograd_over_the_phases_of_a_stride_conforms_to_pytorch(geometry: Geometry) -> None:
     assert all(PHASES in serving(geometry, task) for task in Pass)
     assert_conforms(geometry, [PHASES])
 
 
-TILES = [(taps, tile) for taps, tiles in winograd.TILES.items() for tile in tiles]
+@pytest.mark.parametrize(
+    ("size", "taps", "task", "tile"),
+    [
+        (32, 3, Pass.FORWARD, 4),
+        (13, 3, Pass.FORWARD, 5),  # three tiles where smaller ones would be four
+        (14, 3, Pass.WEIGHT_GRADIENT, 5),
+        (6, 3, Pass.FORWARD, 3),
+        (7, 3, Pass.FORWARD, 4),
+        (55, 3, Pass.FORWARD, 4),  # 5 would save less than a fifth
+        (27, 5, Pass.INPUT_GRADIENT, 3),
+        (27, 5, Pass.WEIGHT_GRADIENT, 2),  # for its rounding
+    ],
+)
+def test_maps_have_the_tile_that_takes_fewest_multiplications(size: int, taps: int, task: Pass, tile: int) -> None:
+    assert winograd.tile_for(square(2, 16, 16, size, taps, 1, taps // 2), task) == tile
 
 
-def has_tile(geometry: Geometry, task: Pass, tile: int) -> bool:
-    return winograd.transforms_for(geometry, task).tile == tile
+def of_tile(taps: int, tile: int, channels: int = 64) -> Geometry:
+    """A geometry that is computed with a tile but for its weight's gradient, on maps of 16 pixels or more if any has it."""
+    for size in (*range(16, 64), *range(4, 16)):
+        geometry = square(16, channels, channels, size, taps, 1, taps // 2)
+        if all(winograd.tile_for(geometry, task) == tile for task in (Pass.FORWARD, Pass.INPUT_GRADIENT)):
+            return geometry
+    raise AssertionError(f"no map has {tile}x{tile} tiles under {taps}x{taps} taps")
+
+
+EVERY_TILE = pytest.mark.parametrize(
+    ("taps", "tile"), [(taps, tile) for taps, tiles in winograd.TILES.items() for tile in tiles]
+)
 
 
 @pytest.mark.usefixtures("_compiler")
 @pytest.mark.parametrize("algorithm", [WINOGRAD, TILEWISE], ids=lambda algorithm: algorithm.name)
-@pytest.mark.parametrize(("taps", "tile"), TILES)
+@EVERY_TILE
 def test_winograd_rounds_as_float32_does_within_a_factor(algorithm: Algorithm, taps: int, tile: int) -> None:
     """Held against the format's own step: the library's error is half as large on one processor as on another."""
-    sizes = (square(16, 64, 64, size, taps, 1, taps // 2) for size in (*range(16, 64), *range(4, 16)))
-    geometry = next(
-        one for one in sizes if has_tile(one, Pass.FORWARD, tile) and has_tile(one, Pass.INPUT_GRADIENT, tile)
-    )
+    geometry = of_tile(taps, tile)
     for task, expected in reference(geometry).items():
         error = (computed(algorithm, geometry, task).double() - expected).square().mean().sqrt()
         assert error < 32 * torch.finfo(torch.float32).eps * expected.square().mean().sqrt(), task
@@ -204,13 +239,23 @@ def test_winograd_rounds_as_float32_does_within_a_factor(algorithm: Algorithm, t
 
 @pytest.mark.usefixtures("_compiler")
 @pytest.mark.parametrize("algorithm", [WINOGRAD, TILEWISE], ids=lambda algorithm: algorithm.name)
-def test_winograd_hides_no_number_that_is_none(algorithm: Algorithm) -> None:
-    geometry = square(2, 16, 16, 8, 3, 1, 1)
-    inputs, weight, _ = tensors(geometry)
+@EVERY_TILE
+def test_winograd_hides_no_number_that_is_none(algorithm: Algorithm, taps: int, tile: int) -> None:
+    geometry = of_tile(taps, tile, channels=16)
+    inputs, weight, gradient = tensors(geometry)
     inputs[1, 2, 3, 3] = torch.nan
     output = algorithm.forward(inputs, weight, geometry)
-    assert output[1, :, 2:5, 2:5].isnan().all()
+    assert output[1, :, 3, 3].isnan().all()
     assert output[0].isfinite().all()
+    to_weight = algorithm.weight_gradient(gradient, inputs, geometry)
+    assert to_weight[:, 2].isnan().all()
+    assert to_weight[:, 3].isfinite().all()
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_an_empty_batch_is_the_librarys() -> None:
+    for geometry in (square(0, 16, 16, 8, 3, 1, 1), square(0, 3, 16, 32, 7, 2, 3)):
+        assert not {WINOGRAD, TILEWISE, PHASES} & {one for task in Pass for one in serving(geometry, task)}
 
 
 @pytest.mark.usefixtures("_compiler")
@@ -219,6 +264,7 @@ def test_winograd_gives_the_same_bits_each_time_whatever_the_parts_of_the_batch(
 ) -> None:
     geometry = square(5, 20, 12, 9, 3, 1, 1)
     outputs = []
+    monkeypatch.setattr(winograd, "LARGEST_PART", 1)
     for bytes_at_once in (1, 1, 2**23):
         monkeypatch.setattr(winograd, "WORKING_SET", bytes_at_once)
         outputs.append([computed(WINOGRAD, geometry, task) for task in Pass])
@@ -249,10 +295,22 @@ def test_depthwise_conforms_to_pytorch(geometry: Geometry, whole: bool) -> None:
     assert_conforms(geometry, [DEPTHWISE])
 
 
+def sums_of_our_own() -> list[tuple[Algorithm, Geometry]]:
+    """Algorithms with geometries that they compute without the library's products."""
+    tilewise = [
+        (TILEWISE, replace(of_tile(taps, tile, channels=48), batch=3))
+        for taps, tiles in winograd.TILES.items()
+        for tile in tiles
+    ]
+    stem = square(3, 3, 32, 64, 11, 4, 2)
+    return [(DEPTHWISE, square(20, 40, 40, 9, 5, 2, 2, groups=40)), *tilewise, (PHASES, stem)]
+
+
 @pytest.mark.usefixtures("_compiler")
-@pytest.mark.parametrize("algorithm", [DEPTHWISE, TILEWISE], ids=lambda algorithm: algorithm.name)
-def test_compiled_sums_are_the_same_bits_with_any_number_of_threads(algorithm: Algorithm) -> None:
-    geometry = square(20, 40, 40, 9, 5, 2, 2, groups=40) if algorithm is DEPTHWISE else square(20, 48, 32, 9, 5, 1, 2)
+@pytest.mark.parametrize(
+    ("algorithm", "geometry"), sums_of_our_own(), ids=lambda one: one.key if isinstance(one, Geometry) else one.name
+)
+def test_compiled_sums_are_the_same_bits_with_any_number_of_threads(algorithm: Algorithm, geometry: Geometry) -> None:
     threads, outputs = torch.get_num_threads(), []
     try:
         for number in (1, 2, 3):
@@ -275,13 +333,6 @@ def test_depthwise_hides_no_number_that_is_none() -> None:
     to_weight = DEPTHWISE.weight_gradient(gradient, inputs, geometry)
     assert to_weight[2].isnan().all()
     assert int(to_weight.isnan().sum()) == 9
-
-
-def square(
-    batch: int, inputs: int, outputs: int, size: int, kernel: int, stride: int, padding: int, groups: int = 1
-) -> Geometry:
-    axis = Axis(size, kernel, stride, padding, 1)
-    return Geometry(batch, inputs, outputs, groups, axis, axis, torch.float32)
 
 
 @pytest.mark.parametrize(

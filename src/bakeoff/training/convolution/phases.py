@@ -2,20 +2,21 @@
 
 A kernel that moves `stride` pixels at a time meets each pixel at one phase: the pixel's place in blocks of stride x stride. With
 a block's pixels as channels of one, the convolution has stride 1 and as many taps a side as the kernel reaches blocks. An 11x11
-kernel at stride 4 becomes a 3x3 one of 16 times the channels; the taps that are added, up to a whole block, are zero, and
-cost less than Winograd's way saves.
+kernel at stride 4 becomes a 3x3 one of 16 times the channels. The taps that are added, up to a whole block, are zero; where they
+cost less than Winograd's way saves is found by measuring.
 """
 
 from __future__ import annotations
 
 import ctypes
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 import torch
 from torch.nn import functional as F
 
+from bakeoff.training.convolution import winograd
 from bakeoff.training.convolution.geometry import Axis, Geometry, Pass
 from bakeoff.training.convolution.tilewise import CHANNELS, TILEWISE
 from bakeoff.training.convolution.winograd import REALS, WINOGRAD, Winograd
@@ -23,7 +24,7 @@ from bakeoff.training.kernels import native
 
 
 class Phases:
-    """Strided convolutions in one group with a square kernel that reaches 2 to 5 blocks."""
+    """Strided convolutions in one group whose kernel reaches as many blocks down as across, 2 to 5."""
 
     name = "phases"
 
@@ -35,7 +36,7 @@ class Phases:
             and rows.stride == columns.stride > 1
             and rows.dilation == columns.dilation == 1
             and WINOGRAD.serves(_by_blocks(geometry), task)
-            and unavailable() is None
+            and _own_unavailable(geometry.dtype) is None
         )
 
     def forward(self, inputs: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
@@ -59,6 +60,7 @@ def _way(geometry: Geometry, task: Pass) -> Winograd:
     return TILEWISE if TILEWISE.serves(blocks, task) else WINOGRAD
 
 
+@lru_cache(maxsize=256)
 def _by_blocks(geometry: Geometry) -> Geometry:
     """Return the convolution at stride 1 that a strided one is over blocks of pixels.
 
@@ -104,19 +106,22 @@ def _library(dtype: torch.dtype) -> ctypes.CDLL:
 
 
 @cache
-def unavailable() -> str | None:
-    """Return why this machine cannot compute this way, or None if it can."""
+def _own_unavailable(dtype: torch.dtype) -> str | None:
     try:
-        for dtype in REALS:
-            _library(dtype)
+        _library(dtype)
     except native.UnavailableError as error:
         return str(error)
     return None
 
 
+def unavailable() -> str | None:
+    """Return why this machine cannot compute this way, or None if it can; kernels and tiles of other sizes may differ."""
+    return winograd.unavailable() or _own_unavailable(torch.float32)
+
+
 def _blocks(inputs: torch.Tensor, geometry: Geometry) -> torch.Tensor:
     """Return inputs with a channel for each pixel of a block and channel, shape (batch, stride x stride x channels, down, across)."""
-    shape = _by_blocks(geometry).input_shape
+    shape, inputs = _by_blocks(geometry).input_shape, inputs.contiguous(memory_format=torch.channels_last)
     blocks = torch.empty(shape, dtype=inputs.dtype, memory_format=torch.channels_last)
     _library(inputs.dtype).to_blocks(inputs.data_ptr(), blocks.data_ptr(), _Blocks.of(geometry))
     return blocks
@@ -124,7 +129,7 @@ def _blocks(inputs: torch.Tensor, geometry: Geometry) -> torch.Tensor:
 
 def _pixels(blocks: torch.Tensor, geometry: Geometry) -> torch.Tensor:
     """Return maps of the inputs' shape from those that `_blocks` would make of them; zero where no block is."""
-    pixels = torch.zeros(geometry.input_shape, dtype=blocks.dtype).contiguous(memory_format=torch.channels_last)
+    pixels = torch.empty(geometry.input_shape, dtype=blocks.dtype, memory_format=torch.channels_last).zero_()
     _library(blocks.dtype).to_maps(blocks.data_ptr(), pixels.data_ptr(), _Blocks.of(geometry))
     return pixels
 
@@ -133,8 +138,8 @@ def _kernels_of_blocks(weight: torch.Tensor, geometry: Geometry) -> torch.Tensor
     """Return a weight in the shape that it has over blocks, the taps that fill the last ones being zero."""
     stride, blocks = geometry.rows.stride, _by_blocks(geometry)
     outputs, filled, taps, _ = blocks.weight_shape
-    more = taps * stride - geometry.rows.kernel
-    whole = F.pad(weight, (0, more, 0, more)).reshape(outputs, geometry.channels, taps, stride, taps, stride)
+    below, right = (taps * stride - axis.kernel for axis in (geometry.rows, geometry.columns))
+    whole = F.pad(weight, (0, right, 0, below)).reshape(outputs, geometry.channels, taps, stride, taps, stride)
     kernels = whole.permute(0, 3, 5, 1, 2, 4).reshape(outputs, -1, taps, taps)
     return F.pad(kernels, (0, 0, 0, 0, 0, filled - kernels.shape[1]))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 from bakeoff.training.convolution.geometry import Geometry, Pass
-from bakeoff.training.convolution.winograd import Maps, Transforms, Winograd, interpolated, transforms_for
+from bakeoff.training.convolution.winograd import Maps, Transforms, Winograd, interpolated, tile_for, transforms_for
 
 TILES_AT_ONCE = 36
 """A multiple of the rows of a product that are computed at once."""
@@ -47,7 +47,8 @@ class Tilewise(Winograd):
         transforms, slices = transforms_for(geometry, Pass.WEIGHT_GRADIENT), _slices(geometry)
         threads = min(torch.get_num_threads(), slices)
         sums = gradient.new_zeros(slices, transforms.points**2, geometry.outputs, geometry.channels)
-        tensors = (inputs, gradient, sums, _scratch(sums, threads))
+        maps = (one.contiguous(memory_format=torch.channels_last) for one in (inputs, gradient))
+        tensors = (*maps, sums, _scratch(sums, threads))
         padding = geometry.rows.padding, geometry.columns.padding
         tiles = _tiles(transforms, geometry.input_shape, padding, geometry.output_shape)
         transforms.library.gather(*(one.data_ptr() for one in tensors), threads, slices, TILES_AT_ONCE, *tiles)
@@ -68,14 +69,14 @@ class Tilewise(Winograd):
         packed = kernels.new_empty(kernels.shape)
         transforms.library.pack_kernels(kernels.data_ptr(), packed.data_ptr(), channels, outputs, *kernels.stride()[1:])
         written = torch.empty(shape, dtype=maps.dtype, memory_format=torch.channels_last)
-        tensors = (maps, packed, written, _scratch(packed, threads))
+        tensors = (maps.contiguous(memory_format=torch.channels_last), packed, written, _scratch(packed, threads))
         tiles = _tiles(transforms, (*maps.shape,), padding, shape)
         transforms.library.convolve(*(one.data_ptr() for one in tensors), threads, TILES_AT_ONCE, *tiles)
         return written
 
 
 def _bytes_of_kernels(geometry: Geometry, task: Pass) -> int:
-    points = transforms_for(geometry, task).points
+    points = tile_for(geometry, task) + geometry.rows.kernel - 1
     return points**2 * geometry.channels * geometry.outputs * geometry.dtype.itemsize
 
 

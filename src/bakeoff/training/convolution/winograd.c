@@ -1,8 +1,8 @@
 // Winograd's transforms of maps whose channels lie innermost, shape (batch, height, width, channels).
 //
 // The text before this, written by winograd.py, defines REAL, TILE (outputs a side of a tile), TAPS (a side of the
-// kernel), POINTS = TILE + TAPS - 1, and the matrices INPUT[POINTS][POINTS], OUTPUT[TILE][POINTS] and
-// GRADIENT[POINTS][TILE]. Each function takes one matrix to both sides of every tile. A transformed map is POINTS x POINTS
+// kernel), POINTS = TILE + TAPS - 1, and the matrices INPUT[POINTS][POINTS], OUTPUT[TILE][POINTS], GRADIENT[POINTS][TILE],
+// KERNEL[POINTS][TAPS] and WEIGHT[TAPS][POINTS]. Each function takes one matrix to both sides of every tile. A transformed map is POINTS x POINTS
 // planes of shape (tiles, channels), so that each plane is an operand of a matrix product.
 //
 // The matrices are constants and their loops are unrolled, so that no instruction is spent on their zeros.
@@ -50,6 +50,8 @@ static inline void store(REAL *to, lanes value, long count) {
 BOTH_SIDES(input_tile, INPUT, POINTS, POINTS)
 BOTH_SIDES(output_tile, OUTPUT, TILE, POINTS)
 BOTH_SIDES(gradient_tile, GRADIENT, POINTS, TILE)
+BOTH_SIDES(kernel_tile, KERNEL, POINTS, TAPS)
+BOTH_SIDES(weight_tile, WEIGHT, TAPS, POINTS)
 
 typedef struct {
   long batch, height, width, channels; // of the maps
@@ -110,4 +112,35 @@ void join_outputs(const REAL *planes, REAL *maps, Maps m) {
 #pragma omp parallel for schedule(static)
   for (long tile = 0; tile < tiles; tile++)
     join_tile(planes + tile * m.channels, tiles * m.channels, maps, tile, m);
+}
+
+// Evaluate kernels of shape (outputs, TAPS, TAPS, channels) at all points: POINTS x POINTS planes of shape (outputs, channels).
+// They may be turned round before.
+void evaluate_kernels(const REAL *weight, REAL *planes, long outputs, long channels, long turned) {
+#pragma omp parallel for schedule(static)
+  for (long output = 0; output < outputs; output++)
+    for (long channel = 0; channel < channels; channel += LANES) {
+      const long count = channels - channel < LANES ? channels - channel : LANES;
+      lanes from[TAPS * TAPS], to[POINTS * POINTS];
+      for (int tap = 0; tap < TAPS * TAPS; tap++) {
+        const int place = turned ? TAPS * TAPS - 1 - tap : tap;
+        from[place] = load(weight + (output * TAPS * TAPS + tap) * channels + channel, count);
+      }
+      kernel_tile(from, to);
+      for (long k = 0; k < POINTS * POINTS; k++) store(planes + (k * outputs + output) * channels + channel, to[k], count);
+    }
+}
+
+// The way back: the gradient of kernels from that at all points.
+void interpolate_weight(const REAL *planes, REAL *weight, long outputs, long channels) {
+#pragma omp parallel for schedule(static)
+  for (long output = 0; output < outputs; output++)
+    for (long channel = 0; channel < channels; channel += LANES) {
+      const long count = channels - channel < LANES ? channels - channel : LANES;
+      lanes from[POINTS * POINTS], to[TAPS * TAPS];
+      for (long k = 0; k < POINTS * POINTS; k++) from[k] = load(planes + (k * outputs + output) * channels + channel, count);
+      weight_tile(from, to);
+      for (int tap = 0; tap < TAPS * TAPS; tap++)
+        store(weight + (output * TAPS * TAPS + tap) * channels + channel, to[tap], count);
+    }
 }
