@@ -50,6 +50,22 @@ def test_where_there_is_no_room_for_all_what_is_never_used_is_left_out_and_named
     assert all(name in wide for name in MOBILE)
 
 
+def test_where_what_is_used_does_not_fit_either_only_the_chosen_stands_beside_the_library() -> None:
+    many = ("library", "planar", "matmul", "dense", "winograd", "tilewise", "phases", "spread")
+    known = {"forward": {name: 100.04 + 10 * place for place, name in enumerate(many)}}
+    layers = [(f"features.{place}.convolution", "512>512 3x3 at 14", 10**9, known) for place in range(len(many))]
+    choices = {layer[0]: [name] * 3 for layer, name in zip(layers, many, strict=True)}
+    layers = [(name, f"512>512 3x3 at {place}", macs, known) for place, (name, _, macs, known) in enumerate(layers)]
+    console = Console(file=io.StringIO(), width=80, force_terminal=False, legacy_windows=False)
+    console.print(tuning_table("what", layers, choices, [], peak=1e11))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.splitlines()[2].split() == ["layer", "pass", "library", "chosen", "which", "is", "of", "peak"]
+    row = next(line for line in text.splitlines() if "phases" in line)
+    assert row.split()[-6:] == ["forward", "100", "160*", "phases", "6", "%"]
+    assert "Left out for lack of room: the times of algorithms that are not used." in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_layers_of_one_shape_are_counted_and_summed() -> None:
     text = " ".join(shown(120).split())
     assert "x2" in text

@@ -147,7 +147,9 @@ def _asked(request: dict[str, object], threads: int, on_layer: Callable[[int, in
         if result is None:
             words.seek(0)
             last_words = words.read().decode("utf-8", errors="replace").strip().splitlines()[-1:] or ["it was killed"]
-            raise StudyError(f"measuring the convolutions failed: {last_words[0]}; --no-tune trains without")
+            raise StudyError(
+                f"measuring the convolutions failed: {last_words[0]}; `bakeoff run --no-tune` trains without"
+            )
     return result
 
 

@@ -33,7 +33,10 @@ Row = tuple[str, str, Milliseconds, str, str, str]
 
 
 class TuningTable:
-    """The timings, one line a kind of layer and pass; a narrow terminal goes without space, then without what is never used."""
+    """The timings, one line a kind of layer and pass.
+
+    A narrow terminal goes without space, then without what is never used, then without all but the library and what is used.
+    """
 
     def __init__(self, title: str, algorithms: Sequence[str], rows: Sequence[Row], caption: str) -> None:
         self._title = title
@@ -47,13 +50,28 @@ class TuningTable:
             self._shown(self._algorithms, 1),
             self._shown(self._algorithms, 0),
             self._shown([name for name in self._algorithms if name in used], 0),
+            self._in_short(),
         )
         yield first_that_fits(ways, [row[0] for row in self._rows], console, options, name_width=LAYER_WIDTH)
 
     def _shown(self, algorithms: Sequence[str], space: int) -> Table:
         missing = [name for name in self._algorithms if name not in algorithms]
         left_out = f" Never used here, and left out for lack of room: {', '.join(missing)}." if missing else ""
-        shown = Table(
+        shown = self._table((*algorithms, "of peak"), left_out, space)
+        for heading, task, timing, picked, mark, share in self._rows:
+            cells = [_cell(timing.get(name), mark if name == picked else "") for name in algorithms]
+            shown.add_row(Text(heading), task, *cells, share)
+        return shown
+
+    def _in_short(self) -> Table:
+        left_out = " Left out for lack of room: the times of algorithms that are not used."
+        shown = self._table((LIBRARY, "chosen", "which is", "of peak"), left_out, 1)
+        for heading, task, timing, picked, mark, share in self._rows:
+            shown.add_row(Text(heading), task, _cell(timing[LIBRARY], ""), _cell(timing[picked], mark), picked, share)
+        return shown
+
+    def _table(self, headers: Sequence[str], left_out: str, space: int) -> Table:
+        table = Table(
             title=Text(self._title, style="bold"),
             caption=Text(self._caption + left_out, style="none"),
             box=box.SIMPLE_HEAD,
@@ -63,14 +81,11 @@ class TuningTable:
             pad_edge=False,
             collapse_padding=True,
         )
-        shown.add_column("layer", overflow="fold", min_width=LAYER_WIDTH)
-        shown.add_column("pass", no_wrap=True)
-        for header in (*algorithms, "of peak"):
-            shown.add_column(header, justify="right", no_wrap=True)
-        for heading, task, timing, picked, mark, share in self._rows:
-            cells = [_cell(timing.get(name), mark if name == picked else "") for name in algorithms]
-            shown.add_row(Text(heading), task, *cells, share)
-        return shown
+        table.add_column("layer", overflow="fold", min_width=LAYER_WIDTH)
+        table.add_column("pass", no_wrap=True)
+        for header in headers:
+            table.add_column(header, justify="right", no_wrap=True)
+        return table
 
 
 def tuning_table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,13 @@ def test_a_damaged_file_is_measured_anew(content: str, tmp_path: Path) -> None:
     file.write_text(content, encoding="latin-1")
     assert set(tune(some, tmp_path)) == {some[0].name}
     assert tune(some, tmp_path) == tune(some, tmp_path)
+
+
+@pytest.mark.parametrize("impossible", ["NaN", "Infinity", "0", "-1.0"])
+def test_times_that_cannot_be_are_measured_anew(impossible: str, tmp_path: Path) -> None:
+    some = layers()[-1:]
+    tune(some, tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_text(re.sub(r'("library": )[^,\n]+', rf"\g<1>{impossible}", file.read_text()))
+    timings = tune(some, tmp_path)[some[0].name]
+    assert all(0 < milliseconds < 1e6 for timing in timings.values() for milliseconds in timing.values())

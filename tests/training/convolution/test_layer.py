@@ -12,7 +12,7 @@ from torch import nn
 
 from bakeoff import models
 from bakeoff.training.convolution import install, layers_of, library_for_all, load_state, saved_state
-from bakeoff.training.convolution.algorithm import serving
+from bakeoff.training.convolution.algorithm import missing, serving
 from bakeoff.training.convolution.geometry import Pass
 from bakeoff.training.convolution.layer import ChosenConv2d, choosable
 
@@ -128,6 +128,20 @@ def test_other_batch_and_picture_sizes_are_served_too() -> None:
         images = torch.randn(count, 3, size, size, dtype=torch.float64)
         with torch.inference_mode():
             torch.testing.assert_close(chosen(images), plain(images), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["library", "planar", "matmul", "dense", "winograd", "tilewise", "phases"])
+def test_one_picture_without_a_batch_and_a_batch_without_pictures_are_convolved_as_by_pytorch(name: str) -> None:
+    layer = nn.Conv2d(16, 16, 3, 2 if name == "phases" else 1, 1)
+    chosen = nn.Sequential(copy.deepcopy(layer))
+    install(chosen, {} if name in missing() else {"0": [name] * 3})
+    picture, nothing = torch.randn(16, 8, 8, requires_grad=True), torch.randn(0, 16, 8, 8, requires_grad=True)
+    torch.testing.assert_close(chosen(picture), layer(picture), rtol=0, atol=1e-5)
+    output = chosen(nothing)
+    assert output.shape == layer(nothing).shape
+    output.sum().backward()
+    assert nothing.grad is not None
+    assert nothing.grad.shape == nothing.shape
 
 
 def test_a_bias_is_added_and_learns() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bakeoff.errors import StudyError
-from bakeoff.training.convolution import algorithm, depthwise, install, winograd
+from bakeoff.training.convolution import algorithm, depthwise, install, phases, winograd
 from bakeoff.training.convolution.geometry import Axis, Geometry, Pass
 from bakeoff.training.kernels import native
 
@@ -27,6 +27,8 @@ def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         native._version,
         winograd.transforms_of,
         winograd.unavailable,
+        phases._library,
+        phases._own_unavailable,
         depthwise._kernels,
         depthwise.unavailable,
     )
@@ -147,13 +149,14 @@ def test_without_a_compiler_the_other_algorithms_serve() -> None:
     assert "winograd" not in [one.name for one in algorithm.serving(geometry, Pass.FORWARD)]
     assert (
         algorithm.remark()
-        == "depthwise, winograd and tilewise are left out: there is no C compiler: tried no-such-compiler"
+        == "depthwise, winograd, tilewise and phases are left out: there is no C compiler: tried no-such-compiler"
     )
 
 
 @pytest.mark.usefixtures("_no_compiler")
 def test_without_a_compiler_a_run_that_began_with_one_does_not_silently_go_on_otherwise() -> None:
     network = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1))
-    with pytest.raises(StudyError, match=r"no-such-compiler.*provide a C compiler"):
-        install(network, {"0": ["winograd", "library", "library"]})
+    for name in ("depthwise", "winograd", "tilewise", "phases"):
+        with pytest.raises(StudyError, match=rf"{name}.*no-such-compiler.*provide a C compiler"):
+            install(network, {"0": [name, "library", "library"]})
     install(network, {"0": ["matmul", "library", "library"]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -195,11 +196,12 @@ def _read(path: Path | None) -> dict[str, dict[str, float]]:
     """Return what was measured before; nothing where the file is missing or damaged, since it can be measured again."""
     try:
         content = {} if path is None else json.loads(path.read_bytes())
-        return {
+        known = {
             str(key): {str(name): float(value) for name, value in timing.items()} for key, timing in content.items()
         }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+    return {key: timing for key, timing in known.items() if all(0 < value < math.inf for value in timing.values())}
 
 
 def machine(threads: int) -> str:

@@ -76,8 +76,10 @@ class ChosenConv2d(nn.Conv2d):
         return self.whole(self.kernel, self.resting)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Convolve inputs of shape (batch, channels, height, width)."""
+        """Convolve inputs of shape (batch, channels, height, width), or one picture without the batch."""
         inputs = settled(inputs)
+        if inputs.ndim == 3:
+            return self.forward(inputs[None])[0]
         geometry = self._geometry(inputs.shape, inputs.dtype)
         weight = self._read(geometry.taps)
         if torch.is_autocast_enabled(inputs.device.type):
@@ -100,7 +102,7 @@ class ChosenConv2d(nn.Conv2d):
     def serving(self, geometry: Geometry, task: Pass) -> Algorithm:
         """Return what computes a pass."""
         algorithm = self.algorithms[task]
-        return algorithm if algorithm.serves(geometry, task) else LIBRARY
+        return algorithm if geometry.batch > 0 and algorithm.serves(geometry, task) else LIBRARY
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         destination[f"{prefix}weight"] = self.weight if keep_vars else self.weight.detach()
