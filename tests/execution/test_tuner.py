@@ -52,5 +52,5 @@ def test_a_process_that_ends_before_it_is_asked_is_told_with_its_words(
 ) -> None:
     program(monkeypatch, "import sys; sys.exit('no libtorch')")
     many = [replace(JOB, batch=size) for size in range(1, 2000)]  # more than a pipe holds
-    with pytest.raises(StudyError, match=r"failed: no libtorch; --no-tune"):
+    with pytest.raises(StudyError, match=r"failed: no libtorch; `bakeoff run --no-tune`"):
         tune(many, threads=1, folder=tmp_path, peak=True)

@@ -69,6 +69,9 @@ def tune(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads, as a worker would have. Default: all cores.")
     ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Measure again what was measured before, as on a machine that was busy then.")
+    ] = False,
 ) -> None:
     """Show how fast each algorithm computes each convolution of a network here, and which one a run would use.
 
@@ -76,6 +79,7 @@ def tune(
     Examples:
       bakeoff tune resnet18 --input 32 --stem original
       bakeoff tune mobilenet_v2 --threads 1
+      bakeoff tune mobilenet_v2 --anew
     """
     from bakeoff.report.progress import StudyProgress
     from bakeoff.report.tuning import tuning_table
@@ -89,6 +93,7 @@ def tune(
             stem=stem,
             precision=precision,
             threads=threads,
+            anew=anew,
             on_stage=watcher.stage,
         )
     output().print(

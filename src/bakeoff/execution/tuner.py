@@ -84,6 +84,7 @@ def tune(
     threads: int,
     folder: Path,
     peak: bool = False,
+    anew: bool = False,
     on_layer: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Tuned]:
     """Choose algorithms for the convolutions of networks, in a fresh process.
@@ -93,16 +94,19 @@ def tune(
         threads: Of the workers that will train.
         folder: Where measurements are kept and found again.
         peak: Whether to measure the processor's peak as well.
+        anew: Whether to measure again what was measured before.
         on_layer: Told how many layers are done, of how many.
 
     Raises:
         StudyError: If the process fails; the message carries its last words.
     """
-    if not peak:
+    if not (peak or anew):
         known = _recalled(jobs, folder, threads)
         if known is not None:
             return known
-    request = {"jobs": [asdict(job) for job in jobs], "threads": threads, "folder": str(folder), "peak": peak}
+    request = {
+        "jobs": [asdict(job) for job in jobs], "threads": threads, "folder": str(folder), "peak": peak, "anew": anew
+    }  # fmt: skip
     return [
         Tuned(
             layers=[TunedLayer(**layer) for layer in job["layers"]],
@@ -160,7 +164,7 @@ def main() -> None:
     request = json.loads(sys.stdin.read())
     torch.set_num_threads(request["threads"])
     jobs = [Job(**job) for job in request["jobs"]]
-    tuned = _tuned(jobs, Path(request["folder"]), measure_peak=request["peak"])
+    tuned = _tuned(jobs, Path(request["folder"]), measure_peak=request["peak"], anew=request["anew"])
     _tell({"tuned": [asdict(job) for job in tuned]})
 
 
@@ -169,7 +173,7 @@ def _tell(content: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-def _tuned(jobs: list[Job], folder: Path, *, measure_peak: bool) -> list[Tuned]:
+def _tuned(jobs: list[Job], folder: Path, *, measure_peak: bool, anew: bool) -> list[Tuned]:
     from bakeoff.training import convolution
 
     networks = [_layers(job) for job in jobs]
@@ -179,7 +183,7 @@ def _tuned(jobs: list[Job], folder: Path, *, measure_peak: bool) -> list[Tuned]:
         def tell(done: int, _: int, offset: int = before) -> None:
             _tell({"done": offset + done, "total": total})
 
-        timings = convolution.tune(layers, folder, tell)
+        timings = convolution.tune(layers, folder, tell, anew=anew)
         before += len(layers)
         joined = convolution.joinable(_network(job), job.size) if measure_peak else []
         found.append(_told(layers, joined, timings, _peak(job.precision) if measure_peak else None))

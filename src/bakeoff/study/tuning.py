@@ -133,6 +133,7 @@ def tune_model(
     stem: str = "auto",
     precision: str = "float32",
     threads: int | None = None,
+    anew: bool = False,
     on_stage: OnStage | None = None,
 ) -> Tuned:
     """Measure the convolutions of one network, and the processor's peak beside them.
@@ -144,6 +145,7 @@ def tune_model(
         stem: `auto`, `original` or `small`.
         precision: `float32` or `bfloat16`.
         threads: Default all cores.
+        anew: Whether to measure again what was measured before, for later studies too.
         on_stage: Told of the progress.
 
     Raises:
@@ -163,6 +165,7 @@ def tune_model(
         threads=threads or usable_cores(),
         folder=cache_root(None) / FOLDER,
         peak=True,
+        anew=anew,
         on_layer=lambda done, total: None if on_stage is None else on_stage(STAGE, done, total),
     )
     return tuned

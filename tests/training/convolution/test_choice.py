@@ -13,6 +13,7 @@ from torch import nn
 
 from bakeoff import models
 from bakeoff.training.convolution import Layer, Pass, choice, choose, layers_of, tune
+from bakeoff.training.convolution.algorithm import Algorithm
 from bakeoff.training.kernels import native
 
 
@@ -143,6 +144,26 @@ def test_what_was_measured_is_found_again(tmp_path: Path, monkeypatch: pytest.Mo
     first = tune(some, tmp_path)
     monkeypatch.setattr(choice, "measure", lambda *_: pytest.fail("measured again"))
     assert tune(some, tmp_path) == first
+
+
+def test_what_was_measured_is_measured_again_and_replaced_where_that_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *others, asked = some = layers()[-3:]
+    others = [one for one in others if one.geometry != asked.geometry]
+    first = tune(some, tmp_path)
+    measured: list[Pass] = []
+
+    def measure(_: object, task: Pass, algorithms: list[Algorithm]) -> dict[str, float]:
+        measured.append(task)
+        return dict.fromkeys((one.name for one in algorithms), 1e-3)
+
+    monkeypatch.setattr(choice, "measure", measure)
+    again = tune([asked], tmp_path, anew=True)
+    assert measured == list(Pass)
+    assert again != {asked.name: first[asked.name]}
+    assert tune([asked], tmp_path) == again
+    assert tune(others, tmp_path) == {one.name: first[one.name] for one in others}
 
 
 def test_what_was_measured_when_algorithms_were_fewer_is_measured_anew(tmp_path: Path) -> None:

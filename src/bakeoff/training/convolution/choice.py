@@ -102,7 +102,11 @@ def _both(one: Taps, other: Taps) -> Taps:
 
 
 def tune(
-    layers: list[Layer], folder: Path | str | None, on_layer: Callable[[int, int], None] = lambda done, total: None
+    layers: list[Layer],
+    folder: Path | str | None,
+    on_layer: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    anew: bool = False,
 ) -> dict[str, Timings]:
     """Measure every algorithm on every layer, in this process and with its threads.
 
@@ -110,11 +114,14 @@ def tune(
         layers: As `layers_of` gives them.
         folder: Where what was measured on this machine is kept and found again, or None to measure anew.
         on_layer: Told how many layers are done, of how many.
+        anew: Whether what was measured before is measured again, and replaced.
 
     Returns:
         The timings by name of the layer.
     """
     known = _Measured(folder, torch.get_num_threads())
+    if anew:
+        known.forget(layers)
     for done, layer in enumerate(layers):
         on_layer(done, len(layers))
         known.measure(layer)
@@ -151,6 +158,7 @@ class _Measured:
     def __init__(self, folder: Path | str | None, threads: int) -> None:
         self._path = None if folder is None else Path(folder) / f"{machine(threads)}.json"
         self._known = _read(self._path)
+        self._forgotten: set[str] = set()
         self._new = False
 
     def knows(self, layer: Layer) -> bool:
@@ -160,6 +168,12 @@ class _Measured:
     def _has(self, geometry: Geometry, task: Pass) -> bool:
         names = {algorithm.name for algorithm in serving(geometry, task)}
         return set(self._known.get(_key(geometry, task), {})) == names
+
+    def forget(self, layers: list[Layer]) -> None:
+        """Let layers be measured again."""
+        self._forgotten = {_key(layer.geometry.trimmed, task) for layer in layers for task in layer.passes()}
+        for key in self._forgotten:
+            self._known.pop(key, None)
 
     def measure(self, layer: Layer) -> None:
         """Time the algorithms of a layer's passes, unless that is known."""
@@ -178,9 +192,13 @@ class _Measured:
 
     def save(self) -> None:
         if self._path is not None and self._new:
-            # What another process has measured meanwhile is kept: the first measurement of a pass is the one that stays.
+            # What another process has measured meanwhile is kept: the first measurement of a pass is the one that stays, unless
+            # another is asked for.
             for key, timing in _read(self._path).items():
-                if timing.keys() == self._known.get(key, timing).keys():  # else measured when algorithms were fewer
+                as_now = (
+                    timing.keys() == self._known.get(key, timing).keys()
+                )  # else measured when algorithms were fewer
+                if as_now and key not in self._forgotten:
                     self._known[key] = timing
             try:
                 write_atomically(self._path, json.dumps(self._known, indent=1).encode())

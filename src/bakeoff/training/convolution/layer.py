@@ -185,6 +185,8 @@ def library_for_all(network: nn.Module) -> dict[str, list[str]]:
 def install(network: nn.Module, choices: Mapping[str, Sequence[str]], moving: Mapping[str, Taps] | None = None) -> None:
     """Put chosen algorithms into a network's layers, by name. Its `state_dict` stays as it is.
 
+    Weights become other parameters, so an optimizer is built afterwards.
+
     Args:
         network: To be changed.
         choices: Names of layers, each with those of its algorithms: forward, input gradient, weight gradient. Layers

@@ -89,7 +89,7 @@ def _slices(geometry: Geometry) -> int:
 
 
 def _scratch(kernels: torch.Tensor, threads: int) -> torch.Tensor:
-    """Return room for the tiles that each thread has under way, of kernels of shape (..., points x points, inputs, outputs)."""
+    """Return room for the tiles that each thread has under way, given kernels at all points, (..., points x points, one, other)."""
     *_, values, one, other = kernels.shape
     return kernels.new_empty(threads, TILES_AT_ONCE, values, one + other)
 

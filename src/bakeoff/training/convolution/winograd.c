@@ -2,8 +2,8 @@
 //
 // The text before this, written by winograd.py, defines REAL, TILE (outputs a side of a tile), TAPS (a side of the
 // kernel), POINTS = TILE + TAPS - 1, and the matrices INPUT[POINTS][POINTS], OUTPUT[TILE][POINTS], GRADIENT[POINTS][TILE],
-// KERNEL[POINTS][TAPS] and WEIGHT[TAPS][POINTS]. Each function takes one matrix to both sides of every tile. A transformed map is POINTS x POINTS
-// planes of shape (tiles, channels), so that each plane is an operand of a matrix product.
+// KERNEL[POINTS][TAPS] and WEIGHT[TAPS][POINTS]. Each function takes one matrix to both sides of every tile or kernel. A
+// transformed map is POINTS x POINTS planes of shape (tiles, channels), so that each plane is an operand of a matrix product.
 //
 // The matrices are constants and their loops are unrolled, so that no instruction is spent on their zeros.
 
