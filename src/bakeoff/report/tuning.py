@@ -64,7 +64,8 @@ class TuningTable:
         return shown
 
     def _in_short(self) -> Table:
-        left_out = " Left out for lack of room: the times of algorithms that are not used."
+        others = ", ".join(name for name in self._algorithms if name != LIBRARY)
+        left_out = f" Left out for lack of room: the times of {others} where they are not chosen."
         shown = self._table((LIBRARY, "chosen", "which is", "of peak"), left_out, 1)
         for heading, task, timing, picked, mark, share in self._rows:
             shown.add_row(Text(heading), task, _cell(timing[LIBRARY], ""), _cell(timing[picked], mark), picked, share)

@@ -193,6 +193,12 @@ def test_the_convolutions_that_are_joined_can_be_asked_for() -> None:
     assert joinable(models.build("resnet18", classes=4, stem="original", size=32).module, 32) == []
 
 
+def test_for_a_network_without_depthwise_layers_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    for asked in (joined, normalization):
+        monkeypatch.setattr(asked, "unavailable", lambda: pytest.fail("compiled"))
+    assert joinable(nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16)), 16) == []
+
+
 def test_timms_blocks_join_their_depthwise_layers() -> None:
     pytest.importorskip("timm")
     plain = models.build("timm/efficientnet_b0", classes=4, stem="original", size=32).module.train()

@@ -351,6 +351,8 @@ def joinable(network: nn.Module, size: int) -> list[str]:
         network: On the processor.
         size: Side of the pictures in pixels.
     """
+    if not any(map(_filters, network.modules())):  # then nothing needs to be compiled to know
+        return []
     if normalization.unavailable() is not None or unavailable() is not None:
         return []
     network = copy.deepcopy(network).train()
