@@ -193,12 +193,10 @@ class _Measured:
     def save(self) -> None:
         if self._path is not None and self._new:
             # What another process has measured meanwhile is kept: the first measurement of a pass is the one that stays, unless
-            # another is asked for.
+            # another was asked for, or that was made when algorithms were fewer.
             for key, timing in _read(self._path).items():
-                as_now = (
-                    timing.keys() == self._known.get(key, timing).keys()
-                )  # else measured when algorithms were fewer
-                if as_now and key not in self._forgotten:
+                of_all = timing.keys() == self._known.get(key, timing).keys()
+                if of_all and key not in self._forgotten:
                     self._known[key] = timing
             try:
                 write_atomically(self._path, json.dumps(self._known, indent=1).encode())
