@@ -143,9 +143,9 @@ class Maps(ctypes.Structure):
     ]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Transforms:
-    """The transforms of one kernel size in one dtype."""
+    """The transforms of one size of kernel and of tile in one dtype."""
 
     tile: int
     """Outputs a side of a tile."""
